@@ -1,0 +1,1 @@
+"""Every face: HTTP, command line, SDK."""

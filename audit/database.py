@@ -1,0 +1,92 @@
+"""The database in which an act and its audit leaf commit together.
+
+One `Database` a process. SQLite (WAL, synchronous=FULL) is the embedded default and any other
+SQLAlchemy URL works unchanged. SQLite needs FULL: with NORMAL a power cut can lose a committed
+leaf whose head was already signed, and an honest node becomes a forker.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from protocols.errors import Unavailable
+
+__all__ = ["Connection", "Database", "DatabaseUnavailable"]
+
+BUSY_TIMEOUT_MS = 15_000
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database refuses: full disk, read-only directory, lock held too long, server down."""
+
+    code = "database_unavailable"
+    next_step = "Check free space, permissions and that the database runs; nothing was written."
+
+
+class Database:
+    """Short transactions on one engine.
+
+    `read()` gives a connection with one consistent snapshot. `write()` takes the write lock at
+    once (`BEGIN IMMEDIATE` on SQLite), so that what was checked inside is still true when it acts.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open `url`, for example `sqlite:////var/lib/credence/node.db`."""
+        self.url = url
+        self.engine = _engine(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only snapshot; rolled back at the end."""
+        with _one_error_family(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction; commits at the end, rolls back on any exception."""
+        options = {"credence_write": True}
+        with _one_error_family(), self.engine.connect() as plain:
+            connection = plain.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _one_error_family() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database refused: {error.orig}") from error
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("credence_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

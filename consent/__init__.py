@@ -1,0 +1,1 @@
+"""The consent artefact, its lifecycle as data, and the release policy."""

@@ -1,0 +1,1 @@
+"""The platform operator's process: membership, campaigns, aggregation, model registry."""

@@ -1,0 +1,109 @@
+"""The coordinator's tables (SQLAlchemy Core). It knows members and models, never people.
+
+The audit log's tables stand in `audit/store.py`. Times are UTC milliseconds since the epoch.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("invitation_id", String(40), primary_key=True),
+    Column("token_sha256", LargeBinary(32), nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("used_at_ms", BigInteger, nullable=True),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("member_id", String(64), primary_key=True),
+    Column("entry", Text, nullable=False),  # JSON of the member's directory entry
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("flower_node_id", BigInteger, nullable=False, unique=True),
+    Column("joined_at_ms", BigInteger, nullable=False),
+    Column("last_seen_at_ms", BigInteger, nullable=True),
+)
+
+# Signed documents (directory, catalogue), every version kept.
+document = Table(
+    "document",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("campaign_id", String(40), primary_key=True),
+    Column("plan", LargeBinary, nullable=False),  # canonical JSON, signed
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False, default=""),  # why it failed or was aborted
+    Column("bundle_version", String(40), nullable=True),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger, nullable=True),
+)
+
+campaign_member = Table(
+    "campaign_member",
+    metadata,
+    Column("campaign_id", String(40), ForeignKey("campaign.campaign_id"), primary_key=True),
+    Column("member_id", String(64), primary_key=True),
+    Column("refusal", String(40), nullable=False, default=""),
+    Column("cohort_band", Integer, nullable=False, default=0),
+)
+
+campaign_round = Table(
+    "campaign_round",
+    metadata,
+    Column("campaign_id", String(40), ForeignKey("campaign.campaign_id"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("loss", Float, nullable=True),  # differentially private, smoothed
+    Column("epsilon", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("participants", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# The last completed round of a campaign: what a killed coordinator resumes from.
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("campaign_id", String(40), ForeignKey("campaign.campaign_id"), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # safetensors: weights, averages, moments
+)
+
+bundle = Table(
+    "bundle",
+    metadata,
+    Column("version", String(40), primary_key=True),
+    Column("campaign_id", String(40), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("tensors", LargeBinary, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)

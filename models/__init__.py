@@ -1,0 +1,1 @@
+"""Credit models, not ORM models (tables live in `storage/tables.py`)."""

@@ -1,0 +1,1 @@
+"""An institution's process: records to signals, exchange, scoring, federation client."""

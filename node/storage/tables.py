@@ -1,0 +1,221 @@
+"""The node's tables (SQLAlchemy Core). The audit log's tables stand in `audit/store.py`.
+
+Pseudonyms, hashes and keys are bytes; times are UTC milliseconds since the epoch (`*_at_ms`).
+Append-only tables (`consent_event`, `release`, `privacy_charge`) are protected by triggers that
+the first migration creates.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# Signed documents of the network, newest version per kind is in force; never rolled back.
+document = Table(
+    "document",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # directory | catalogue
+    Column("version", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+)
+
+# People this institution knows. `customer_id` is the institution's own and never travels.
+subject = Table(
+    "subject",
+    metadata,
+    Column("pseudonym", LargeBinary(32), primary_key=True),
+    Column("subject_ref", String(40), nullable=False, unique=True),
+    Column("customer_id", String(64), nullable=False, unique=True),
+    Column("held_out", Boolean, nullable=False, default=False),  # never a training row
+    Column("enrolled_at_ms", BigInteger, nullable=False),
+)
+
+# Signals: this node's own (source = its member id) and those fetched from holders.
+# `signals` is JSON {signal id: [status, value]}; fetched rows expire with the consent's data life.
+signal_vector = Table(
+    "signal_vector",
+    metadata,
+    Column("pseudonym", LargeBinary(32), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("as_of_ms", BigInteger, nullable=False),
+    Column("catalogue_version", Integer, nullable=False),
+    Column("signals", Text, nullable=False),
+    Column("consent_id", String(40), nullable=True),
+    Column("expires_at_ms", BigInteger, nullable=True),
+)
+
+# Known outcomes (1 = default), the training label.
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("pseudonym", LargeBinary(32), primary_key=True),
+    Column("label", Integer, nullable=False),
+    Column("observed_at_ms", BigInteger, nullable=False),
+)
+
+# Consents this node keeps, as consent node (controller) or as holder.
+consent = Table(
+    "consent",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    Column("consent_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("pseudonym", LargeBinary(32), nullable=False),
+    Column("controller", String(64), nullable=False),  # member id of the consent node
+    Column("state", String(16), nullable=False),
+    Column("purposes", String(64), nullable=False),  # "score train", space separated, sorted
+    Column("artefact", LargeBinary, nullable=False),  # general JWS JSON
+    Column("valid_from_ms", BigInteger, nullable=False),
+    Column("valid_until_ms", BigInteger, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("uses", Integer, nullable=False, default=0),
+    Column("changed_seq", BigInteger, nullable=False),  # audit seq of the last change
+    Index("ix_consent_pseudonym", "pseudonym"),
+    Index("ix_consent_state", "state", "controller"),
+)
+
+# What happened to a consent, in order.
+consent_event = Table(
+    "consent_event",
+    metadata,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("consent_id", String(40), ForeignKey("consent.consent_id"), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("evidence", LargeBinary, nullable=True),  # the JWS that caused it
+    Index("ix_consent_event_consent", "consent_id"),
+)
+
+# Acknowledgements of a withdrawal by every party.
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    Column("event", String(16), primary_key=True),
+    Column("member_id", String(64), primary_key=True),
+    Column("effective_at_ms", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+# One-use nonces of requests; identical bytes get the cached answer, other bytes a refusal.
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("sender", String(64), primary_key=True),
+    Column("nonce", LargeBinary(16), primary_key=True),
+    Column("request_hash", LargeBinary(32), nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Index("ix_nonce_expiry", "expires_at_ms"),
+)
+
+# Every release of signals, on the holder's side ("out") and on the recipient's ("in").
+release = Table(
+    "release",
+    metadata,
+    Column("release_id", Integer, primary_key=True, autoincrement=True),
+    Column("direction", String(3), nullable=False),
+    Column("request_id", String(40), nullable=False),
+    Column("consent_id", String(40), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("purpose", String(16), nullable=False),
+    Column("refusal", String(40), nullable=False, default=""),
+    Column("signal_count", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("leaf_seq", BigInteger, nullable=False),
+    Index("ix_release_consent", "consent_id"),
+    Index("ix_release_request", "request_id"),
+)
+
+# The privacy ledger: every mechanism run on this node's people, written before its result leaves.
+privacy_charge = Table(
+    "privacy_charge",
+    metadata,
+    Column("charge_id", Integer, primary_key=True, autoincrement=True),
+    Column("population", String(64), nullable=False),
+    Column("campaign_id", String(40), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("mechanism", String(32), nullable=False),
+    Column("noise_multiplier", Float, nullable=False),
+    Column("sampling_rate", Float, nullable=False),
+    Column("epsilon_after", Float, nullable=False),
+    Column("delta", Float, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("leaf_seq", BigInteger, nullable=False),
+    UniqueConstraint("population", "campaign_id", "round", "mechanism"),
+)
+
+# The set of consents a round drew from, by the Merkle root of their sorted hashes.
+cohort = Table(
+    "cohort",
+    metadata,
+    Column("root", LargeBinary(32), primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("consent_hashes", LargeBinary, nullable=False),  # sorted, 32 bytes each
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+training_round = Table(
+    "training_round",
+    metadata,
+    Column("campaign_id", String(40), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("cohort_root", LargeBinary(32), ForeignKey("cohort.root"), nullable=False),
+    Column("model_hash", LargeBinary(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("leaf_seq", BigInteger, nullable=False),
+)
+
+# Signed model bundles; one is active.
+bundle = Table(
+    "bundle",
+    metadata,
+    Column("version", String(40), primary_key=True),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("tensors", LargeBinary, nullable=False),
+    Column("active", Boolean, nullable=False, default=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+)
+
+score = Table(
+    "score",
+    metadata,
+    Column("score_id", String(40), primary_key=True),
+    Column("subject_ref", String(40), nullable=False),
+    Column("consent_id", String(40), nullable=False),
+    Column("client_id", String(40), nullable=False),
+    Column("result", Text, nullable=False),  # the API's answer as JSON
+    Column("at_ms", BigInteger, nullable=False),
+    Column("leaf_seq", BigInteger, nullable=False),
+)
+
+# Financing platforms that may call this node's API.
+api_client = Table(
+    "api_client",
+    metadata,
+    Column("client_id", String(40), primary_key=True),
+    Column("name", String(120), nullable=False, unique=True),
+    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("scopes", String(120), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger, nullable=True),
+)

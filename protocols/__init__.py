@@ -1,0 +1,1 @@
+"""What travels between institutions and how it is protected: bytes in, bytes out."""
