@@ -42,17 +42,18 @@ subject = Table(
     Column("pseudonym", LargeBinary(32), primary_key=True),
     Column("subject_ref", String(40), nullable=False, unique=True),
     Column("customer_id", String(64), nullable=False, unique=True),
-    Column("held_out", Boolean, nullable=False, default=False),  # never a training row
     Column("enrolled_at_ms", BigInteger, nullable=False),
 )
 
-# Signals: this node's own (source = its member id) and those fetched from holders.
-# `signals` is JSON {signal id: [status, value]}; fetched rows expire with the consent's data life.
+# Signals: this node's own (source = its member id, purpose "own") and those fetched from holders,
+# kept apart by the purpose they were released for. `signals` is JSON {signal id: [status, value]};
+# fetched rows expire with the consent's data life.
 signal_vector = Table(
     "signal_vector",
     metadata,
     Column("pseudonym", LargeBinary(32), primary_key=True),
     Column("source", String(64), primary_key=True),
+    Column("purpose", String(16), primary_key=True),  # own | score | train | monitor
     Column("as_of_ms", BigInteger, nullable=False),
     Column("catalogue_version", Integer, nullable=False),
     Column("signals", Text, nullable=False),
