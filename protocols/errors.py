@@ -83,6 +83,28 @@ class Unavailable(CredenceError):
     next_step = "Try again; if it stays, check that the other process runs."
 
 
+class PortInUse(Unavailable):
+    """A port a process has to listen on is taken."""
+
+    code = "port_in_use"
+    next_step = "Stop the process that holds the port, or choose another in credence.toml."
+
+
+class AlreadyRunning(StateConflict):
+    """Another process already runs on this home directory."""
+
+    code = "already_running"
+    next_step = "Stop the other process first, or use another home directory."
+
+
+class HomeUnusable(CredenceError):
+    """A home directory is missing, not one of ours, already in use by another, or not writable."""
+
+    code = "home_unusable"
+    category = "invalid"
+    next_step = "Check the path and its permissions."
+
+
 def error_classes() -> dict[str, type[CredenceError]]:
     """All loaded error classes by code; two classes with one code are a programming error."""
     found: dict[str, type[CredenceError]] = {}
