@@ -1,0 +1,55 @@
+# Two commands for a fresh machine (Python 3.11+, pip, make): `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check-protos check-readme bench protos lock clean
+
+help: ## Show what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is renewed when what is to be installed changes.
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Credence needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip==25.3'
+	@$(BIN)/python -m pip install --quiet -c requirements.lock 'torch==2.13.0'
+	@$(BIN)/python -m pip install --quiet -c requirements.lock -e . --group dev --group bench
+	@touch $@
+
+setup: $(VENV)/.installed ## Make the virtual environment and install the locked dependencies
+
+demo: setup ## Run the whole network on this machine (ARGS="--once --json out.json")
+	@$(BIN)/credence demo $(ARGS)
+
+test: setup ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Style, types, import arrows, generated stubs, README
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@PATH=$(BIN):$$PATH scripts/protos --check
+	@$(BIN)/python scripts/check_readme.py
+
+bench: setup ## Measure, each figure beside its floor
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+protos: setup ## Regenerate the protobuf stubs
+	@PATH=$(BIN):$$PATH scripts/protos
+
+lock: ## Resolve the newest allowed versions anew into requirements.lock
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet 'pip==25.3'
+	@.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0'
+	@.venv-lock/bin/python -m pip install --quiet . --group dev --group bench
+	@{ echo "# Written by 'make lock': the versions every build uses."; \
+	   .venv-lock/bin/python -m pip freeze --exclude credence --exclude pip | sed 's/^torch==.*/torch==2.13.0/'; } > requirements.lock
+	@rm -rf .venv-lock build
+
+clean: ## Remove what this Makefile made
+	@rm -rf $(VENV) .venv-lock build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
