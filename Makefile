@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
 
 .DEFAULT_GOAL := help
@@ -10,23 +11,28 @@ ARGS   ?=
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The stamp is renewed when what is to be installed changes.
-$(VENV)/.installed: pyproject.toml requirements.lock
-	@echo "setting up $(VENV) (once)"
+# A stamp is renewed when what is to be installed changes. `demo` needs no development tools.
+$(VENV)/.runtime: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Credence needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "setting up $(VENV): installing the locked dependencies, once; this takes a minute or two"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip==25.3'
-	@$(BIN)/python -m pip install --quiet -c requirements.lock 'torch==2.13.0'
-	@$(BIN)/python -m pip install --quiet -c requirements.lock -e . --group dev --group bench
+	@$(PIP) 'pip==25.3'
+	@$(PIP) -c requirements.lock 'torch==2.13.0'
+	@$(PIP) -c requirements.lock -e .
 	@touch $@
 
-setup: $(VENV)/.installed ## Make the virtual environment and install the locked dependencies
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "installing the development tools, once"
+	@$(PIP) -c requirements.lock --group dev --group bench
+	@touch $@
 
-demo: setup ## Run the whole network on this machine (ARGS="--once --json out.json")
+setup: $(VENV)/.dev ## Make the virtual environment and install the locked dependencies
+
+demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --json out.json")
 	@$(BIN)/credence demo $(ARGS)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: setup ## Style, types, import arrows, generated stubs, README
 	@$(BIN)/ruff check .
