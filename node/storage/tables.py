@@ -59,6 +59,7 @@ signal_vector = Table(
     Column("signals", Text, nullable=False),
     Column("consent_id", String(40), nullable=True),
     Column("expires_at_ms", BigInteger, nullable=True),
+    Index("ix_signal_vector_consent", "consent_id"),  # a withdrawal deletes by it
 )
 
 # Known outcomes (1 = default), the training label.
@@ -70,7 +71,9 @@ outcome = Table(
     Column("observed_at_ms", BigInteger, nullable=False),
 )
 
-# Consents this node keeps, as consent node (controller) or as holder.
+# Consents this node keeps, as consent node (controller), holder or recipient: the version in
+# force. Lists are space separated and sorted ("score train"), so that a decision needs this row
+# alone; the artefact stays beside them as the evidence.
 consent = Table(
     "consent",
     metadata,
@@ -78,17 +81,47 @@ consent = Table(
     Column("consent_hash", LargeBinary(32), nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("pseudonym", LargeBinary(32), nullable=False),
+    Column("subject_key", LargeBinary(32), nullable=False),  # later events are signed by it
     Column("controller", String(64), nullable=False),  # member id of the consent node
     Column("state", String(16), nullable=False),
-    Column("purposes", String(64), nullable=False),  # "score train", space separated, sorted
+    Column("purposes", String(64), nullable=False),
+    Column("recipients", Text, nullable=False),  # member ids
+    Column("holders", Text, nullable=False),  # member ids
+    Column("data_categories", Text, nullable=False),  # source classes
     Column("artefact", LargeBinary, nullable=False),  # general JWS JSON
     Column("valid_from_ms", BigInteger, nullable=False),
     Column("valid_until_ms", BigInteger, nullable=False),
+    Column("data_life_s", BigInteger, nullable=False),
+    Column("max_epsilon", Float, nullable=True),  # the most a training run may spend
     Column("max_uses", Integer, nullable=False),
     Column("uses", Integer, nullable=False, default=0),
+    Column("event_at_ms", BigInteger, nullable=False),  # time the last signed event states
     Column("changed_seq", BigInteger, nullable=False),  # audit seq of the last change
     Index("ix_consent_pseudonym", "pseudonym"),
-    Index("ix_consent_state", "state", "controller"),
+    Index("ix_consent_state", "state", "valid_until_ms"),
+    Index("ix_consent_changed", "changed_seq"),
+)
+
+# Versions of a consent that a newer one replaced; no release is decided on them any more.
+consent_superseded = Table(
+    "consent_superseded",
+    metadata,
+    Column("consent_hash", LargeBinary(32), primary_key=True),
+    Column("consent_id", String(40), ForeignKey("consent.consent_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("artefact", LargeBinary, nullable=False),
+    Column("superseded_at_ms", BigInteger, nullable=False),
+    Index("ix_consent_superseded_consent", "consent_id"),
+)
+
+# Withdrawals that overtook their consent: an artefact that arrives later is refused.
+consent_tombstone = Table(
+    "consent_tombstone",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    Column("controller", String(64), primary_key=True),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
 )
 
 # What happened to a consent, in order.
@@ -100,17 +133,33 @@ consent_event = Table(
     Column("event", String(16), nullable=False),
     Column("actor", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    Column("evidence", LargeBinary, nullable=True),  # the JWS that caused it
+    Column("leaf_seq", BigInteger, nullable=False),
+    Column("evidence", LargeBinary, nullable=True),  # the JWS; of a grant it is the artefact
     Index("ix_consent_event_consent", "consent_id"),
 )
 
-# Acknowledgements of a withdrawal by every party.
+# Events still to be delivered to a holder or recipient; a row goes when the party acknowledges.
+consent_outbox = Table(
+    "consent_outbox",
+    metadata,
+    Column("event_id", Integer, ForeignKey("consent_event.event_id"), primary_key=True),
+    Column("member_id", String(64), primary_key=True),
+    Column("consent_id", String(40), nullable=False),
+    Column("urgent", Boolean, nullable=False),  # anything that restricts goes before grants
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("refusal", String(40), nullable=False, default=""),  # why the last attempt failed
+    Index("ix_consent_outbox_due", "member_id", "due_at_ms"),
+    Index("ix_consent_outbox_consent", "consent_id"),
+)
+
+# Signed acknowledgements of an event by the parties it was delivered to.
 acknowledgement = Table(
     "acknowledgement",
     metadata,
-    Column("consent_id", String(40), primary_key=True),
-    Column("event", String(16), primary_key=True),
+    Column("event_id", Integer, ForeignKey("consent_event.event_id"), primary_key=True),
     Column("member_id", String(64), primary_key=True),
+    Column("refusal", String(40), nullable=False, default=""),
     Column("effective_at_ms", BigInteger, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
