@@ -233,6 +233,31 @@ training_round = Table(
     Column("leaf_seq", BigInteger, nullable=False),
 )
 
+# Campaigns this node agreed to take part in. The cohort count is noised once and kept: drawing it
+# again for a repeated plan would spend privacy again.
+training_campaign = Table(
+    "training_campaign",
+    metadata,
+    Column("campaign_id", String(40), primary_key=True),
+    Column("plan_sha256", LargeBinary(32), nullable=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("cohort_band", Integer, nullable=False),
+    Column("refusal", String(40), nullable=False, default=""),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("leaf_seq", BigInteger, nullable=False),
+)
+
+# The newest noised result of a campaign, so that a repeated message gets the same bytes.
+training_reply = Table(
+    "training_reply",
+    metadata,
+    Column("campaign_id", String(40), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("model_hash", LargeBinary(32), nullable=False),
+    Column("result", LargeBinary, nullable=False),  # int64, little-endian
+    Column("epsilon", Float, nullable=False),
+)
+
 # Signed model bundles; one is active.
 bundle = Table(
     "bundle",
