@@ -278,9 +278,15 @@ score = Table(
     Column("subject_ref", String(40), nullable=False),
     Column("consent_id", String(40), nullable=False),
     Column("client_id", String(40), nullable=False),
+    Column("purpose", String(16), nullable=False),
     Column("result", Text, nullable=False),  # the API's answer as JSON
     Column("at_ms", BigInteger, nullable=False),
     Column("leaf_seq", BigInteger, nullable=False),
+    # A repeated request with the same key gets this row's answer, a different one a refusal.
+    Column("idempotency_key", String(64), nullable=True),
+    Column("request_sha256", LargeBinary(32), nullable=False),
+    UniqueConstraint("client_id", "idempotency_key"),
+    Index("ix_score_consent", "consent_id"),
 )
 
 # Financing platforms that may call this node's API.
