@@ -1,0 +1,200 @@
+"""The life of a training campaign, as a table, and the only way a campaign changes state.
+
+What is not in the table is an error. Every change is one transaction with its audit leaf, so the
+log tells the same life. `completed` is reached only with a bundle published in that transaction.
+
+    proposed   an operator wants it; nodes have not answered
+    accepted   a quorum of nodes accepted the signed plan
+    running    rounds are made, each checkpointed
+    paused     fewer nodes than the quorum are there; it waits for them
+    completed  a signed bundle is published
+    failed     it could not go on: below quorum for too long, budgets spent, an error
+    aborted    it was not accepted, or an operator ended it; nothing is published
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from audit.database import Connection
+from audit.leaf import Entry
+from coordinator.storage import bundles as bundle_rows
+from coordinator.storage import campaigns as rows
+from protocols.documents import Document
+from protocols.errors import NotFound, StateConflict
+
+log = structlog.get_logger("coordinator.campaigns")
+
+State = Literal["proposed", "accepted", "running", "paused", "completed", "failed", "aborted"]
+Event = Literal["accept", "start", "pause", "resume", "complete", "fail", "abort"]
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
+    {
+        ("proposed", "accept"): "accepted",
+        ("proposed", "fail"): "failed",
+        ("proposed", "abort"): "aborted",
+        ("accepted", "start"): "running",
+        ("accepted", "fail"): "failed",
+        ("accepted", "abort"): "aborted",
+        ("running", "pause"): "paused",
+        ("running", "complete"): "completed",
+        ("running", "fail"): "failed",
+        ("running", "abort"): "aborted",
+        ("paused", "resume"): "running",
+        ("paused", "fail"): "failed",
+        ("paused", "abort"): "aborted",
+    }
+)
+UNFINISHED: frozenset[State] = frozenset({"proposed", "accepted", "running", "paused"})
+FINAL: frozenset[State] = frozenset({"completed", "failed", "aborted"})
+STATES: frozenset[State] = UNFINISHED | FINAL
+
+
+class CampaignTransitionInvalid(StateConflict):
+    """A campaign is not in a state that allows this event."""
+
+    code = "campaign_transition_invalid"
+    next_step = "Look at the campaign with `credence coordinator status`."
+
+
+class UnknownCampaign(NotFound):
+    """No campaign by that id."""
+
+    code = "unknown_campaign"
+
+
+class Log(Protocol):
+    """The part of the audit log that is used here."""
+
+    def append(self, connection: Connection, entry: Entry) -> Any:
+        """Append an entry in the caller's transaction."""
+
+
+def advance(state: State, event: Event) -> State:
+    """The state that follows.
+
+    Raises:
+        CampaignTransitionInvalid: the table has no such row.
+    """
+    try:
+        return TRANSITIONS[(state, event)]
+    except KeyError:
+        raise CampaignTransitionInvalid(f"a campaign that is {state} cannot {event}") from None
+
+
+class Campaigns:
+    """Campaign rows and their leaves, in the caller's transaction.
+
+    Args:
+        audit: the coordinator's log.
+        actor: who acts in the log, the coordinator's name.
+    """
+
+    def __init__(self, audit: Log, actor: str) -> None:
+        self._audit = audit
+        self._actor = actor
+
+    def propose(self, connection: Connection, campaign_id: str, plan: Document, at_ms: int) -> None:
+        """Store a new campaign.
+
+        Raises:
+            StateConflict: there is one by that id.
+        """
+        if rows.find(connection, campaign_id) is not None:
+            raise StateConflict(f"there is a campaign {campaign_id} already")
+        rows.add(connection, campaign_id, plan, "proposed", at_ms)
+        self._log(connection, campaign_id, "campaign.proposed", {}, at_ms)
+
+    def move(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        event: Event,
+        at_ms: int,
+        *,
+        detail: str = "",
+    ) -> State:
+        """Apply one event other than `complete`.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: not in the table.
+        """
+        if event == "complete":
+            raise CampaignTransitionInvalid("a campaign completes only with its bundle")
+        return self._move(connection, campaign_id, event, at_ms, detail, bundle_version=None)
+
+    def complete(
+        self, connection: Connection, campaign_id: str, bundle: bundle_rows.BundleRow, at_ms: int
+    ) -> None:
+        """Publish the bundle and complete the campaign, both or neither."""
+        bundle_rows.add(connection, bundle)
+        published = {"version": bundle.version, "key_id": bundle.key_id}
+        self._log(connection, campaign_id, "bundle.published", published, at_ms)
+        self._move(connection, campaign_id, "complete", at_ms, "", bundle_version=bundle.version)
+
+    def answered(
+        self, connection: Connection, campaign_id: str, row: rows.MemberRow, at_ms: int
+    ) -> None:
+        """Note a member's answer to the plan."""
+        rows.set_member(connection, campaign_id, row)
+        self._log(connection, campaign_id, "campaign.answered", dict(row.__dict__), at_ms)
+
+    def finish_round(
+        self, connection: Connection, campaign_id: str, row: rows.RoundRow, checkpoint: bytes
+    ) -> None:
+        """Store a completed round and the checkpoint after it."""
+        rows.add_round(connection, campaign_id, row)
+        rows.save_checkpoint(connection, campaign_id, row.round, checkpoint)
+        facts = {"round": row.round, "participants": row.participants}
+        self._log(connection, campaign_id, "campaign.round", facts, row.at_ms)
+
+    def _move(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        event: Event,
+        at_ms: int,
+        detail: str,
+        *,
+        bundle_version: str | None,
+    ) -> State:
+        row = rows.find(connection, campaign_id)
+        if row is None:
+            raise UnknownCampaign(f"no campaign {campaign_id}")
+        state = advance(row.state, event)  # type: ignore[arg-type] # a state we stored
+        finished = at_ms if state in FINAL else None
+        rows.set_state(
+            connection,
+            campaign_id,
+            state,
+            detail=detail,
+            finished_at_ms=finished,
+            bundle_version=bundle_version,
+        )
+        self._log(connection, campaign_id, f"campaign.{state}", {"detail": detail}, at_ms)
+        log.info("campaign.moved", campaign=campaign_id, state=state, detail=detail)
+        return state
+
+    def _log(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        kind: str,
+        facts: Mapping[str, Any],
+        at_ms: int,
+    ) -> None:
+        self._audit.append(
+            connection,
+            Entry(
+                kind=kind,
+                actor=self._actor,
+                purpose="",
+                correlation=campaign_id,
+                payload=dict(facts),
+                subject=None,
+                at_ms=at_ms,
+            ),
+        )

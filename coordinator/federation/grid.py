@@ -1,0 +1,135 @@
+"""Flower's `Grid` over our own streams: no SuperLink, no process a message, no code shipped.
+
+A strategy needs `get_node_ids` and `send_and_receive`. A reply is what a node may send, so it is
+read with suspicion: what does not parse, or answers another message, run or node, becomes an error
+reply and no strategy sees its content.
+"""
+
+import secrets
+from collections.abc import Collection, Iterable
+
+import structlog
+
+from coordinator.federation.flower import (
+    Error,
+    ErrorCode,
+    Grid,
+    Message,
+    ProtoMessage,
+    RecordDict,
+    Run,
+    enter_run,
+    message_from_proto,
+    message_to_proto,
+)
+from coordinator.federation.streams import Streams
+
+log = structlog.get_logger(__name__)
+
+
+class StreamGrid(Grid):
+    """The grid of one campaign.
+
+    Args:
+        streams: the live streams.
+        run_id: Flower's number for the campaign.
+        members: the members that take part; others are not on this grid.
+        grace_s: how long a member whose stream broke is waited for within a round, seconds.
+    """
+
+    def __init__(
+        self, streams: Streams, run_id: int, members: Collection[str], *, grace_s: float
+    ) -> None:
+        self._streams = streams
+        self._members = set(members)
+        self._grace_s = grace_s
+        self._sent: dict[str, Message] = {}
+        self.set_run(Run.create_empty(run_id))
+
+    def set_run(self, run: Run) -> None:
+        """Set the run, and with it who this process is for Flower."""
+        self._run = run
+        enter_run(run.run_id)
+
+    @property
+    def run(self) -> Run:
+        """The run of this grid."""
+        return self._run
+
+    def drop(self, member_id: str) -> None:
+        """The member takes no further part in the campaign."""
+        self._members.discard(member_id)
+
+    def members_by_node(self) -> dict[int, str]:
+        """Member id by Flower node id, of the members attached now."""
+        attached = self._streams.attached()
+        return {attached[key]: key for key in sorted(self._members) if key in attached}
+
+    def get_node_ids(self) -> Iterable[int]:
+        """The Flower node ids of the members attached now."""
+        return list(self.members_by_node())
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """A message of this run."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages; their ids, in order."""
+        by_node = self.members_by_node()
+        pushed = []
+        for message in messages:
+            message_id = secrets.token_hex(16)
+            message.metadata.__dict__["_message_id"] = message_id  # as Flower's own grids do
+            self._sent[message_id] = message
+            pushed.append(message_id)
+            member_id = by_node.get(message.metadata.dst_node_id)
+            if member_id is not None:
+                data = message_to_proto(message).SerializeToString()
+                self._streams.post(member_id, message_id, data)
+        return pushed
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies that are there now."""
+        found = self._streams.replies(list(message_ids))
+        return [self._open(message_id, data) for message_id, data in found.items()]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Send messages and wait for their replies, at most `timeout` seconds.
+
+        A member that detached and stays away, or that was never there, is left out.
+        """
+        message_ids = list(self.push_messages(messages))
+        found = self._streams.collect(message_ids, timeout, grace=self._grace_s)
+        replies = [self._open(message_id, data) for message_id, data in found.items()]
+        for message_id in message_ids:
+            self._sent.pop(message_id, None)
+        return replies
+
+    def _open(self, message_id: str, data: bytes) -> Message:
+        sent = self._sent[message_id]
+        try:
+            reply = message_from_proto(ProtoMessage.FromString(data))
+            about = reply.metadata
+            fits = (
+                about.reply_to_message_id == message_id
+                and about.run_id == self._run.run_id
+                and about.src_node_id == sent.metadata.dst_node_id
+                and about.message_type == sent.metadata.message_type
+            )
+        except Exception as error:  # noqa: BLE001 - Flower's parser, fed from outside
+            log.warning("federation.reply_malformed", error=type(error).__name__)
+            return _refused(sent, "malformed")
+        return reply if fits else _refused(sent, "reply_misdirected")
+
+
+def _refused(sent: Message, code: str) -> Message:
+    return Message(Error(ErrorCode.UNKNOWN, code), reply_to=sent)
