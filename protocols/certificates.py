@@ -1,0 +1,424 @@
+"""X.509 for mutual TLS inside one network: a private CA, short-lived P-256 certificates.
+
+A member's certificate (RFC 5280) names it twice in its subjectAltName and nowhere else that
+counts: DNS `<member_id>.members.credence`, which gRPC compares, and URI
+`credence://member/<member_id>`, which a server reads. It carries serverAuth and clientAuth,
+because a node both asks and answers. The CA signs end certificates only (path length 0).
+
+A node makes its key and its CSR itself; the CA takes from the CSR nothing but the public key,
+after it has checked the rest word for word.
+"""
+
+import datetime as dt
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protocols.canonical import sha256
+from protocols.errors import CredenceError, InvalidInput, Malformed
+from protocols.identifiers import check_member_id, check_role, is_member_id
+
+COORDINATOR_DNS: Final = "coordinator.credence"
+MAX_CERTIFICATE_BYTES: Final = 16 * 1024
+BACKDATING_MS: Final = 5 * 60_000  # a peer whose clock is behind accepts a fresh certificate
+
+_DNS_SUFFIX: Final = ".members.credence"
+_URI_PREFIX: Final = "credence://member/"
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_PARSE_ERRORS: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+
+
+class CertificateRefused(CredenceError):
+    """A certificate or a CSR does not say exactly what it must, or is not signed as it must be."""
+
+    code = "certificate_refused"
+    category = "unauthenticated"
+    next_step = "Join again with a new invitation, or check whose certificate this is."
+
+
+def member_dns(member_id: str) -> str:
+    """The DNS name in a member's certificate, also the TLS target name to expect."""
+    return check_member_id(member_id) + _DNS_SUFFIX
+
+
+def member_uri(member_id: str) -> str:
+    """The URI in a member's certificate."""
+    return _URI_PREFIX + check_member_id(member_id)
+
+
+def create_ca(name: str, now_ms: int, days: int) -> tuple[bytes, bytes]:
+    """A new self-signed CA, P-256.
+
+    Args:
+        name: common name, up to 64 characters.
+        now_ms: UTC milliseconds.
+        days: validity from now.
+
+    Returns:
+        Private key (PKCS#8 PEM, not encrypted: keep it in the keystore) and certificate (PEM).
+
+    Raises:
+        InvalidInput: the name or the days do not fit a certificate.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    try:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    except ValueError as error:
+        raise InvalidInput("a CA's name is 1 to 64 characters") from error
+    builder = _builder(subject, subject, key.public_key(), key.public_key(), now_ms, days)
+    certificate = (
+        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return _key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def make_tls_key() -> bytes:
+    """A fresh P-256 private key for TLS, PKCS#8 PEM, not encrypted: keep it in the keystore."""
+    return _key_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def make_csr(key_pem: bytes, member_id: str) -> bytes:
+    """A signing request (PKCS#10, RFC 2986) for a member's certificate, DER.
+
+    Raises:
+        InvalidInput: not a member id.
+        Malformed: not a P-256 private key.
+    """
+    builder = x509.CertificateSigningRequestBuilder(
+        subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member_id)])
+    ).add_extension(_member_names(member_id), critical=False)
+    request = builder.sign(_load_key(key_pem), hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def issue_certificate(
+    ca_key_pem: bytes,
+    ca_cert_pem: bytes,
+    csr_der: bytes,
+    member_id: str,
+    role: str,
+    now_ms: int,
+    days: int,
+) -> bytes:
+    """Certify a member's TLS key.
+
+    Checks on the CSR: 1. size and form; 2. its own signature, with SHA-256; 3. the key is P-256;
+    4. the subject is exactly the member id; 5. it asks for exactly one extension, the
+    subjectAltName with exactly the member's DNS name and URI.
+
+    Args:
+        ca_key_pem: the CA's private key.
+        ca_cert_pem: the CA's certificate.
+        csr_der: as received from the node.
+        member_id: whom the invitation admits.
+        role: the member's role, kept as organisational unit.
+        now_ms: UTC milliseconds.
+        days: validity from now.
+
+    Returns:
+        The certificate, DER.
+
+    Raises:
+        CertificateRefused: a check fails.
+        InvalidInput: member id, role or days are not what they must be.
+        Malformed: the CA's key or certificate does not parse.
+    """
+    names = _member_names(member_id)
+    public_key = _check_csr(csr_der, member_id, names)
+    subject = x509.Name([
+        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, check_role(role)),
+        x509.NameAttribute(NameOID.COMMON_NAME, member_id),
+    ])  # fmt: skip
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    return _issue(ca_key_pem, ca_cert_pem, public_key, subject, names, usages, now_ms, days)
+
+
+def issue_server_certificate(
+    ca_key_pem: bytes, ca_cert_pem: bytes, key_pem: bytes, now_ms: int, days: int
+) -> bytes:
+    """Certify the coordinator's own TLS key for DNS `coordinator.credence`, serverAuth only.
+
+    Returns:
+        The certificate, DER.
+
+    Raises:
+        InvalidInput: the days do not fit a certificate.
+        Malformed: a key or the CA's certificate does not parse.
+    """
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COORDINATOR_DNS)])
+    names = x509.SubjectAlternativeName([x509.DNSName(COORDINATOR_DNS)])
+    public_key = _load_key(key_pem).public_key()
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+    return _issue(ca_key_pem, ca_cert_pem, public_key, subject, names, usages, now_ms, days)
+
+
+def verify_member_certificate(
+    certificate: bytes, ca_cert_pem: bytes, *, now_ms: int, key_pem: bytes | None = None
+) -> str:
+    """Verify a member's certificate against the network's CA and return its member id.
+
+    Checks: 1. signed by this CA; 2. valid now; 3. an end certificate, not a CA; 4. for server and
+    client authentication; 5. P-256; 6. names exactly one member; 7. with `key_pem`, for that key.
+
+    Raises:
+        CertificateRefused: a check fails.
+        Malformed: something does not parse.
+    """
+    parsed, authority = _load(certificate), _load(ca_cert_pem)
+    # 1. Issuer and signature.
+    try:
+        parsed.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError) as error:
+        raise CertificateRefused("the certificate is not signed by this network's CA") from error
+    # 2. Validity.
+    if not parsed.not_valid_before_utc <= _utc(now_ms) <= parsed.not_valid_after_utc:
+        raise CertificateRefused("the certificate is not valid at this time")
+    try:
+        # 3. End certificate.
+        if parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            raise CertificateRefused("a CA certificate where a member's was expected")
+        # 4. Use.
+        usage = parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+        raise CertificateRefused("the certificate lacks the extensions it must have") from error
+    if set(usage) != {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}:
+        raise CertificateRefused("the certificate is not for server and client authentication")
+    # 5. Key type.
+    _check_p256(parsed.public_key())
+    # 7. Key.
+    if key_pem is not None and parsed.public_key() != _load_key(key_pem).public_key():
+        raise CertificateRefused("the certificate is for another key than this node's")
+    # 6. Names.
+    return _member_of(parsed)
+
+
+def verify_ca(certificate: bytes, sha256_pin: bytes, *, now_ms: int) -> bytes:
+    """Check a CA certificate against the fingerprint an invitation pins, and return it as PEM.
+
+    Raises:
+        CertificateRefused: another certificate, not a CA, or not valid now.
+        Malformed: it does not parse.
+    """
+    parsed = _load(certificate)
+    if sha256(parsed.public_bytes(serialization.Encoding.DER)) != sha256_pin:
+        raise CertificateRefused("the CA certificate is not the one the invitation names")
+    if not parsed.not_valid_before_utc <= _utc(now_ms) <= parsed.not_valid_after_utc:
+        raise CertificateRefused("the CA certificate is not valid at this time")
+    try:
+        constraints = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+        raise CertificateRefused("the certificate is not a CA's") from error
+    if not constraints.ca:
+        raise CertificateRefused("the certificate is not a CA's")
+    return parsed.public_bytes(serialization.Encoding.PEM)
+
+
+def member_id_of(certificate: bytes) -> str:
+    """The member a certificate names; whether it is genuine is TLS's or `verify_...`'s to say.
+
+    Args:
+        certificate: DER or PEM.
+
+    Raises:
+        CertificateRefused: it does not name exactly one member.
+        Malformed: it does not parse.
+    """
+    return _member_of(_load(certificate))
+
+
+def valid_until_ms(certificate: bytes) -> int:
+    """The end of a certificate's validity, UTC milliseconds.
+
+    Raises:
+        Malformed: it does not parse.
+    """
+    end = _load(certificate).not_valid_after_utc
+    return (end - _EPOCH) // dt.timedelta(milliseconds=1)
+
+
+def fingerprint(certificate: bytes) -> bytes:
+    """SHA-256 of the DER form, 32 bytes; takes DER or PEM.
+
+    Raises:
+        Malformed: it does not parse.
+    """
+    return sha256(to_der(certificate))
+
+
+def to_der(certificate: bytes) -> bytes:
+    """The DER form of a DER or PEM certificate.
+
+    Raises:
+        Malformed: it does not parse.
+    """
+    return _load(certificate).public_bytes(serialization.Encoding.DER)
+
+
+def to_pem(certificate: bytes) -> bytes:
+    """The PEM form of a DER or PEM certificate.
+
+    Raises:
+        Malformed: it does not parse.
+    """
+    return _load(certificate).public_bytes(serialization.Encoding.PEM)
+
+
+def _issue(
+    ca_key_pem: bytes,
+    ca_cert_pem: bytes,
+    public_key: ec.EllipticCurvePublicKey,
+    subject: x509.Name,
+    names: x509.SubjectAlternativeName,
+    usages: list[x509.ObjectIdentifier],
+    now_ms: int,
+    days: int,
+) -> bytes:
+    ca_key, ca_certificate = _load_key(ca_key_pem), _load(ca_cert_pem)
+    if ca_certificate.public_key() != ca_key.public_key():
+        raise InvalidInput("the CA's key and certificate do not belong together")
+    builder = _builder(
+        subject, ca_certificate.subject, public_key, ca_key.public_key(), now_ms, days
+    )
+    certificate = (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(names, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    issuer_key: ec.EllipticCurvePublicKey,
+    now_ms: int,
+    days: int,
+) -> x509.CertificateBuilder:
+    if not 1 <= days <= 3650:
+        raise InvalidInput("a certificate is valid for 1 to 3650 days")
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_utc(now_ms - BACKDATING_MS))
+        .not_valid_after(_utc(now_ms) + dt.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
+        )
+    )
+
+
+def _check_csr(
+    csr_der: bytes, member_id: str, names: x509.SubjectAlternativeName
+) -> ec.EllipticCurvePublicKey:
+    # 1. Size and form.
+    if len(csr_der) > MAX_CERTIFICATE_BYTES:
+        raise CertificateRefused("the CSR is too large")
+    try:
+        request = x509.load_der_x509_csr(csr_der)
+        # 2. Signature.
+        signed = request.is_signature_valid and isinstance(
+            request.signature_hash_algorithm, hashes.SHA256
+        )
+        public_key = request.public_key()
+        subject, extensions = request.subject, list(request.extensions)
+    except _PARSE_ERRORS as error:
+        raise CertificateRefused("the CSR does not parse") from error
+    if not signed:
+        raise CertificateRefused("the CSR is not signed by its own key with SHA-256")
+    # 3. Key type.
+    checked = _check_p256(public_key)
+    # 4. Subject.
+    if subject != x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member_id)]):
+        raise CertificateRefused("the CSR is for another subject than the invited member")
+    # 5. Names.
+    if [extension.value for extension in extensions] != [names]:
+        raise CertificateRefused("the CSR asks for other names than the invited member's")
+    return checked
+
+
+def _member_of(certificate: x509.Certificate) -> str:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+        raise CertificateRefused("the certificate names no member") from error
+    member_id = uris[0].removeprefix(_URI_PREFIX) if len(uris) == 1 else ""
+    if not is_member_id(member_id) or names != _member_names(member_id):
+        raise CertificateRefused("the certificate names no member, or more than one")
+    return member_id
+
+
+def _member_names(member_id: str) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([
+        x509.DNSName(member_dns(member_id)),
+        x509.UniformResourceIdentifier(member_uri(member_id)),
+    ])  # fmt: skip
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _check_p256(key: object) -> ec.EllipticCurvePublicKey:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise CertificateRefused("a TLS key is ECDSA on P-256")
+    return key
+
+
+def _load(certificate: bytes) -> x509.Certificate:
+    if len(certificate) > MAX_CERTIFICATE_BYTES:
+        raise Malformed("a certificate is at most 16 KiB")
+    try:
+        if certificate.lstrip().startswith(b"-----BEGIN"):
+            return x509.load_pem_x509_certificate(certificate)
+        return x509.load_der_x509_certificate(certificate)
+    except _PARSE_ERRORS as error:
+        raise Malformed("not an X.509 certificate") from error
+
+
+def _load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=None)
+    except _PARSE_ERRORS as error:
+        raise Malformed("not a PEM private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Malformed("a TLS key is ECDSA on P-256")
+    return key
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _utc(at_ms: int) -> dt.datetime:
+    try:
+        return _EPOCH + dt.timedelta(milliseconds=at_ms)
+    except OverflowError as error:
+        raise InvalidInput("a time outside the calendar") from error

@@ -1,0 +1,446 @@
+"""One sealed question and its sealed answer (`protocols/v1/exchange.proto`).
+
+The recipient of signals asks: it makes a one-use HPKE key (RFC 9180, base mode), puts its public
+half inside the body and signs the body. The holder verifies, answers, seals the answer to that
+key and signs it. `info` binds the ciphertext to the request body, holder and recipient, and the
+request body names every consent; the one-use key gives forward secrecy. Answers are padded, so
+that their length tells the order of magnitude and no more.
+
+Signature domains: `request` over the body; `answer` over SHA-256(body) || sealed.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from google.protobuf.message import DecodeError
+
+from protocols.canonical import sha256
+from protocols.directory import Directory, MemberEntry
+from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
+from protocols.identifiers import PURPOSES, is_field_name, is_member_id, is_record_id, new_id
+from protocols.keys import SigningKey
+from protocols.padding import pad, unpad
+from protocols.v1.exchange_pb2 import (
+    AnswerBody,
+    RequestBody,
+    SealedAnswer,
+    SealedRequest,
+    SignalStatus,
+    SignalValue,
+    SubjectAnswer,
+    SubjectQuery,
+)
+
+SUITE_X25519: Final = 1  # HPKE KEM X25519, HKDF-SHA256, AES-256-GCM
+NONCE_BYTES: Final = 16
+HASH_BYTES: Final = 32
+
+_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_HPKE_OVERHEAD: Final = 48  # encapsulated key 32, tag 16
+_STATUSES: Final = frozenset(SignalStatus.values()) - {SignalStatus.SIGNAL_STATUS_UNSPECIFIED}
+
+
+class SuiteUnsupported(CredenceError):
+    """The request names a cipher suite this node does not speak."""
+
+    code = "suite_unsupported"
+    category = "invalid"
+    next_step = "Ask with suite 1, or update the node that holds the data."
+
+
+class WrongAudience(CredenceError):
+    """The request is addressed to another member."""
+
+    code = "wrong_audience"
+    category = "forbidden"
+    next_step = "Send the request to the member it names."
+
+
+class SenderMismatch(CredenceError):
+    """The request is signed for one member and comes over another's connection."""
+
+    code = "sender_mismatch"
+    category = "unauthenticated"
+    next_step = "Ask over a connection of the member that signs."
+
+
+class RequestExpired(CredenceError):
+    """The request's time is over."""
+
+    code = "request_expired"
+    category = "invalid"
+    next_step = "Make a new request; if it stays, compare the clocks of both sides."
+
+
+class RequestFromFuture(CredenceError):
+    """The request says it was made later than now."""
+
+    code = "request_from_future"
+    category = "invalid"
+    next_step = "Synchronise the clocks of both sides (NTP)."
+
+
+class AnswerMismatch(CredenceError):
+    """An answer that does not belong to the request it is given for."""
+
+    code = "answer_mismatch"
+    category = "invalid"
+    next_step = "Discard the answer and ask again; report the holder if it stays."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what is accepted; both sides of a network use the same.
+
+    Attributes:
+        max_request_bytes: largest serialized request body.
+        max_answer_bytes: largest padded answer body; the largest bucket.
+        smallest_bucket_bytes: answers are padded to this or a power of two times it.
+        max_queries: subjects in one request.
+        max_signals: signal ids in one request, and signals in one subject's answer.
+        max_lifetime_ms: longest time from issue to expiry.
+        clock_skew_ms: tolerated difference of clocks.
+    """
+
+    max_request_bytes: int = 64 * 1024
+    max_answer_bytes: int = 2 * 1024 * 1024
+    smallest_bucket_bytes: int = 512
+    max_queries: int = 256
+    max_signals: int = 128
+    max_lifetime_ms: int = 60_000
+    clock_skew_ms: int = 60_000
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class Query(NamedTuple):
+    """One subject asked about: hash of the consent, and `pseudonyms.query_token` (32 bytes)."""
+
+    consent_hash: bytes
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """A request this member made, with what it needs to open the answer.
+
+    Attributes:
+        message: to send.
+        body: the parsed body.
+        request_hash: SHA-256 of the body's bytes.
+        private_key: raw one-use HPKE key; forget it with this object.
+    """
+
+    message: SealedRequest
+    body: RequestBody
+    request_hash: bytes
+    private_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRequest:
+    """A request whose every check passed.
+
+    Attributes:
+        body: the parsed body.
+        request_hash: SHA-256 of the body's bytes as received.
+        sender: the caller's directory entry.
+        nonce_until_ms: until then (body.from, body.nonce) must be remembered as used.
+    """
+
+    body: RequestBody
+    request_hash: bytes
+    sender: MemberEntry
+    nonce_until_ms: int
+
+
+def new_request(
+    *,
+    sender: str,
+    holder: str,
+    purpose: str,
+    queries: Sequence[Query],
+    now_ms: int,
+    key: SigningKey,
+    signals: Sequence[str] = (),
+    lifetime_ms: int = 30_000,
+    request_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> OutgoingRequest:
+    """Make and sign a request.
+
+    Args:
+        sender: own member id.
+        holder: member id of the one asked.
+        purpose: `score`, `train` or `monitor`.
+        queries: 1 to `limits.max_queries` subjects, each consent once.
+        now_ms: UTC milliseconds.
+        key: own signing key.
+        signals: ids of the wanted signals; empty means all that the consents allow.
+        lifetime_ms: from now to expiry.
+        request_id: 1 to 40 URL-safe characters; a fresh one when None.
+        limits: the bounds in force.
+
+    Raises:
+        InvalidInput: an argument is outside its bounds.
+    """
+    private = X25519PrivateKey.generate()
+    body = RequestBody(
+        suite=SUITE_X25519,
+        request_id=new_id("req") if request_id is None else request_id,
+        to=holder,
+        issued_at_ms=now_ms,
+        expires_at_ms=now_ms + lifetime_ms,
+        nonce=os.urandom(NONCE_BYTES),
+        recipient_epk=private.public_key().public_bytes_raw(),
+        purpose=purpose,
+        queries=[SubjectQuery(consent_hash=q.consent_hash, token=q.token) for q in queries],
+        signals=signals,
+        **{"from": sender},
+    )
+    wrong = _wrong_shape(body, limits)
+    data = body.SerializeToString(deterministic=True)
+    if wrong is not None or len(data) > limits.max_request_bytes:
+        raise InvalidInput(f"cannot ask this: {wrong or 'the request is too large'}")
+    return OutgoingRequest(
+        message=SealedRequest(body=data, signature=key.sign("request", data)),
+        body=body,
+        request_hash=sha256(data),
+        private_key=private.private_bytes_raw(),
+    )
+
+
+def verify_request(
+    message: SealedRequest,
+    *,
+    own_id: str,
+    directory: Directory,
+    now_ms: int,
+    peer_id: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> VerifiedRequest:
+    """Verify a request as its holder.
+
+    Checks: 1. size, before anything is parsed; 2. protobuf form; 3. suite; 4. shape: ids, nonce,
+    key, purpose, 1 to 256 queries with each consent once, signal names, lifetime of at most 60 s;
+    5. the sender is an active member, and the one whose connection carries the request;
+    6. signature over the bytes as received; 7. audience; 8. time, within the clock skew.
+    Replay and consent are the caller's: it must claim `(from, nonce)` in the transaction that
+    records the release.
+
+    Args:
+        message: as received.
+        own_id: this member's id.
+        directory: the directory in force.
+        now_ms: UTC milliseconds.
+        peer_id: member id of the mutual-TLS peer; None only when a relay carried the request.
+        limits: the bounds in force.
+
+    Raises:
+        Malformed: checks 1, 2 or 4.
+        SuiteUnsupported: check 3.
+        UnknownMember, MemberNotActive, SenderMismatch: check 5.
+        SignatureInvalid: check 6.
+        WrongAudience: check 7.
+        RequestExpired, RequestFromFuture: check 8.
+    """
+    # 1. Size.
+    if len(message.body) > limits.max_request_bytes:
+        raise Malformed(f"a request body is at most {limits.max_request_bytes} bytes")
+    # 2. Form.
+    try:
+        body = RequestBody.FromString(message.body)
+    except DecodeError as error:
+        raise Malformed("the request body is not a RequestBody") from error
+    # 3. Suite.
+    if body.suite != SUITE_X25519:
+        raise SuiteUnsupported(f"cipher suite {body.suite} is not supported")
+    # 4. Shape.
+    wrong = _wrong_shape(body, limits)
+    if wrong is not None:
+        raise Malformed(f"the request is refused: {wrong}")
+    # 5. Sender.
+    sender_id = str(getattr(body, "from"))
+    sender = directory.active_member(sender_id)
+    if peer_id is not None and peer_id != sender_id:
+        raise SenderMismatch("the request names another sender than the connection")
+    # 6. Signature.
+    sender.verify_key.verify("request", message.body, message.signature)
+    # 7. Audience.
+    if body.to != own_id:
+        raise WrongAudience("the request is addressed to another member")
+    # 8. Time.
+    if body.issued_at_ms > now_ms + limits.clock_skew_ms:
+        raise RequestFromFuture("the request was issued later than this node's clock says")
+    if now_ms > body.expires_at_ms + limits.clock_skew_ms:
+        raise RequestExpired("the request has expired")
+    return VerifiedRequest(
+        body=body,
+        request_hash=sha256(message.body),
+        sender=sender,
+        nonce_until_ms=body.expires_at_ms + limits.clock_skew_ms,
+    )
+
+
+def seal_answer(
+    request: VerifiedRequest,
+    answer: AnswerBody,
+    key: SigningKey,
+    limits: Limits = DEFAULT_LIMITS,
+) -> SealedAnswer:
+    """Pad, seal and sign the holder's answer.
+
+    Raises:
+        AnswerMismatch: the answer does not answer exactly this request.
+        InvalidInput: it does not fit the largest bucket.
+        Malformed: the request's one-use key has low order, so nothing can be sealed to it.
+    """
+    wrong = _wrong_answer(answer, request.body, limits)
+    if wrong is not None:
+        raise AnswerMismatch(f"not an answer to this request: {wrong}")
+    plaintext = pad(
+        answer.SerializeToString(deterministic=True),
+        smallest=limits.smallest_bucket_bytes,
+        largest=limits.max_answer_bytes,
+    )
+    try:
+        epk = X25519PublicKey.from_public_bytes(request.body.recipient_epk)
+        sealed = _SUITE.encrypt(plaintext, epk, info=_info(request.request_hash, request.body))
+    except ValueError as error:
+        raise Malformed("the request's one-use key has low order") from error
+    return SealedAnswer(
+        request_hash=request.request_hash,
+        sealed=sealed,
+        signature=key.sign("answer", request.request_hash + sealed),
+    )
+
+
+def open_answer(
+    request: OutgoingRequest,
+    message: SealedAnswer,
+    directory: Directory,
+    limits: Limits = DEFAULT_LIMITS,
+) -> AnswerBody:
+    """Verify and open the answer to a request of one's own.
+
+    Checks: 1. size; 2. it names this request; 3. signed by the holder that was asked, an active
+    member; 4. opens under the one-use key, bound to request, holder and recipient; 5. padding;
+    6. protobuf form; 7. it answers exactly what was asked: request id, holder, time, one answer
+    per query in order, no signal that was not asked for, no value beside a refusal.
+
+    Raises:
+        Malformed: checks 1, 5 or 6.
+        AnswerMismatch: checks 2 or 7.
+        UnknownMember, MemberNotActive: check 3, the holder left the network.
+        SignatureInvalid: checks 3 or 4.
+    """
+    # 1. Size.
+    if len(message.sealed) > limits.max_answer_bytes + _HPKE_OVERHEAD:
+        raise Malformed(f"a sealed answer is at most {limits.max_answer_bytes} bytes")
+    # 2. Request.
+    if message.request_hash != request.request_hash:
+        raise AnswerMismatch("an answer to another request")
+    # 3. Signature.
+    holder = directory.active_member(request.body.to)
+    holder.verify_key.verify("answer", request.request_hash + message.sealed, message.signature)
+    # 4. Seal.
+    private = X25519PrivateKey.from_private_bytes(request.private_key)
+    try:
+        padded = _SUITE.decrypt(
+            message.sealed, private, info=_info(request.request_hash, request.body)
+        )
+    except (InvalidTag, ValueError) as error:
+        raise SignatureInvalid("the answer does not open under this request's key") from error
+    # 5. Padding.
+    data = unpad(padded, smallest=limits.smallest_bucket_bytes, largest=limits.max_answer_bytes)
+    # 6. Form.
+    try:
+        answer = AnswerBody.FromString(data)
+    except DecodeError as error:
+        raise Malformed("the answer is not an AnswerBody") from error
+    # 7. Content.
+    wrong = _wrong_answer(answer, request.body, limits)
+    if wrong is not None:
+        raise AnswerMismatch(f"not an answer to this request: {wrong}")
+    return answer
+
+
+def _info(request_hash: bytes, body: RequestBody) -> bytes:
+    # No separator between the ids is needed: the request hash before them fixes both.
+    return b"credence/1|" + request_hash + f"{body.to}{getattr(body, 'from')}".encode()
+
+
+def _wrong_shape(body: RequestBody, limits: Limits) -> str | None:
+    """What is wrong with a request's fields, or None; says nothing that came from the bytes."""
+    consents = {query.consent_hash for query in body.queries}
+    lifetime = body.expires_at_ms - body.issued_at_ms
+    rules = (
+        (is_record_id(body.request_id), "the request id"),
+        (is_member_id(getattr(body, "from")), "the sender's member id"),
+        (is_member_id(body.to), "the holder's member id"),
+        (len(body.nonce) == NONCE_BYTES, "the nonce is 16 bytes"),
+        (len(body.recipient_epk) == HASH_BYTES, "the one-use key is 32 bytes"),
+        (body.purpose in PURPOSES, "the purpose"),
+        (body.issued_at_ms >= 0, "the time of issue"),
+        (0 < lifetime <= limits.max_lifetime_ms, "the lifetime"),
+        (1 <= len(body.queries) <= limits.max_queries, "the number of queries"),
+        (len(consents) == len(body.queries), "a consent is asked about twice"),
+        (all(map(_whole_query, body.queries)), "a query's hash and token are 32 bytes each"),
+        (len(body.signals) <= limits.max_signals, "the number of signals"),
+        (len(set(body.signals)) == len(body.signals), "a signal is asked for twice"),
+        (all(map(is_field_name, body.signals)), "a signal's name"),
+    )
+    return next((reason for holds, reason in rules if not holds), None)
+
+
+def _whole_query(query: SubjectQuery) -> bool:
+    return len(query.consent_hash) == HASH_BYTES and len(query.token) == HASH_BYTES
+
+
+def _wrong_answer(answer: AnswerBody, body: RequestBody, limits: Limits) -> str | None:
+    """What is wrong with an answer to `body`, or None."""
+    earliest = body.issued_at_ms - limits.clock_skew_ms
+    latest = body.expires_at_ms + limits.clock_skew_ms
+    asked = set(body.signals)
+    rules = (
+        (answer.request_id == body.request_id, "another request id"),
+        (answer.holder == body.to, "another holder"),
+        (earliest <= answer.answered_at_ms <= latest, "answered outside the request's time"),
+        (
+            [item.consent_hash for item in answer.answers]
+            == [query.consent_hash for query in body.queries],
+            "not one answer per query in order",
+        ),
+        (all(_whole_answer(item, asked, limits) for item in answer.answers), "a subject's answer"),
+    )
+    return next((reason for holds, reason in rules if not holds), None)
+
+
+def _whole_answer(item: SubjectAnswer, asked: set[str], limits: Limits) -> bool:
+    if item.refusal:
+        return is_field_name(item.refusal) and not item.signals
+    names = [signal.signal for signal in item.signals]
+    return (
+        len(names) <= limits.max_signals
+        and len(set(names)) == len(names)
+        and (not asked or asked.issuperset(names))
+        and all(map(is_field_name, names))
+        and all(map(_whole_signal, item.signals))
+    )
+
+
+def _whole_signal(signal: SignalValue) -> bool:
+    # A value beside any other status than "present" would leak what the status withholds.
+    present = signal.status == SignalStatus.SIGNAL_STATUS_PRESENT
+    return (
+        signal.status in _STATUSES
+        and signal.as_of_ms >= 0
+        and (math.isfinite(signal.value) if present else signal.value == 0)
+    )
