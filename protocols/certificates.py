@@ -13,23 +13,30 @@ import datetime as dt
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.canonical import sha256
-from protocols.errors import CredenceError, InvalidInput, Malformed
+from protocols.errors import CredenceError, InvalidInput
 from protocols.identifiers import check_member_id, check_role, is_member_id
+from protocols.x509_forms import (
+    EPOCH,
+    MAX_CERTIFICATE_BYTES,
+    PARSE_ERRORS,
+    key_usage,
+    load_certificate,
+    load_private_key,
+    private_key_pem,
+    utc,
+)
 
 COORDINATOR_DNS: Final = "coordinator.credence"
-MAX_CERTIFICATE_BYTES: Final = 16 * 1024
 BACKDATING_MS: Final = 5 * 60_000  # a peer whose clock is behind accepts a fresh certificate
 
 _DNS_SUFFIX: Final = ".members.credence"
 _URI_PREFIX: Final = "credence://member/"
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_PARSE_ERRORS: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
 
 
 class CertificateRefused(CredenceError):
@@ -72,15 +79,15 @@ def create_ca(name: str, now_ms: int, days: int) -> tuple[bytes, bytes]:
     builder = _builder(subject, subject, key.public_key(), key.public_key(), now_ms, days)
     certificate = (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(key_usage(ca=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return _key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+    return private_key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def make_tls_key() -> bytes:
     """A fresh P-256 private key for TLS, PKCS#8 PEM, not encrypted: keep it in the keystore."""
-    return _key_pem(ec.generate_private_key(ec.SECP256R1()))
+    return private_key_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
 def make_csr(key_pem: bytes, member_id: str) -> bytes:
@@ -93,7 +100,7 @@ def make_csr(key_pem: bytes, member_id: str) -> bytes:
     builder = x509.CertificateSigningRequestBuilder(
         subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member_id)])
     ).add_extension(_member_names(member_id), critical=False)
-    request = builder.sign(_load_key(key_pem), hashes.SHA256())
+    request = builder.sign(load_private_key(key_pem), hashes.SHA256())
     return request.public_bytes(serialization.Encoding.DER)
 
 
@@ -153,7 +160,7 @@ def issue_server_certificate(
     """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COORDINATOR_DNS)])
     names = x509.SubjectAlternativeName([x509.DNSName(COORDINATOR_DNS)])
-    public_key = _load_key(key_pem).public_key()
+    public_key = load_private_key(key_pem).public_key()
     usages = [ExtendedKeyUsageOID.SERVER_AUTH]
     return _issue(ca_key_pem, ca_cert_pem, public_key, subject, names, usages, now_ms, days)
 
@@ -170,14 +177,14 @@ def verify_member_certificate(
         CertificateRefused: a check fails.
         Malformed: something does not parse.
     """
-    parsed, authority = _load(certificate), _load(ca_cert_pem)
+    parsed, authority = load_certificate(certificate), load_certificate(ca_cert_pem)
     # 1. Issuer and signature.
     try:
         parsed.verify_directly_issued_by(authority)
     except (InvalidSignature, ValueError, TypeError) as error:
         raise CertificateRefused("the certificate is not signed by this network's CA") from error
     # 2. Validity.
-    if not parsed.not_valid_before_utc <= _utc(now_ms) <= parsed.not_valid_after_utc:
+    if not parsed.not_valid_before_utc <= utc(now_ms) <= parsed.not_valid_after_utc:
         raise CertificateRefused("the certificate is not valid at this time")
     try:
         # 3. End certificate.
@@ -185,17 +192,18 @@ def verify_member_certificate(
             raise CertificateRefused("a CA certificate where a member's was expected")
         # 4. Use.
         usage = parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+    except (x509.ExtensionNotFound, *PARSE_ERRORS) as error:
         raise CertificateRefused("the certificate lacks the extensions it must have") from error
     if set(usage) != {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}:
         raise CertificateRefused("the certificate is not for server and client authentication")
     # 5. Key type.
     _check_p256(parsed.public_key())
-    # 7. Key.
-    if key_pem is not None and parsed.public_key() != _load_key(key_pem).public_key():
-        raise CertificateRefused("the certificate is for another key than this node's")
     # 6. Names.
-    return _member_of(parsed)
+    member_id = _member_of(parsed)
+    # 7. Key.
+    if key_pem is not None and parsed.public_key() != load_private_key(key_pem).public_key():
+        raise CertificateRefused("the certificate is for another key than this node's")
+    return member_id
 
 
 def verify_ca(certificate: bytes, sha256_pin: bytes, *, now_ms: int) -> bytes:
@@ -205,14 +213,14 @@ def verify_ca(certificate: bytes, sha256_pin: bytes, *, now_ms: int) -> bytes:
         CertificateRefused: another certificate, not a CA, or not valid now.
         Malformed: it does not parse.
     """
-    parsed = _load(certificate)
+    parsed = load_certificate(certificate)
     if sha256(parsed.public_bytes(serialization.Encoding.DER)) != sha256_pin:
         raise CertificateRefused("the CA certificate is not the one the invitation names")
-    if not parsed.not_valid_before_utc <= _utc(now_ms) <= parsed.not_valid_after_utc:
+    if not parsed.not_valid_before_utc <= utc(now_ms) <= parsed.not_valid_after_utc:
         raise CertificateRefused("the CA certificate is not valid at this time")
     try:
         constraints = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+    except (x509.ExtensionNotFound, *PARSE_ERRORS) as error:
         raise CertificateRefused("the certificate is not a CA's") from error
     if not constraints.ca:
         raise CertificateRefused("the certificate is not a CA's")
@@ -229,7 +237,7 @@ def member_id_of(certificate: bytes) -> str:
         CertificateRefused: it does not name exactly one member.
         Malformed: it does not parse.
     """
-    return _member_of(_load(certificate))
+    return _member_of(load_certificate(certificate))
 
 
 def valid_until_ms(certificate: bytes) -> int:
@@ -238,8 +246,8 @@ def valid_until_ms(certificate: bytes) -> int:
     Raises:
         Malformed: it does not parse.
     """
-    end = _load(certificate).not_valid_after_utc
-    return (end - _EPOCH) // dt.timedelta(milliseconds=1)
+    end = load_certificate(certificate).not_valid_after_utc
+    return (end - EPOCH) // dt.timedelta(milliseconds=1)
 
 
 def fingerprint(certificate: bytes) -> bytes:
@@ -257,7 +265,7 @@ def to_der(certificate: bytes) -> bytes:
     Raises:
         Malformed: it does not parse.
     """
-    return _load(certificate).public_bytes(serialization.Encoding.DER)
+    return load_certificate(certificate).public_bytes(serialization.Encoding.DER)
 
 
 def to_pem(certificate: bytes) -> bytes:
@@ -266,7 +274,7 @@ def to_pem(certificate: bytes) -> bytes:
     Raises:
         Malformed: it does not parse.
     """
-    return _load(certificate).public_bytes(serialization.Encoding.PEM)
+    return load_certificate(certificate).public_bytes(serialization.Encoding.PEM)
 
 
 def _issue(
@@ -279,15 +287,18 @@ def _issue(
     now_ms: int,
     days: int,
 ) -> bytes:
-    ca_key, ca_certificate = _load_key(ca_key_pem), _load(ca_cert_pem)
+    ca_key, ca_certificate = load_private_key(ca_key_pem), load_certificate(ca_cert_pem)
     if ca_certificate.public_key() != ca_key.public_key():
         raise InvalidInput("the CA's key and certificate do not belong together")
     builder = _builder(
         subject, ca_certificate.subject, public_key, ca_key.public_key(), now_ms, days
     )
+    # A certificate that outlives its CA would fail all at once, on another day than it says.
+    if utc(now_ms) + dt.timedelta(days=days) > ca_certificate.not_valid_after_utc:
+        raise InvalidInput("a certificate ends no later than the CA that signs it")
     certificate = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(names, critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -311,8 +322,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_utc(now_ms - BACKDATING_MS))
-        .not_valid_after(_utc(now_ms) + dt.timedelta(days=days))
+        .not_valid_before(utc(now_ms - BACKDATING_MS))
+        .not_valid_after(utc(now_ms) + dt.timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
@@ -334,7 +345,7 @@ def _check_csr(
         )
         public_key = request.public_key()
         subject, extensions = request.subject, list(request.extensions)
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise CertificateRefused("the CSR does not parse") from error
     if not signed:
         raise CertificateRefused("the CSR is not signed by its own key with SHA-256")
@@ -353,7 +364,7 @@ def _member_of(certificate: x509.Certificate) -> str:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, *_PARSE_ERRORS) as error:
+    except (x509.ExtensionNotFound, *PARSE_ERRORS) as error:
         raise CertificateRefused("the certificate names no member") from error
     member_id = uris[0].removeprefix(_URI_PREFIX) if len(uris) == 1 else ""
     if not is_member_id(member_id) or names != _member_names(member_id):
@@ -368,57 +379,7 @@ def _member_names(member_id: str) -> x509.SubjectAlternativeName:
     ])  # fmt: skip
 
 
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _check_p256(key: object) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CertificateRefused("a TLS key is ECDSA on P-256")
     return key
-
-
-def _load(certificate: bytes) -> x509.Certificate:
-    if len(certificate) > MAX_CERTIFICATE_BYTES:
-        raise Malformed("a certificate is at most 16 KiB")
-    try:
-        if certificate.lstrip().startswith(b"-----BEGIN"):
-            return x509.load_pem_x509_certificate(certificate)
-        return x509.load_der_x509_certificate(certificate)
-    except _PARSE_ERRORS as error:
-        raise Malformed("not an X.509 certificate") from error
-
-
-def _load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(key_pem, password=None)
-    except _PARSE_ERRORS as error:
-        raise Malformed("not a PEM private key") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise Malformed("a TLS key is ECDSA on P-256")
-    return key
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
-def _utc(at_ms: int) -> dt.datetime:
-    try:
-        return _EPOCH + dt.timedelta(milliseconds=at_ms)
-    except OverflowError as error:
-        raise InvalidInput("a time outside the calendar") from error

@@ -9,7 +9,6 @@ that their length tells the order of magnitude and no more.
 Signature domains: `request` over the body; `answer` over SHA-256(body) || sealed.
 """
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,14 @@ from google.protobuf.message import DecodeError
 from protocols.canonical import sha256
 from protocols.directory import Directory, MemberEntry
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
-from protocols.identifiers import PURPOSES, is_field_name, is_member_id, is_record_id, new_id
+from protocols.exchange_rules import (
+    DEFAULT_LIMITS,
+    NONCE_BYTES,
+    Limits,
+    wrong_answer,
+    wrong_shape,
+)
+from protocols.identifiers import new_id
 from protocols.keys import SigningKey
 from protocols.padding import pad, unpad
 from protocols.v1.exchange_pb2 import (
@@ -31,19 +37,31 @@ from protocols.v1.exchange_pb2 import (
     RequestBody,
     SealedAnswer,
     SealedRequest,
-    SignalStatus,
-    SignalValue,
-    SubjectAnswer,
     SubjectQuery,
 )
 
+__all__ = [
+    "DEFAULT_LIMITS",
+    "AnswerMismatch",
+    "Limits",
+    "OutgoingRequest",
+    "Query",
+    "RequestExpired",
+    "RequestFromFuture",
+    "SenderMismatch",
+    "SuiteUnsupported",
+    "VerifiedRequest",
+    "WrongAudience",
+    "new_request",
+    "open_answer",
+    "seal_answer",
+    "verify_request",
+]
+
 SUITE_X25519: Final = 1  # HPKE KEM X25519, HKDF-SHA256, AES-256-GCM
-NONCE_BYTES: Final = 16
-HASH_BYTES: Final = 32
 
 _SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _HPKE_OVERHEAD: Final = 48  # encapsulated key 32, tag 16
-_STATUSES: Final = frozenset(SignalStatus.values()) - {SignalStatus.SIGNAL_STATUS_UNSPECIFIED}
 
 
 class SuiteUnsupported(CredenceError):
@@ -92,32 +110,6 @@ class AnswerMismatch(CredenceError):
     code = "answer_mismatch"
     category = "invalid"
     next_step = "Discard the answer and ask again; report the holder if it stays."
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on what is accepted; both sides of a network use the same.
-
-    Attributes:
-        max_request_bytes: largest serialized request body.
-        max_answer_bytes: largest padded answer body; the largest bucket.
-        smallest_bucket_bytes: answers are padded to this or a power of two times it.
-        max_queries: subjects in one request.
-        max_signals: signal ids in one request, and signals in one subject's answer.
-        max_lifetime_ms: longest time from issue to expiry.
-        clock_skew_ms: tolerated difference of clocks.
-    """
-
-    max_request_bytes: int = 64 * 1024
-    max_answer_bytes: int = 2 * 1024 * 1024
-    smallest_bucket_bytes: int = 512
-    max_queries: int = 256
-    max_signals: int = 128
-    max_lifetime_ms: int = 60_000
-    clock_skew_ms: int = 60_000
-
-
-DEFAULT_LIMITS: Final = Limits()
 
 
 class Query(NamedTuple):
@@ -205,7 +197,7 @@ def new_request(
         signals=signals,
         **{"from": sender},
     )
-    wrong = _wrong_shape(body, limits)
+    wrong = wrong_shape(body, limits)
     data = body.SerializeToString(deterministic=True)
     if wrong is not None or len(data) > limits.max_request_bytes:
         raise InvalidInput(f"cannot ask this: {wrong or 'the request is too large'}")
@@ -263,7 +255,7 @@ def verify_request(
     if body.suite != SUITE_X25519:
         raise SuiteUnsupported(f"cipher suite {body.suite} is not supported")
     # 4. Shape.
-    wrong = _wrong_shape(body, limits)
+    wrong = wrong_shape(body, limits)
     if wrong is not None:
         raise Malformed(f"the request is refused: {wrong}")
     # 5. Sender.
@@ -302,7 +294,7 @@ def seal_answer(
         InvalidInput: it does not fit the largest bucket.
         Malformed: the request's one-use key has low order, so nothing can be sealed to it.
     """
-    wrong = _wrong_answer(answer, request.body, limits)
+    wrong = wrong_answer(answer, request.body, limits)
     if wrong is not None:
         raise AnswerMismatch(f"not an answer to this request: {wrong}")
     plaintext = pad(
@@ -366,7 +358,7 @@ def open_answer(
     except DecodeError as error:
         raise Malformed("the answer is not an AnswerBody") from error
     # 7. Content.
-    wrong = _wrong_answer(answer, request.body, limits)
+    wrong = wrong_answer(answer, request.body, limits)
     if wrong is not None:
         raise AnswerMismatch(f"not an answer to this request: {wrong}")
     return answer
@@ -375,72 +367,3 @@ def open_answer(
 def _info(request_hash: bytes, body: RequestBody) -> bytes:
     # No separator between the ids is needed: the request hash before them fixes both.
     return b"credence/1|" + request_hash + f"{body.to}{getattr(body, 'from')}".encode()
-
-
-def _wrong_shape(body: RequestBody, limits: Limits) -> str | None:
-    """What is wrong with a request's fields, or None; says nothing that came from the bytes."""
-    consents = {query.consent_hash for query in body.queries}
-    lifetime = body.expires_at_ms - body.issued_at_ms
-    rules = (
-        (is_record_id(body.request_id), "the request id"),
-        (is_member_id(getattr(body, "from")), "the sender's member id"),
-        (is_member_id(body.to), "the holder's member id"),
-        (len(body.nonce) == NONCE_BYTES, "the nonce is 16 bytes"),
-        (len(body.recipient_epk) == HASH_BYTES, "the one-use key is 32 bytes"),
-        (body.purpose in PURPOSES, "the purpose"),
-        (body.issued_at_ms >= 0, "the time of issue"),
-        (0 < lifetime <= limits.max_lifetime_ms, "the lifetime"),
-        (1 <= len(body.queries) <= limits.max_queries, "the number of queries"),
-        (len(consents) == len(body.queries), "a consent is asked about twice"),
-        (all(map(_whole_query, body.queries)), "a query's hash and token are 32 bytes each"),
-        (len(body.signals) <= limits.max_signals, "the number of signals"),
-        (len(set(body.signals)) == len(body.signals), "a signal is asked for twice"),
-        (all(map(is_field_name, body.signals)), "a signal's name"),
-    )
-    return next((reason for holds, reason in rules if not holds), None)
-
-
-def _whole_query(query: SubjectQuery) -> bool:
-    return len(query.consent_hash) == HASH_BYTES and len(query.token) == HASH_BYTES
-
-
-def _wrong_answer(answer: AnswerBody, body: RequestBody, limits: Limits) -> str | None:
-    """What is wrong with an answer to `body`, or None."""
-    earliest = body.issued_at_ms - limits.clock_skew_ms
-    latest = body.expires_at_ms + limits.clock_skew_ms
-    asked = set(body.signals)
-    rules = (
-        (answer.request_id == body.request_id, "another request id"),
-        (answer.holder == body.to, "another holder"),
-        (earliest <= answer.answered_at_ms <= latest, "answered outside the request's time"),
-        (
-            [item.consent_hash for item in answer.answers]
-            == [query.consent_hash for query in body.queries],
-            "not one answer per query in order",
-        ),
-        (all(_whole_answer(item, asked, limits) for item in answer.answers), "a subject's answer"),
-    )
-    return next((reason for holds, reason in rules if not holds), None)
-
-
-def _whole_answer(item: SubjectAnswer, asked: set[str], limits: Limits) -> bool:
-    if item.refusal:
-        return is_field_name(item.refusal) and not item.signals
-    names = [signal.signal for signal in item.signals]
-    return (
-        len(names) <= limits.max_signals
-        and len(set(names)) == len(names)
-        and (not asked or asked.issuperset(names))
-        and all(map(is_field_name, names))
-        and all(map(_whole_signal, item.signals))
-    )
-
-
-def _whole_signal(signal: SignalValue) -> bool:
-    # A value beside any other status than "present" would leak what the status withholds.
-    present = signal.status == SignalStatus.SIGNAL_STATUS_PRESENT
-    return (
-        signal.status in _STATUSES
-        and signal.as_of_ms >= 0
-        and (math.isfinite(signal.value) if present else signal.value == 0)
-    )

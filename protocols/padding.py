@@ -1,7 +1,7 @@
 """Padding to size buckets, so that a ciphertext's length says little.
 
-ISO/IEC 7816-4: one byte 0x80, then zeros to the bucket's end. Buckets are `smallest` times a power
-of two up to `largest`; both must be powers of two. Unpadding accepts exactly what padding makes.
+ISO/IEC 7816-4: one byte 0x80, then zeros to the bucket's end. Buckets are `smallest` and the powers
+of two above it, up to `largest`. Unpadding accepts exactly what padding makes.
 """
 
 from protocols.errors import InvalidInput, Malformed

@@ -1,0 +1,120 @@
+"""What a request and an answer must look like, apart from keys and signatures.
+
+`wrong_shape` and `wrong_answer` are run by whoever makes a message and again by whoever receives
+it, so that nobody sends what the other must refuse. Their texts repeat nothing from the bytes.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from protocols.identifiers import PURPOSES, is_field_name, is_member_id, is_record_id
+from protocols.v1.exchange_pb2 import (
+    AnswerBody,
+    RequestBody,
+    SignalStatus,
+    SignalValue,
+    SubjectAnswer,
+    SubjectQuery,
+)
+
+NONCE_BYTES: Final = 16
+HASH_BYTES: Final = 32
+KEY_BYTES: Final = 32
+
+_STATUSES: Final = frozenset(SignalStatus.values()) - {SignalStatus.SIGNAL_STATUS_UNSPECIFIED}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what is accepted; both sides of a network use the same.
+
+    Attributes:
+        max_request_bytes: largest serialized request body.
+        max_answer_bytes: largest padded answer body; the largest bucket.
+        smallest_bucket_bytes: answers are padded to this or a power of two above it.
+        max_queries: subjects in one request.
+        max_signals: signal ids in one request, and signals in one subject's answer.
+        max_lifetime_ms: longest time from issue to expiry.
+        clock_skew_ms: tolerated difference of clocks.
+    """
+
+    max_request_bytes: int = 64 * 1024
+    max_answer_bytes: int = 2 * 1024 * 1024
+    smallest_bucket_bytes: int = 512
+    max_queries: int = 256
+    max_signals: int = 128
+    max_lifetime_ms: int = 60_000
+    clock_skew_ms: int = 60_000
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def wrong_shape(body: RequestBody, limits: Limits) -> str | None:
+    """What is wrong with a request's fields, or None; says nothing that came from the bytes."""
+    consents = {query.consent_hash for query in body.queries}
+    lifetime = body.expires_at_ms - body.issued_at_ms
+    rules = (
+        (is_record_id(body.request_id), "the request id"),
+        (is_member_id(getattr(body, "from")), "the sender's member id"),
+        (is_member_id(body.to), "the holder's member id"),
+        (len(body.nonce) == NONCE_BYTES, "the nonce is 16 bytes"),
+        (len(body.recipient_epk) == KEY_BYTES, "the one-use key is 32 bytes"),
+        (body.purpose in PURPOSES, "the purpose"),
+        (body.issued_at_ms >= 0, "the time of issue"),
+        (0 < lifetime <= limits.max_lifetime_ms, "the lifetime"),
+        (1 <= len(body.queries) <= limits.max_queries, "the number of queries"),
+        (len(consents) == len(body.queries), "a consent is asked about twice"),
+        (all(map(_whole_query, body.queries)), "a query's hash and token are 32 bytes each"),
+        (len(body.signals) <= limits.max_signals, "the number of signals"),
+        (len(set(body.signals)) == len(body.signals), "a signal is asked for twice"),
+        (all(map(is_field_name, body.signals)), "a signal's name"),
+    )
+    return next((reason for holds, reason in rules if not holds), None)
+
+
+def _whole_query(query: SubjectQuery) -> bool:
+    return len(query.consent_hash) == HASH_BYTES and len(query.token) == HASH_BYTES
+
+
+def wrong_answer(answer: AnswerBody, body: RequestBody, limits: Limits) -> str | None:
+    """What is wrong with an answer to `body`, or None."""
+    earliest = body.issued_at_ms - limits.clock_skew_ms
+    latest = body.expires_at_ms + limits.clock_skew_ms
+    asked = set(body.signals)
+    rules = (
+        (answer.request_id == body.request_id, "another request id"),
+        (answer.holder == body.to, "another holder"),
+        (earliest <= answer.answered_at_ms <= latest, "answered outside the request's time"),
+        (
+            [item.consent_hash for item in answer.answers]
+            == [query.consent_hash for query in body.queries],
+            "not one answer per query in order",
+        ),
+        (all(_whole_answer(item, asked, limits) for item in answer.answers), "a subject's answer"),
+    )
+    return next((reason for holds, reason in rules if not holds), None)
+
+
+def _whole_answer(item: SubjectAnswer, asked: set[str], limits: Limits) -> bool:
+    if item.refusal:
+        return is_field_name(item.refusal) and not item.signals
+    names = [signal.signal for signal in item.signals]
+    return (
+        len(names) <= limits.max_signals
+        and len(set(names)) == len(names)
+        and (not asked or asked.issuperset(names))
+        and all(map(is_field_name, names))
+        and all(map(_whole_signal, item.signals))
+    )
+
+
+def _whole_signal(signal: SignalValue) -> bool:
+    # A value beside any other status than "present" would leak what the status withholds.
+    present = signal.status == SignalStatus.SIGNAL_STATUS_PRESENT
+    return (
+        signal.status in _STATUSES
+        and signal.as_of_ms >= 0
+        and (math.isfinite(signal.value) if present else signal.value == 0)
+    )
