@@ -1,0 +1,250 @@
+"""`credence coordinator`: found a network, run it, invite members, see how it is."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import console
+
+app = typer.Typer(
+    help="Found and run the coordinator of a network.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
+MemberId = Annotated[str, typer.Argument(help="The member's id.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command(
+    epilog="Example: credence coordinator init ./coordinator --name demo "
+    "--listen-members 127.0.0.1:7400 --listen-enrolment 127.0.0.1:7401"
+)
+def init(
+    home: Home,
+    name: Annotated[str, typer.Option(help="Name of the network, lower case.")] = "credence",
+    listen_members: Annotated[
+        str, typer.Option(help="host:port where members are served over mutual TLS.")
+    ] = "127.0.0.1:7400",
+    listen_enrolment: Annotated[
+        str, typer.Option(help="host:port where invited nodes join.")
+    ] = "127.0.0.1:7401",
+    members_endpoint: Annotated[
+        str | None, typer.Option(help="What members dial, when it differs.", show_default=False)
+    ] = None,
+    enrolment_endpoint: Annotated[
+        str | None, typer.Option(help="What invited nodes dial, when it differs.",
+                                 show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new network: its CA, signing key, database, first directory and catalogue."""
+    from coordinator.bootstrap import init_coordinator, open_coordinator
+    from coordinator.settings import make_settings
+
+    settings = make_settings(
+        name=name,
+        listen_members=listen_members,
+        listen_enrolment=listen_enrolment,
+        members_endpoint=members_endpoint,
+        enrolment_endpoint=enrolment_endpoint,
+    )
+    init_coordinator(home, settings)
+    coordinator = open_coordinator(home)
+    try:
+        key = coordinator.keys.directory.verify_key.bytes.hex()
+    finally:
+        coordinator.close()
+    if as_json:
+        console.print_json({"home": str(home), "name": name, "directory_key": key})
+        return
+    console.out.print(f"network [bold]{name}[/bold] founded in {home}")
+    console.out.print(f"  directory key {key}", style="dim")
+    console.out.print(f"next: credence coordinator run {home}")
+
+
+@app.command(epilog="Example: credence coordinator run ./coordinator")
+def run(home: Home) -> None:
+    """Serve the network until interrupted."""
+    import signal
+    import threading
+
+    from api.cli import logs
+    from coordinator.process import Ports
+    from coordinator.process import run as run_process
+
+    logs.configure()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def ready(ports: Ports) -> None:
+        console.out.print(
+            f"coordinator ready: members on port {ports.members}, "
+            f"enrolment on port {ports.enrolment}; Ctrl-C stops it"
+        )
+
+    run_process(home, stop, ready)
+
+
+@app.command(epilog="Example: credence coordinator invite ./coordinator bank-a --role bank")
+def invite(
+    home: Home,
+    member_id: MemberId,
+    role: Annotated[
+        str,
+        typer.Option(help="bank, data_provider, public_record_publisher or licensed_agency."),
+    ] = "bank",
+    hours: Annotated[
+        int | None, typer.Option(min=1, max=720, help="Life of the invitation.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a one-time invitation; whoever holds the line can join as that member."""
+    from coordinator.bootstrap import open_coordinator
+
+    coordinator = open_coordinator(home)
+    try:
+        lifetime_s = (hours or coordinator.settings.invitation_hours) * 3600
+        invitation = coordinator.membership.invite(member_id, role, lifetime_s, _now_ms())
+    finally:
+        coordinator.close()
+    if as_json:
+        console.print_json(
+            {
+                "invitation": invitation.to_text(),
+                "invitation_id": invitation.invitation_id,
+                "member_id": member_id,
+                "role": role,
+                "expires_at_ms": invitation.expires_at_ms,
+            }
+        )
+        return
+    console.out.print(invitation.to_text(), soft_wrap=True, markup=False)
+    console.err.print(
+        f"one use, until {_utc(invitation.expires_at_ms)}; hand it over on a safe way", style="dim"
+    )
+
+
+@app.command(epilog="Example: credence coordinator members ./coordinator --json")
+def members(home: Home, as_json: AsJson = False) -> None:
+    """List the members with their state and when they were last seen."""
+    rows = _members(home)
+    if as_json:
+        console.print_json(rows)
+    elif not rows:
+        console.out.print("no members yet: credence coordinator invite HOME MEMBER")
+    else:
+        console.out.print(_members_table(rows))
+
+
+@app.command(epilog="Example: credence coordinator suspend ./coordinator bank-b")
+def suspend(home: Home, member_id: MemberId) -> None:
+    """Turn a member away until it is reinstated; in force with the next directory."""
+    _set_status(home, member_id, "suspended")
+
+
+@app.command(epilog="Example: credence coordinator reinstate ./coordinator bank-b")
+def reinstate(home: Home, member_id: MemberId) -> None:
+    """Admit a suspended member again."""
+    _set_status(home, member_id, "active")
+
+
+@app.command(epilog="Example: credence coordinator status ./coordinator")
+def status(home: Home, as_json: AsJson = False) -> None:
+    """Show whether it runs, the network's documents, the newest campaign and the log."""
+    facts = _status(home)
+    if as_json:
+        console.print_json(facts)
+        return
+    running = "[green]running[/green]" if facts["running"] else "[yellow]not running[/yellow]"
+    console.out.print(f"[bold]{facts['name']}[/bold]  {running}")
+    console.out.print(f"  members      {facts['endpoints']['members']}")
+    console.out.print(f"  enrolment    {facts['endpoints']['enrolment']}")
+    console.out.print(f"  directory    version {facts['directory_version']}, "
+                      f"{facts['members']} members")  # fmt: skip
+    console.out.print(f"  catalogue    version {facts['catalogue_version']}")
+    console.out.print(f"  invitations  {facts['invitations']} open")
+    campaign = facts["campaign"]
+    if campaign is not None:
+        console.out.print(f"  campaign     {campaign['campaign_id']}: {campaign['state']}, "
+                          f"{campaign['rounds']} rounds {campaign['detail']}")  # fmt: skip
+    console.out.print(f"  bundles      {', '.join(facts['bundles']) or 'none'}")
+    console.out.print(f"  audit        {facts['audit']['size']} leaves, "
+                      f"root {facts['audit']['root']}")  # fmt: skip
+
+
+def _members(home: Path) -> list[dict[str, Any]]:
+    from coordinator.bootstrap import open_coordinator
+
+    coordinator = open_coordinator(home)
+    try:
+        directory = coordinator.membership.directory()
+        return [
+            {
+                "member_id": row.member_id,
+                "name": (entry := directory.member(row.member_id)).name,
+                "role": entry.role,
+                "holds": list(entry.holds),
+                "endpoint": entry.endpoint,
+                "status": entry.status,
+                "joined_at_ms": row.joined_at_ms,
+                "last_seen_at_ms": row.last_seen_at_ms,
+            }
+            for row in coordinator.membership.rows()
+        ]
+    finally:
+        coordinator.close()
+
+
+def _members_table(rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("member", "name", "role", "holds", "status", "last seen"):
+        table.add_column(title)
+    for row in rows:
+        seen = row["last_seen_at_ms"]
+        table.add_row(
+            row["member_id"],
+            row["name"],
+            row["role"],
+            ", ".join(row["holds"]),
+            row["status"],
+            _utc(seen) if seen else "never",
+        )
+    return table
+
+
+def _set_status(home: Path, member_id: str, status: Any) -> None:
+    from coordinator.bootstrap import open_coordinator
+
+    coordinator = open_coordinator(home)
+    try:
+        directory = coordinator.membership.set_status(member_id, status, _now_ms())
+    finally:
+        coordinator.close()
+    console.out.print(f"{member_id} is {status} since directory version {directory.version}")
+
+
+def _status(home: Path) -> dict[str, Any]:
+    from coordinator.bootstrap import open_coordinator
+    from coordinator.home import is_running
+    from coordinator.status import summary
+
+    coordinator = open_coordinator(home)
+    try:
+        return {"running": is_running(home), **summary(coordinator, _now_ms())}
+    finally:
+        coordinator.close()
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -1,0 +1,122 @@
+"""Limits on what comes in, before anything parses it (plain ASGI).
+
+Numbered, in the order in which they are applied to a request with a body:
+
+1. The content type is one that the application reads, else 415.
+2. A declared length is not above the cap, else 413, with nothing read.
+3. The body as it comes is not above the cap either, else 413.
+4. The whole body is here before the deadline, else 408.
+
+The body is then handed on in one piece. Slow headers are cut off by `api.http.server`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.problems import status_problem
+
+Respond = Callable[[int, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """What a request body may be.
+
+    Attributes:
+        max_bytes: cap on the body.
+        deadline_s: seconds from the end of the headers to the end of the body.
+        content_types: media types that are read.
+    """
+
+    max_bytes: int = 64 * 1024
+    deadline_s: float = 10.0
+    content_types: frozenset[str] = frozenset({"application/json"})
+
+
+class _TooLarge(Exception):  # noqa: N818 - a signal inside this module, not an error class
+    pass
+
+
+class LimitedBodies:
+    """ASGI middleware that applies `BodyLimits` to every HTTP request."""
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 408, 413 or 415, or hand the request on with its body read."""
+        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+
+        async def refuse(status: int, detail: str) -> None:
+            request_id = scope.get("state", {}).get("request_id", "req_unknown")
+            await status_problem(status, detail, request_id)(scope, receive, send)
+
+        if (body := await self._read(headers, receive, refuse)) is not None:
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, headers: Headers, receive: Receive, refuse: Respond) -> bytes | None:
+        limits = self._limits
+        # (1) a content type that is read here
+        content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+        if content_type not in limits.content_types:
+            await refuse(415, "bodies of this content type are not read here")
+            return None
+        # (2) the declared length
+        if not _at_most(headers.get("content-length", "0"), limits.max_bytes):
+            await refuse(413, f"the body is over {limits.max_bytes} bytes")
+            return None
+        try:
+            # (4) the deadline
+            async with asyncio.timeout(limits.deadline_s):
+                return await _collect(receive, limits.max_bytes)
+        except _TooLarge:
+            await refuse(413, f"the body is over {limits.max_bytes} bytes")
+        except TimeoutError:
+            await refuse(408, f"the body did not come within {limits.deadline_s:g} s")
+        return None
+
+
+async def _collect(receive: Receive, max_bytes: int) -> bytes | None:
+    """The whole body; None when the client went away before its end."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        # (3) the real length
+        if len(body) > max_bytes:
+            raise _TooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _at_most(declared: str, maximum: int) -> bool:
+    # Length first: converting a number of a thousand digits is work done for a stranger.
+    return (
+        len(declared) <= 12
+        and declared.isascii()
+        and declared.isdigit()
+        and (int(declared) <= maximum)
+    )
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    pending: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay

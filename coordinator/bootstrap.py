@@ -1,0 +1,131 @@
+"""The one place where a coordinator is made and where its parts are put together."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.database import Database
+from audit.shredding import DataKeys
+from audit.store import AuditLog
+from coordinator.home import (
+    CA_FILE,
+    CERTIFICATE_FILE,
+    DATA_KEYS_FILE,
+    DATABASE_FILE,
+    new_home,
+)
+from coordinator.keystore import CoordinatorKeys, create_keys, open_keystore
+from coordinator.membership import Authority, Endpoints, Membership
+from coordinator.presence import Presence
+from coordinator.registry import BundleRegistry
+from coordinator.settings import CoordinatorSettings, load_settings, save_settings
+from coordinator.storage.migrations import upgrade
+from coordinator.transport import TlsIdentity
+from models.catalogue import load_default
+from protocols.certificates import create_ca, issue_server_certificate, to_pem
+from protocols.errors import HomeUnusable
+
+CA_DAYS = 3650
+SERVER_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """The parts of one coordinator; whoever opened it closes it.
+
+    Attributes:
+        home: its directory.
+        settings: as read when it was opened.
+        keys: its secrets.
+        identity: what it shows in TLS.
+        database: members, campaigns, bundles and the audit log.
+        audit: its tamper-evident log.
+        membership: invitations, members, the directory.
+        registry: published bundles.
+        presence: members seen by this process.
+    """
+
+    home: Path
+    settings: CoordinatorSettings
+    keys: CoordinatorKeys
+    identity: TlsIdentity
+    database: Database
+    data_keys_database: Database
+    audit: AuditLog
+    membership: Membership
+    registry: BundleRegistry
+    presence: Presence
+
+    def close(self) -> None:
+        """Close the databases."""
+        self.database.close()
+        self.data_keys_database.close()
+
+
+def init_coordinator(home: Path, settings: CoordinatorSettings, now_ms: int | None = None) -> None:
+    """Make a new network's coordinator in `home`: CA, keys, database, directory 1, catalogue.
+
+    Raises:
+        HomeExists: `home` is there and not empty.
+        HomeUnusable: it cannot be written; nothing is left behind.
+    """
+    at_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    with new_home(home) as staging:
+        ca_key, ca_certificate = create_ca(f"{settings.name} members", at_ms, CA_DAYS)
+        keys = create_keys(staging, ca_key)
+        certificate = issue_server_certificate(ca_key, ca_certificate, keys.tls, at_ms, SERVER_DAYS)
+        (staging / CA_FILE).write_bytes(ca_certificate)
+        (staging / CERTIFICATE_FILE).write_bytes(to_pem(certificate))
+        save_settings(staging, settings)
+        coordinator = open_coordinator(staging)
+        try:
+            coordinator.membership.found(load_default().to_body(), at_ms)
+        finally:
+            coordinator.close()
+
+
+def open_coordinator(home: Path) -> Coordinator:
+    """Open the coordinator in `home`, its schema brought up to date.
+
+    Raises:
+        HomeUnusable: `home` is not a coordinator's, or a file of it cannot be read.
+        CoordinatorSettingsInvalid: its settings do not hold.
+        DatabaseUnavailable: its database cannot be opened.
+    """
+    settings = load_settings(home)
+    keys = open_keystore(home)
+    identity = TlsIdentity(_read(home / CA_FILE), _read(home / CERTIFICATE_FILE), keys.tls)
+    database = Database(settings.database_url or f"sqlite:///{home / DATABASE_FILE}")
+    upgrade(database)
+    data_keys_database = Database(f"sqlite:///{home / DATA_KEYS_FILE}")
+    audit = AuditLog(
+        origin=f"{settings.name}/coordinator",
+        database=database,
+        data_keys=DataKeys(data_keys_database, keys.kek),
+        index_key=keys.audit_index,
+    )
+    return Coordinator(
+        home=home,
+        settings=settings,
+        keys=keys,
+        identity=identity,
+        database=database,
+        data_keys_database=data_keys_database,
+        audit=audit,
+        membership=Membership(
+            database,
+            audit,
+            keys.directory,
+            Authority(keys.ca, identity.ca, settings.certificate_days),
+            Endpoints(settings.dialled_to_enrol, settings.dialled_by_members),
+        ),
+        registry=BundleRegistry(database),
+        presence=Presence(),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HomeUnusable(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,117 @@
+"""What `credence coordinator run` runs: both ports, the training streams, the campaign runner."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import structlog
+
+from coordinator.bootstrap import Coordinator, open_coordinator
+from coordinator.federation.runner import attach_federation
+from coordinator.home import only_process
+from coordinator.server import EnrolmentService, MembershipService
+from coordinator.transport import (
+    ENROLMENT_LIMITS,
+    MEMBER_LIMITS,
+    ErrorsAsStatus,
+    MemberGate,
+    enrolment_credentials,
+    listen,
+    make_server,
+    member_credentials,
+)
+from protocols.errors import CredenceError
+from protocols.v1.membership_pb2_grpc import (
+    add_EnrolmentServicer_to_server,
+    add_MembershipServicer_to_server,
+)
+
+GRACE_S = 2.0
+SEEN_EVERY_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports that were bound."""
+
+    enrolment: int
+    members: int
+
+
+@contextmanager
+def serving(coordinator: Coordinator) -> Iterator[Ports]:
+    """Serve both ports and run campaigns until the block ends.
+
+    Raises:
+        PortInUse: a port cannot be bound; nothing was started.
+    """
+    with ExitStack() as stack:
+        enrolment, enrolment_port = _enrolment_server(coordinator)
+        stack.callback(_stop, enrolment)
+        members, members_port = _member_server(coordinator)
+        stack.callback(_stop, members)
+        stack.enter_context(attach_federation(members, coordinator))
+        enrolment.start()
+        members.start()
+        yield Ports(enrolment_port, members_port)
+
+
+def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> None:
+    """Open the coordinator in `home` and serve until `stop` is set.
+
+    Args:
+        home: a directory that `init_coordinator` made.
+        stop: set by whoever wants the end, for example a signal handler.
+        ready: called once when both ports answer.
+
+    Raises:
+        AlreadyRunning: another process runs on `home`.
+        PortInUse: a port cannot be bound.
+        HomeUnusable: `home` is not a coordinator's.
+    """
+    with only_process(home), ExitStack() as stack:
+        coordinator = open_coordinator(home)
+        stack.callback(coordinator.close)
+        ports = stack.enter_context(serving(coordinator))
+        stack.callback(_write_sightings, coordinator)
+        _log.info("coordinator.ready", enrolment=ports.enrolment, members=ports.members)
+        ready(ports)
+        while not stop.wait(SEEN_EVERY_S):
+            _write_sightings(coordinator)
+        _log.info("coordinator.stopping")
+
+
+def _enrolment_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
+    server = make_server(ENROLMENT_LIMITS, ErrorsAsStatus(), "enrolment")
+    add_EnrolmentServicer_to_server(EnrolmentService(coordinator.membership), server)
+    endpoint = coordinator.settings.listen_enrolment
+    return server, listen(server, endpoint, enrolment_credentials(coordinator.identity))
+
+
+def _member_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
+    gate = MemberGate(coordinator.membership.directory, coordinator.presence.note)
+    server = make_server(MEMBER_LIMITS, gate, "members")
+    service = MembershipService(coordinator.membership, coordinator.registry)
+    add_MembershipServicer_to_server(service, server)
+    endpoint = coordinator.settings.listen_members
+    return server, listen(server, endpoint, member_credentials(coordinator.identity))
+
+
+def _stop(server: grpc.Server) -> None:
+    server.stop(GRACE_S).wait()
+
+
+def _write_sightings(coordinator: Coordinator) -> None:
+    seen = coordinator.presence.take()
+    if not seen:
+        return
+    try:
+        coordinator.membership.note_seen(seen)
+    except CredenceError as error:
+        # Not worth a coordinator: the next sighting comes in seconds.
+        _log.warning("coordinator.sightings_lost", code=error.code)

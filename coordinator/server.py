@@ -1,0 +1,72 @@
+"""The coordinator's own services: joining on one port, documents and bundles on the other."""
+
+import time
+from collections.abc import Iterator
+
+import grpc
+
+from coordinator.membership import JoinAttempt, Membership
+from coordinator.registry import BundleRegistry
+from protocols.documents import to_proto
+from protocols.errors import InvalidInput
+from protocols.v1.membership_pb2 import (
+    BundlePiece,
+    GetBundleRequest,
+    GetDocumentRequest,
+    JoinRequest,
+    JoinResponse,
+    SignedDocument,
+)
+from protocols.v1.membership_pb2_grpc import EnrolmentServicer, MembershipServicer
+
+SERVED_KINDS = ("directory", "catalogue")
+
+
+class EnrolmentService(EnrolmentServicer):
+    """Admits an invited node."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    def Join(  # noqa: N802 - the name in the .proto
+        self, request: JoinRequest, context: grpc.ServicerContext
+    ) -> JoinResponse:
+        """Answer one join request; see `Membership.join` for its checks."""
+        attempt = JoinAttempt(
+            invitation_id=request.invitation_id,
+            token=request.token,
+            csr_der=request.csr_der,
+            declaration=request.declaration,
+            signature=request.signature,
+        )
+        joined = self._membership.join(attempt, int(time.time() * 1000))
+        return JoinResponse(
+            certificate_der=joined.certificate_der,
+            ca_certificate_der=joined.ca_certificate_der,
+            directory=to_proto(joined.directory),
+            catalogue=to_proto(joined.catalogue),
+        )
+
+
+class MembershipService(MembershipServicer):
+    """Gives members the network's signed documents and model bundles."""
+
+    def __init__(self, membership: Membership, bundles: BundleRegistry) -> None:
+        self._membership = membership
+        self._bundles = bundles
+
+    def GetDocument(  # noqa: N802 - the name in the .proto
+        self, request: GetDocumentRequest, context: grpc.ServicerContext
+    ) -> SignedDocument:
+        """The document of the asked kind in force."""
+        if request.kind not in SERVED_KINDS:
+            raise InvalidInput(f"a kind is one of {', '.join(SERVED_KINDS)}")
+        return to_proto(self._membership.document(request.kind))
+
+    def GetBundle(  # noqa: N802 - the name in the .proto
+        self, request: GetBundleRequest, context: grpc.ServicerContext
+    ) -> Iterator[BundlePiece]:
+        """A bundle: its manifest, then its tensors in pieces."""
+        if len(request.version) > 40:
+            raise InvalidInput("a bundle's version has at most 40 characters")
+        yield from self._bundles.pieces(request.version)

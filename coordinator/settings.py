@@ -1,0 +1,134 @@
+"""What a coordinator's `credence.toml` may say, read once when its process starts.
+
+The environment overrides the file (`CREDENCE_COORDINATOR_LISTEN_MEMBERS=0.0.0.0:7400`). Every
+error names the file, the key and what it should be.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from protocols.errors import HomeUnusable, InvalidInput
+
+SETTINGS_FILE = "credence.toml"
+
+# "host:port"; an IPv6 host stands in brackets.
+Endpoint = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$", max_length=260),
+]
+
+
+class CoordinatorSettingsInvalid(InvalidInput):
+    """The coordinator's settings do not hold."""
+
+    code = "coordinator_settings_invalid"
+    next_step = "Correct that line of credence.toml and start again."
+
+
+class CoordinatorSettings(BaseSettings):
+    """Settings of one coordinator.
+
+    Attributes:
+        name: the network's name; also the origin of its audit log and the subject of its CA.
+        listen_members: where members are served over mutual TLS.
+        listen_enrolment: where invited nodes join over TLS.
+        members_endpoint: what members dial, when that differs from `listen_members`.
+        enrolment_endpoint: what invited nodes dial, when it differs from `listen_enrolment`.
+        database_url: any SQLAlchemy URL; empty: `coordinator.db` in the home directory.
+        certificate_days: life of a member's certificate, 1..90.
+        invitation_hours: life of an invitation, 1..720.
+        campaign_poll_s: how often the campaign table is looked at, seconds.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CREDENCE_COORDINATOR_", extra="forbid", frozen=True
+    )
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")] = "credence"
+    listen_members: Endpoint = "127.0.0.1:7400"
+    listen_enrolment: Endpoint = "127.0.0.1:7401"
+    members_endpoint: Endpoint | None = None
+    enrolment_endpoint: Endpoint | None = None
+    database_url: str = ""
+    certificate_days: int = Field(default=90, ge=1, le=90)
+    invitation_hours: int = Field(default=72, ge=1, le=720)
+    campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, and nothing else."""
+        return env_settings, init_settings
+
+    @property
+    def dialled_by_members(self) -> str:
+        """The endpoint that members dial."""
+        return self.members_endpoint or self.listen_members
+
+    @property
+    def dialled_to_enrol(self) -> str:
+        """The endpoint that invited nodes dial."""
+        return self.enrolment_endpoint or self.listen_enrolment
+
+
+def load_settings(home: Path) -> CoordinatorSettings:
+    """Read HOME/credence.toml.
+
+    Raises:
+        HomeUnusable: there is no such file, or it cannot be read.
+        CoordinatorSettingsInvalid: it is not TOML, has an unknown key or a value out of range.
+    """
+    path = home / SETTINGS_FILE
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HomeUnusable(
+            f"{home} is not a coordinator's home: {SETTINGS_FILE} cannot be read",
+            next_step="Make one with `credence coordinator init HOME`, or correct the path.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CoordinatorSettingsInvalid(f"{path}: {error}") from error
+    return _validated(values, str(path))
+
+
+def make_settings(**values: Any) -> CoordinatorSettings:
+    """Settings from arguments (None: the default), checked like a file's.
+
+    Raises:
+        CoordinatorSettingsInvalid: a value is out of range.
+    """
+    return _validated({key: value for key, value in values.items() if value is not None}, "options")
+
+
+def save_settings(home: Path, settings: CoordinatorSettings) -> None:
+    """Write `settings` as HOME/credence.toml."""
+    lines = [
+        # A JSON string or number is also a TOML one.
+        f"{key} = {json.dumps(value)}"
+        for key, value in settings.model_dump(exclude_none=True).items()
+    ]
+    (home / SETTINGS_FILE).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def _validated(values: dict[str, Any], where: str) -> CoordinatorSettings:
+    try:
+        return CoordinatorSettings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CoordinatorSettingsInvalid(f"{where}: {key}: {first['msg']}") from error

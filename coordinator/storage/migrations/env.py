@@ -1,0 +1,12 @@
+"""Alembic's entry: migrations run on the connection that `upgrade` gives, never on a URL."""
+
+from alembic import context
+
+from coordinator.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,97 @@
+"""The first schema: members, documents, campaigns, bundles."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create the tables as they stood at the first release."""
+    _create_members()
+    _create_campaigns()
+
+
+def _create_members() -> None:
+    op.create_table(
+        "invitation",
+        sa.Column("invitation_id", sa.String(40), primary_key=True),
+        sa.Column("token_sha256", sa.LargeBinary(32), nullable=False),
+        sa.Column("member_id", sa.String(64), nullable=False),
+        sa.Column("role", sa.String(32), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "member",
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("entry", sa.Text(), nullable=False),
+        sa.Column("certificate_der", sa.LargeBinary(), nullable=False),
+        sa.Column("flower_node_id", sa.BigInteger(), nullable=False, unique=True),
+        sa.Column("joined_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "document",
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(16), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_campaigns() -> None:
+    op.create_table(
+        "campaign",
+        sa.Column("campaign_id", sa.String(40), primary_key=True),
+        sa.Column("plan", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("bundle_version", sa.String(40), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "campaign_member",
+        sa.Column(
+            "campaign_id", sa.String(40), sa.ForeignKey("campaign.campaign_id"), primary_key=True
+        ),
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("refusal", sa.String(40), nullable=False),
+        sa.Column("cohort_band", sa.Integer(), nullable=False),
+    )
+    op.create_table(
+        "campaign_round",
+        sa.Column(
+            "campaign_id", sa.String(40), sa.ForeignKey("campaign.campaign_id"), primary_key=True
+        ),
+        sa.Column("round", sa.Integer(), primary_key=True),
+        sa.Column("loss", sa.Float(), nullable=True),
+        sa.Column("epsilon", sa.Float(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("participants", sa.Integer(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "checkpoint",
+        sa.Column(
+            "campaign_id", sa.String(40), sa.ForeignKey("campaign.campaign_id"), primary_key=True
+        ),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+    )
+    op.create_table(
+        "bundle",
+        sa.Column("version", sa.String(40), primary_key=True),
+        sa.Column("campaign_id", sa.String(40), nullable=False),
+        sa.Column("manifest", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(16), nullable=False),
+        sa.Column("tensors", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+    )
