@@ -26,6 +26,38 @@ class InvitationInvalid(CredenceError):
     next_step = "Paste the whole line that `credence coordinator invite` printed."
 
 
+class InvitationRefused(CredenceError):
+    """No such invitation, or the token is not its token; which of the two is not said."""
+
+    code = "invitation_refused"
+    category = "unauthenticated"
+    next_step = "Check that the whole invitation was copied, or ask the operator for a new one."
+
+
+class InvitationUsed(CredenceError):
+    """The invitation was used before."""
+
+    code = "invitation_used"
+    category = "conflict"
+    next_step = "Ask the operator for a new invitation; if it was not you who used it, say so."
+
+
+class InvitationExpired(CredenceError):
+    """The invitation's time is over."""
+
+    code = "invitation_expired"
+    category = "forbidden"
+    next_step = "Ask the operator for a new invitation."
+
+
+class InvitationExpired(CredenceError):
+    """The invitation's time is over."""
+
+    code = "invitation_expired"
+    category = "forbidden"
+    next_step = "Ask the operator for a new one: `credence coordinator invite`."
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What a node needs to join. The token is a secret and stays out of the repr.
