@@ -9,13 +9,28 @@ from typing import Final, Self
 
 from protocols.canonical import canonical_json, parse_canonical
 from protocols.directory import MemberEntry, Status
-from protocols.errors import InvalidInput, Malformed
+from protocols.errors import CredenceError, InvalidInput, Malformed, StateConflict
 from protocols.keys import SigningKey, VerifyKey
 
 MAX_DECLARATION_BYTES: Final = 16 * 1024
 
 _DOMAIN: Final = "join"
 _ASSIGNED: Final = ("certificate_sha256", "status", "joined_at_ms")  # by the coordinator
+
+
+class DeclarationMismatch(CredenceError):
+    """The node declares to be another member, or in another role, than was invited."""
+
+    code = "declaration_mismatch"
+    category = "forbidden"
+    next_step = "Set the member id and role that the invitation was made for."
+
+
+class AlreadyMember(StateConflict):
+    """There is a member by that id."""
+
+    code = "already_member"
+    next_step = "Choose another member id."
 
 
 @dataclass(frozen=True, slots=True)
