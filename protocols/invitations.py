@@ -50,14 +50,6 @@ class InvitationExpired(CredenceError):
     next_step = "Ask the operator for a new invitation."
 
 
-class InvitationExpired(CredenceError):
-    """The invitation's time is over."""
-
-    code = "invitation_expired"
-    category = "forbidden"
-    next_step = "Ask the operator for a new one: `credence coordinator invite`."
-
-
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What a node needs to join. The token is a secret and stays out of the repr.
