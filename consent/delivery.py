@@ -1,0 +1,89 @@
+"""What a consent node hands to a holder or recipient, and the signed acknowledgement it gets back.
+
+An acknowledgement is evidence: "this document is in effect here since then". It signs the hash of
+the very bytes delivered, the refusal (if any) and the time, so it cannot be carried over to another
+event, another outcome or another moment.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocols.canonical import sha256
+from protocols.keys import SigningKey, VerifyKey
+
+ACKNOWLEDGEMENT_DOMAIN = "consent-acknowledgement"
+
+
+class Kind(StrEnum):
+    """What a delivery carries."""
+
+    ARTEFACT = "artefact"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One document on its way.
+
+    Attributes:
+        kind: artefact or event.
+        data: the JWS with the signatures of subject and controller.
+    """
+
+    kind: Kind
+    data: bytes
+
+    @property
+    def delivery_id(self) -> str:
+        """What its acknowledgement answers to: the first 40 hex digits of its hash."""
+        return sha256(self.data).hex()[:40]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A party's answer to a delivery.
+
+    Attributes:
+        delivery_id: of the delivery.
+        refusal: empty: stored and in effect; otherwise a stable code.
+        effective_at_ms: since when, or when it was refused, by the party's clock.
+        signature: 64 bytes by the party's signing key.
+    """
+
+    delivery_id: str
+    refusal: str
+    effective_at_ms: int
+    signature: bytes
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the document is in effect at the party."""
+        return not self.refusal
+
+
+def acknowledge(
+    delivery: Delivery, refusal: str, effective_at_ms: int, key: SigningKey
+) -> Acknowledgement:
+    """Sign the answer to a delivery."""
+    message = _message(delivery, refusal, effective_at_ms)
+    signature = key.sign(ACKNOWLEDGEMENT_DOMAIN, message)
+    return Acknowledgement(delivery.delivery_id, refusal, effective_at_ms, signature)
+
+
+def verify_acknowledgement(
+    acknowledgement: Acknowledgement, delivery: Delivery, key: VerifyKey
+) -> None:
+    """Check that `key` signed this answer to this delivery.
+
+    Raises:
+        SignatureInvalid: it did not.
+    """
+    message = _message(delivery, acknowledgement.refusal, acknowledgement.effective_at_ms)
+    key.verify(ACKNOWLEDGEMENT_DOMAIN, message, acknowledgement.signature)
+
+
+def _message(delivery: Delivery, refusal: str, effective_at_ms: int) -> bytes:
+    # Hash and time have fixed lengths, so the refusal in the end needs no delimiter. The time is
+    # an int64 on the wire: whatever arrives there has an encoding here.
+    time = effective_at_ms.to_bytes(8, "big", signed=True)
+    return sha256(delivery.data) + time + refusal.encode()
