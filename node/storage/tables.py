@@ -134,7 +134,7 @@ consent_event = Table(
     Column("actor", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("leaf_seq", BigInteger, nullable=False),
-    Column("evidence", LargeBinary, nullable=True),  # the JWS; of a grant it is the artefact
+    Column("evidence", LargeBinary, nullable=True),  # the JWS; None: the artefact, or time alone
     Index("ix_consent_event_consent", "consent_id"),
 )
 
@@ -145,11 +145,10 @@ consent_outbox = Table(
     Column("event_id", Integer, ForeignKey("consent_event.event_id"), primary_key=True),
     Column("member_id", String(64), primary_key=True),
     Column("consent_id", String(40), nullable=False),
-    Column("urgent", Boolean, nullable=False),  # anything that restricts goes before grants
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("due_at_ms", BigInteger, nullable=False),
-    Column("refusal", String(40), nullable=False, default=""),  # why the last attempt failed
-    Index("ix_consent_outbox_due", "member_id", "due_at_ms"),
+    Column("rank", Integer, nullable=False),  # 0: restricts, goes first; 1: grants
+    Column("due_at_ms", BigInteger, nullable=False),  # later than now: refused, to be retried
+    Column("refusals", Integer, nullable=False, default=0),
+    Index("ix_consent_outbox_order", "member_id", "rank", "event_id"),
     Index("ix_consent_outbox_consent", "consent_id"),
 )
 
