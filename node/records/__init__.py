@@ -1,0 +1,1 @@
+"""An institution's raw records: canonical schema, connectors, cleaning, local store."""

@@ -1,0 +1,217 @@
+"""Signal vectors: this node's own, and those fetched from holders under a consent.
+
+Own vectors have `source` = this member and purpose `own`. Fetched vectors are kept apart by the
+purpose they were released for, name their consent and expire with its data life. A vector stores
+what its source holds; a signal that is not in it is `not_held`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Row, bindparam, delete, func, insert, or_, select
+
+from audit.database import Connection
+from models.catalogue import SignalStatus
+from node.storage.tables import signal_vector
+
+OWN = "own"
+IN_LIST = 500  # bound parameters a statement; every database takes this many
+
+Signals = Mapping[str, tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalVector:
+    """What one source says about one person at one time.
+
+    Attributes:
+        pseudonym: 32 bytes.
+        source: member id of the holder.
+        purpose: `own`, or the purpose it was released for: `score`, `train`, `monitor`.
+        as_of_ms: the time every window of the signals closes before.
+        catalogue_version: version of the catalogue the signals follow.
+        signals: signal id -> (SignalStatus number, value).
+        consent_id: the consent it was released under; None for own.
+        expires_at_ms: end of its data life; None for own.
+    """
+
+    pseudonym: bytes
+    source: str
+    purpose: str
+    as_of_ms: int
+    catalogue_version: int
+    signals: Signals
+    consent_id: str | None = None
+    expires_at_ms: int | None = None
+
+
+def put_many(connection: Connection, vectors: Iterable[SignalVector]) -> int:
+    """Store vectors; one with the same pseudonym, source and purpose is replaced."""
+    rows = [_to_row(vector) for vector in vectors]
+    if not rows:
+        return 0
+    same = (
+        (signal_vector.c.pseudonym == bindparam("p"))
+        & (signal_vector.c.source == bindparam("s"))
+        & (signal_vector.c.purpose == bindparam("u"))
+    )
+    keys = [{"p": r["pseudonym"], "s": r["source"], "u": r["purpose"]} for r in rows]
+    connection.execute(delete(signal_vector).where(same), keys)
+    connection.execute(insert(signal_vector), rows)
+    return len(rows)
+
+
+def replace_own(connection: Connection, member_id: str, vectors: Iterable[SignalVector]) -> int:
+    """Make `vectors` the node's own; what was there before goes."""
+    rows = [_to_row(vector) for vector in vectors]
+    if any(row["source"] != member_id or row["purpose"] != OWN for row in rows):
+        raise ValueError("an own vector has this member as source and the purpose 'own'")
+    connection.execute(
+        delete(signal_vector).where(
+            signal_vector.c.source == member_id, signal_vector.c.purpose == OWN
+        )
+    )
+    if rows:
+        connection.execute(insert(signal_vector), rows)
+    return len(rows)
+
+
+def find(
+    connection: Connection, pseudonym: bytes, source: str, purpose: str, now_ms: int
+) -> SignalVector | None:
+    """One live vector, or None; an expired one is none."""
+    row = connection.execute(
+        select(signal_vector).where(
+            signal_vector.c.pseudonym == pseudonym,
+            signal_vector.c.source == source,
+            signal_vector.c.purpose == purpose,
+            _alive(now_ms),
+        )
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def of_subject(connection: Connection, pseudonym: bytes, now_ms: int) -> list[SignalVector]:
+    """All live vectors about one person, by source and purpose."""
+    rows = connection.execute(
+        select(signal_vector)
+        .where(signal_vector.c.pseudonym == pseudonym, _alive(now_ms))
+        .order_by(signal_vector.c.source, signal_vector.c.purpose)
+    )
+    return [_from_row(row) for row in rows]
+
+
+def of_source(
+    connection: Connection, source: str, purpose: str, now_ms: int
+) -> dict[bytes, SignalVector]:
+    """All live vectors of one source and purpose, by pseudonym, in the pseudonyms' order."""
+    rows = connection.execute(
+        select(signal_vector)
+        .where(
+            signal_vector.c.source == source,
+            signal_vector.c.purpose == purpose,
+            _alive(now_ms),
+        )
+        .order_by(signal_vector.c.pseudonym)
+    )
+    return {row.pseudonym: _from_row(row) for row in rows}
+
+
+def of_pseudonyms(
+    connection: Connection, pseudonyms: Sequence[bytes], source: str, purpose: str, now_ms: int
+) -> dict[bytes, SignalVector]:
+    """The live vectors of some people at one source, by pseudonym; who has none is absent."""
+    found: dict[bytes, SignalVector] = {}
+    for chunk in _chunks(pseudonyms):
+        rows = connection.execute(
+            select(signal_vector).where(
+                signal_vector.c.pseudonym.in_(chunk),
+                signal_vector.c.source == source,
+                signal_vector.c.purpose == purpose,
+                _alive(now_ms),
+            )
+        )
+        found.update({row.pseudonym: _from_row(row) for row in rows})
+    return found
+
+
+def delete_by_consent(connection: Connection, consent_id: str) -> int:
+    """Delete what was fetched under a consent (it was withdrawn); the number of vectors."""
+    return connection.execute(
+        delete(signal_vector).where(signal_vector.c.consent_id == consent_id)
+    ).rowcount
+
+
+def delete_expired(connection: Connection, now_ms: int) -> int:
+    """Delete vectors whose data life is over; the number of vectors."""
+    return connection.execute(
+        delete(signal_vector).where(signal_vector.c.expires_at_ms <= now_ms)
+    ).rowcount
+
+
+def count(connection: Connection, source: str, purpose: str) -> int:
+    """How many vectors there are of one source and purpose."""
+    query = (
+        select(func.count())
+        .select_from(signal_vector)
+        .where(signal_vector.c.source == source, signal_vector.c.purpose == purpose)
+    )
+    return connection.execute(query).scalar_one()
+
+
+def matrix(
+    people: Sequence[Signals], signal_ids: Sequence[str]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Vectors as arrays for `models.encoder`.
+
+    Args:
+        people: n mappings of signal id -> (status, value).
+        signal_ids: the m columns, in the catalogue's order.
+
+    Returns:
+        status uint8[n, m] and value float64[n, m]; absent: `not_held` and 0.
+    """
+    absent = (int(SignalStatus.NOT_HELD), 0.0)
+    flat = [one.get(signal, absent) for one in people for signal in signal_ids]
+    cells = np.array(flat, dtype=np.float64).reshape(len(people), len(signal_ids), 2)
+    return cells[:, :, 0].astype(np.uint8), np.ascontiguousarray(cells[:, :, 1])
+
+
+def _alive(now_ms: int) -> Any:
+    return or_(signal_vector.c.expires_at_ms.is_(None), signal_vector.c.expires_at_ms > now_ms)
+
+
+def _chunks(pseudonyms: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(pseudonyms), IN_LIST):
+        yield pseudonyms[start : start + IN_LIST]
+
+
+def _to_row(vector: SignalVector) -> dict[str, Any]:
+    return {
+        "pseudonym": vector.pseudonym,
+        "source": vector.source,
+        "purpose": vector.purpose,
+        "as_of_ms": vector.as_of_ms,
+        "catalogue_version": vector.catalogue_version,
+        "signals": json.dumps(dict(vector.signals), separators=(",", ":"), allow_nan=False),
+        "consent_id": vector.consent_id,
+        "expires_at_ms": vector.expires_at_ms,
+    }
+
+
+def _from_row(row: Row[Any]) -> SignalVector:
+    pairs = json.loads(row.signals)
+    return SignalVector(
+        pseudonym=row.pseudonym,
+        source=row.source,
+        purpose=row.purpose,
+        as_of_ms=row.as_of_ms,
+        catalogue_version=row.catalogue_version,
+        signals={signal: (int(status), float(value)) for signal, (status, value) in pairs.items()},
+        consent_id=row.consent_id,
+        expires_at_ms=row.expires_at_ms,
+    )
