@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from traceback import extract_tb
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -28,6 +28,8 @@ import structlog
 from protocols.certificates import fingerprint, member_id_of
 from protocols.directory import Directory
 from protocols.errors import Category, CredenceError, PortInUse
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 CODE_KEY = "credence-code"
 MAX_DETAILS = 300
@@ -155,9 +157,9 @@ class ErrorsAsStatus(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler:
         """Wrap the method's handler."""
         handler = continuation(handler_call_details)
         if handler is None:
@@ -195,7 +197,7 @@ class MemberGate(ErrorsAsStatus):
 
 def _wrapped(
     handler: Any, admit: Callable[[grpc.ServicerContext], None], method: str
-) -> grpc.RpcMethodHandler[Any, Any]:
+) -> Handler:
     behaviour = (
         handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
     )
