@@ -1,0 +1,95 @@
+"""Node updates to one gradient: checked, summed, scaled by public constants only.
+
+The divisor is the expected batch, sampling rate times the cohorts that nodes declared; the number
+of rows really sampled is never used, so it is never revealed.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.plan import LOSS_CAP, CampaignPlan
+from models.privacy.noise import GRID
+from protocols.errors import InvalidInput
+
+
+class UpdateImplausible(InvalidInput):
+    """A node's update cannot be a noisy clipped sum of its declared cohort."""
+
+    code = "update_implausible"
+    next_step = "Exclude the node from the round and ask its operator to check its version."
+
+
+class Aggregate(NamedTuple):
+    """One round's result.
+
+    Attributes:
+        gradient: float64[P], mean gradient of the expected batch, with noise.
+        loss: noisy mean loss in nats, differentially private.
+        noise: standard deviation of the noise in each coordinate of `gradient`.
+    """
+
+    gradient: NDArray[np.float64]
+    loss: float
+    noise: float
+
+
+def check_update(
+    update: NDArray[np.int64], plan: CampaignPlan, cohort: int, parameters: int
+) -> None:
+    """Refuse what no honest node sends.
+
+    Checks: 1. int64 of length P + 1; 2. no longer than the clipped sum of a generous sample and
+    twelve standard deviations of noise could be.
+
+    Raises:
+        UpdateImplausible: a check fails.
+    """
+    # 1. Form.
+    if update.dtype != np.int64 or update.shape != (parameters + 1,):
+        raise UpdateImplausible(
+            f"an update is int64[{parameters + 1}], not {update.dtype}{list(update.shape)}"
+        )
+    # 2. Length. The cohort was rounded down by up to a tenth and counted with noise.
+    privacy = plan.privacy
+    rows = 1.2 * cohort + 12 * privacy.count_noise + 20
+    expected = rows * privacy.sampling_rate
+    sample = expected + 12 * np.sqrt(expected) + 12
+    noise = privacy.noise_multiplier * (np.sqrt(parameters + 1) + 12)
+    length = float(np.linalg.norm(update.astype(np.float64)))
+    if length > GRID * (sample + noise):
+        raise UpdateImplausible("an update is longer than its declared cohort allows")
+
+
+def aggregate(
+    updates: Sequence[NDArray[np.int64]],
+    plan: CampaignPlan,
+    cohorts: Sequence[int],
+    parameters: int,
+) -> Aggregate:
+    """Sum the updates of a round.
+
+    Args:
+        updates: int64[P + 1] of each node that answered.
+        plan: the campaign's plan.
+        cohorts: the declared cohort of each of those nodes, in the same order.
+        parameters: P.
+
+    Raises:
+        UpdateImplausible: there are none, or one fails `check_update`.
+    """
+    if not updates or len(updates) != len(cohorts):
+        raise UpdateImplausible("a round needs one update for each declared cohort")
+    for update, cohort in zip(updates, cohorts, strict=True):
+        check_update(update, plan, cohort, parameters)
+    total: NDArray[np.int64] = np.stack(updates).sum(axis=0, dtype=np.int64)
+    privacy = plan.privacy
+    batch = max(1.0, privacy.sampling_rate * sum(cohorts))
+    unit = privacy.clip / GRID
+    return Aggregate(
+        gradient=total[:-1].astype(np.float64) * (unit / batch),
+        loss=float(total[-1]) * LOSS_CAP / (privacy.loss_weight * GRID) / batch,
+        noise=privacy.noise_multiplier * privacy.clip * float(np.sqrt(len(updates))) / batch,
+    )

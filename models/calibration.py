@@ -1,0 +1,181 @@
+"""From the network's log-odds to a probability of default.
+
+Clipping keeps rank but ruins the level, so after training each node releases one noisy histogram of
+(score bin x label) of its training rows and the coordinator fits a monotone curve to the sum: beta
+calibration (Kull, Silva Filho and Flach 2017), whose three parameters no single noisy bin moves.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.fields import Fields
+from models.privacy.counting import noisy_counts
+from models.privacy.noise import GRID
+from models.scale import BAND_FLOORS, Band, Scale, band_index
+from protocols.errors import InvalidInput
+
+# Public bins of the raw log-odds; the two outer bins are open.
+EDGES = np.linspace(-5.0, 3.0, 33)
+BINS = len(EDGES) + 1
+_CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
+_RIDGE = 2.0
+_FLATTEST, _STEEPEST = 0.05, 10.0
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """logit(pd) = shift + above * softplus(z) - below * softplus(-z), increasing in z.
+
+    Attributes:
+        version: of the fit, for the answer of a score.
+        shift, above, below: see the formula; the slopes are positive.
+    """
+
+    version: int = 1
+    shift: float = 0.0
+    above: float = 1.0
+    below: float = 1.0
+
+    def logit(self, raw: Floats) -> Floats:
+        """Calibrated log-odds of default from raw log-odds, any shape."""
+        return np.asarray(_features(raw) @ np.array([self.shift, self.above, self.below]))
+
+    def pd(self, raw: Floats) -> Floats:
+        """Probability of default from raw log-odds."""
+        return sigmoid(self.logit(raw))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> "Calibration":
+        """Read within limits."""
+        fields = Fields(body, "calibration", InvalidInput)
+        calibration = cls(
+            version=fields.integer("version", 1, 2**31 - 1),
+            shift=fields.number("shift", -50, 50),
+            above=fields.number("above", _FLATTEST, _STEEPEST),
+            below=fields.number("below", _FLATTEST, _STEEPEST),
+        )
+        fields.done()
+        return calibration
+
+
+def noisy_histogram(
+    raw: Floats, labels: NDArray[np.floating | np.integer], noise_multiplier: float
+) -> NDArray[np.int64]:
+    """A node's histogram, charged as one Gaussian mechanism of this noise multiplier.
+
+    Args:
+        raw: float64[n], raw log-odds of the training rows, one per subject.
+        labels: [n], 1 = default.
+        noise_multiplier: standard deviation in subjects.
+
+    Returns:
+        int64[BINS, 2] in units of 1 / GRID subjects; column 1 counts defaults.
+    """
+    cell = np.searchsorted(EDGES, raw) * 2 + (np.asarray(labels) == 1)
+    counts = np.bincount(cell, minlength=BINS * 2).reshape(BINS, 2)
+    return noisy_counts(counts, noise_multiplier)
+
+
+def add_histograms(histograms: Sequence[NDArray[np.int64]]) -> Floats:
+    """Sum of the nodes' histograms in subjects, float64[BINS, 2].
+
+    Raises:
+        InvalidInput: none, or one of another type, shape or an impossible size.
+    """
+    if not histograms:
+        raise InvalidInput("no calibration histogram arrived")
+    for histogram in histograms:
+        if histogram.dtype != np.int64 or histogram.shape != (BINS, 2):
+            raise InvalidInput(f"a calibration histogram is int64[{BINS}, 2]")
+        if histogram.min() < -(2**50) or histogram.max() > 2**60:
+            raise InvalidInput("a calibration histogram holds an impossible count")
+    total: Floats = np.stack(histograms).astype(np.float64).sum(axis=0)
+    return total / GRID
+
+
+def fit(counts: Floats, noise: float) -> Calibration:
+    """Maximum likelihood on the noisy counts with a little ridge towards the identity.
+
+    A bin whose total drowns in noise is left out; the others count as they are, so that the noise
+    pulls to neither side.
+
+    Args:
+        counts: float64[BINS, 2] as `add_histograms` gives it.
+        noise: standard deviation of a cell, in subjects.
+    """
+    total = counts.sum(axis=1)
+    used = total > max(2 * math.sqrt(2) * noise, 1.0)
+    features, total, bad = _features(_CENTRES[used]), total[used], counts[used, 1]
+    identity = np.array([0.0, 1.0, 1.0])
+    parameters = identity.copy()
+    for _ in range(100):
+        p = sigmoid(features @ parameters)
+        gradient = features.T @ (bad - total * p) - _RIDGE * (parameters - identity)
+        hessian = (features * (total * p * (1 - p))[:, None]).T @ features + _RIDGE * np.eye(3)
+        step = np.linalg.solve(hessian, gradient)
+        step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+        parameters = _bounded(parameters + step)
+        if float(np.abs(step).max()) < 1e-9:
+            break
+    shift, above, below = (float(value) for value in parameters)
+    return Calibration(shift=shift, above=above, below=below)
+
+
+def bands(counts: Floats, calibration: Calibration, scale: Scale) -> tuple[Band, ...]:
+    """The bands with their PD: the calibrated PD of the bins in a band, weighted by noisy counts.
+
+    A band without subjects gets the PD of its middle.
+    """
+    weight = np.maximum(counts.sum(axis=1), 0.0)
+    pd = calibration.pd(_CENTRES)
+    floors = [floor for _, floor in BAND_FLOORS]
+    member = band_index(scale.points(calibration.logit(_CENTRES)), floors)
+    ceilings = [scale.high, *floors[:-1]]
+    everyone = max(float(weight.sum()), 1.0)
+    found = []
+    for position, (name, floor) in enumerate(BAND_FLOORS):
+        inside = weight * (member == position)
+        share = float(inside.sum()) / everyone
+        middle = _pd_at((floor + ceilings[position]) / 2, scale)
+        found.append(
+            Band(
+                name=name,
+                floor=floor,
+                pd=float(inside @ pd / inside.sum()) if share > 0 else middle,
+                share=share,
+            )
+        )
+    return tuple(found)
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + e^-x) without overflow."""
+    half: Floats = np.tanh(0.5 * np.asarray(x, np.float64))
+    return 0.5 * (1 + half)
+
+
+def _features(raw: Floats) -> Floats:
+    raw = np.asarray(raw, np.float64)
+    return np.stack([np.ones_like(raw), np.logaddexp(0, raw), -np.logaddexp(0, -raw)], axis=-1)
+
+
+def _bounded(parameters: Floats) -> Floats:
+    parameters[0] = np.clip(parameters[0], -50, 50)
+    parameters[1:] = np.clip(parameters[1:], _FLATTEST, _STEEPEST)
+    return parameters
+
+
+def _pd_at(points: float, scale: Scale) -> float:
+    logit = -(points - scale.base_points) / scale.factor - math.log(scale.base_odds)
+    return float(sigmoid(np.array(logit)))

@@ -1,0 +1,98 @@
+"""Scoring with a bundle: NumPy only, many subjects at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle, BundleInvalid
+from models.catalogue import Catalogue
+from models.encoder import Encoder, Status, Values, usable
+from models.reasons import Reason, contributions, principal_reasons
+from models.scale import band_index
+from models.weights import logit
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of n subjects.
+
+    Attributes:
+        pd: float64[n], calibrated probability of default.
+        points: int64[n] on the bundle's scale.
+        band: n band names.
+        coverage: float64[n], share of the holders' signals that said something.
+    """
+
+    pd: NDArray[np.float64]
+    points: NDArray[np.int64]
+    band: tuple[str, ...]
+    coverage: NDArray[np.float64]
+
+
+class Scorer:
+    """Evaluates one bundle.
+
+    Args:
+        bundle: a loaded bundle.
+        catalogue: the catalogue it was trained on.
+
+    Raises:
+        BundleInvalid: the bundle belongs to another catalogue.
+    """
+
+    def __init__(self, bundle: Bundle, catalogue: Catalogue) -> None:
+        if bundle.manifest.catalogue_sha256 != catalogue.sha256:
+            raise BundleInvalid(
+                f"bundle {bundle.version} reads another catalogue than version {catalogue.version}"
+            )
+        self.encoder = Encoder(catalogue)
+        if bundle.manifest.width != self.encoder.width:
+            raise BundleInvalid(f"bundle {bundle.version} is not {self.encoder.width} columns wide")
+        self.bundle = bundle
+        self._held = np.array([spec.derived is None for spec in catalogue.signals])
+
+    def score(self, status: Status, value: Values) -> Scores:
+        """Score subjects.
+
+        Args:
+            status: uint8[n, m], `SignalStatus` numbers in catalogue order.
+            value: float64[n, m].
+
+        Raises:
+            InvalidInput: the shapes do not fit the catalogue.
+        """
+        manifest = self.bundle.manifest
+        raw = logit(self.bundle.weights, self.encoder.encode(status, value))
+        points = manifest.scale.points(manifest.calibration.logit(raw))
+        index = band_index(points, [band.floor for band in manifest.bands])
+        return Scores(
+            pd=manifest.calibration.pd(raw),
+            points=points,
+            band=tuple(manifest.bands[position].name for position in index),
+            coverage=self.coverage(status, value),
+        )
+
+    def coverage(self, status: Status, value: Values) -> NDArray[np.float64]:
+        """Share of the holders' signals that are present or not on record, float64[n]."""
+        completed, _ = self.encoder.complete(status, value)
+        return np.asarray(usable(completed[:, self._held]).mean(axis=1))
+
+    def explain(self, status: Status, value: Values) -> list[tuple[Reason, ...]]:
+        """Up to four reasons per subject, heaviest first; see models/reasons.py."""
+        completed, _ = self.encoder.complete(status, value)
+        encoded = self.encoder.encode(status, value)
+        reference = self.encoder.reference(completed)
+        shares = contributions(self.bundle.weights, self.encoder, encoded, reference)
+        calibration, scale = self.bundle.manifest.calibration, self.bundle.manifest.scale
+        subject = logit(self.bundle.weights, encoded)
+        start = logit(self.bundle.weights, reference)
+        lost = scale.unclipped(calibration.logit(start)) - scale.unclipped(
+            calibration.logit(subject)
+        )
+        # Calibration bends the curve: spread the points in proportion to the shares.
+        gap = subject - start
+        ratio = np.where(
+            np.abs(gap) < 1e-6, scale.factor, lost / np.where(np.abs(gap) < 1e-6, 1, gap)
+        )
+        return [principal_reasons(row, self.encoder) for row in shares * ratio[:, None]]

@@ -1,0 +1,252 @@
+"""The campaign plan: everything the parties agree on before the first round.
+
+A plan is a signed document of kind "plan". Each node reads it with the limits below and refuses
+what lies outside; nothing in a plan is code.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from models.fields import Fields
+from protocols.canonical import canonical_json, parse_json, sha256
+from protocols.errors import InvalidInput
+
+MAX_BYTES = 64 * 1024
+MAX_HIDDEN = 256
+MAX_ROUNDS = 10_000
+MAX_MEMBERS = 1_000
+# Nats; one row's loss counts up to this in the loss that is shown.
+LOSS_CAP = 4.0
+TrustMode = Literal["local"]
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+
+
+class PlanInvalid(InvalidInput):
+    """A campaign plan is malformed or outside the limits a node accepts."""
+
+    code = "plan_invalid"
+    next_step = "The coordinator must propose a plan within the limits of models/plan.py."
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of the network and what is dropped while it learns.
+
+    Attributes:
+        hidden: tanh units of the deep part.
+        block_dropout: chance that a whole block of a training row counts as missing.
+    """
+
+    hidden: int = 16
+    block_dropout: float = 0.3
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> "Architecture":
+        """Read within limits."""
+        fields = Fields(body, "architecture", PlanInvalid)
+        result = cls(
+            hidden=fields.integer("hidden", 1, MAX_HIDDEN),
+            block_dropout=fields.number("block_dropout", 0.0, 0.9),
+        )
+        fields.done()
+        return result
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """What protects a subject (add/remove one subject, one row each).
+
+    Attributes:
+        epsilon: ceiling over the campaign and its announced follow-up.
+        delta: the delta it holds at.
+        mode: "local": each node adds the full noise and trusts nobody.
+        noise_multiplier: sigma of a round's noise over the L2 sensitivity.
+        sampling_rate: chance that a row is in a round (Poisson).
+        clip: L2 bound of one row's gradient and loss together.
+        loss_weight: share of `clip` that the loss coordinate may use (the gradient keeps the
+            rest: the two bounds add in squares).
+        calibration_noise: noise multiplier of the calibration histogram.
+        count_noise: noise multiplier of the cohort count.
+        follow_up_rounds: rounds kept in reserve for later small campaigns on the same people.
+    """
+
+    epsilon: float
+    delta: float
+    mode: TrustMode
+    noise_multiplier: float
+    sampling_rate: float
+    clip: float
+    loss_weight: float
+    calibration_noise: float
+    count_noise: float
+    follow_up_rounds: int
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> "PrivacyPlan":
+        """Read within limits."""
+        fields = Fields(body, "privacy", PlanInvalid)
+        if fields.text("mode", 16) != "local":
+            raise PlanInvalid("privacy: mode must be local")
+        result = cls(
+            mode="local",
+            epsilon=fields.number("epsilon", 0, 64, above=True),
+            delta=fields.number("delta", 0, 1e-3, above=True),
+            noise_multiplier=fields.number("noise_multiplier", 0.3, 1e4),
+            sampling_rate=fields.number("sampling_rate", 0, 1, above=True),
+            clip=fields.number("clip", 0, 1e3, above=True),
+            loss_weight=fields.number("loss_weight", 0.01, 0.9),
+            calibration_noise=fields.number("calibration_noise", 0.3, 1e4),
+            count_noise=fields.number("count_noise", 0.3, 1e4),
+            follow_up_rounds=fields.integer("follow_up_rounds", 0, MAX_ROUNDS),
+        )
+        fields.done()
+        return result
+
+
+@dataclass(frozen=True)
+class OptimiserPlan:
+    """Settings of the coordinator's optimiser (see models/optimiser.py)."""
+
+    learning_rate: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    average_from: float = 0.5
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: object) -> "OptimiserPlan":
+        """Read within limits."""
+        fields = Fields(body, "optimiser", PlanInvalid)
+        result = cls(
+            learning_rate=fields.number("learning_rate", 0, 10, above=True),
+            beta1=fields.number("beta1", 0, 1, below=True),
+            beta2=fields.number("beta2", 0, 1, below=True),
+            weight_decay=fields.number("weight_decay", 0, 1),
+            average_from=fields.number("average_from", 0, 1),
+        )
+        fields.done()
+        return result
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """One training campaign.
+
+    Attributes:
+        campaign_id: at most 40 characters.
+        catalogue_version, catalogue_sha256: the catalogue it is for.
+        rounds: DP steps.
+        quorum: replies below which a round publishes nothing.
+        round_deadline_s: how long a round waits.
+        members: member ids that train.
+        start_bundle: version of the bundle whose weights it starts from, or None.
+        minimum_cohort: rows below which a node refuses to take part.
+        seed: public seed of the first weights.
+    """
+
+    campaign_id: str
+    catalogue_version: int
+    catalogue_sha256: str
+    architecture: Architecture
+    rounds: int
+    privacy: PrivacyPlan
+    optimiser: OptimiserPlan
+    quorum: int
+    round_deadline_s: float
+    members: tuple[str, ...]
+    start_bundle: str | None
+    minimum_cohort: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not _HEX64.fullmatch(self.catalogue_sha256):
+            raise PlanInvalid("plan: catalogue_sha256 must be 64 hex digits")
+        if len(set(self.members)) != len(self.members) or not self.members:
+            raise PlanInvalid("plan: members must be named, each once")
+        if self.quorum > len(self.members):
+            raise PlanInvalid("plan: the quorum is larger than the list of members")
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the canonical body."""
+        return sha256(self.to_body()).hex()
+
+    def follow_up(self, campaign_id: str, start_bundle: str) -> "CampaignPlan":
+        """The announced small campaign that continues from a bundle of this one.
+
+        It spends the reserve of this plan: same people, same ceiling, same noise. Its steps are
+        small because the optimiser starts with no memory.
+        """
+        if self.privacy.follow_up_rounds < 1:
+            raise PlanInvalid("plan: no follow-up rounds were kept in reserve")
+        optimiser = replace(
+            self.optimiser, learning_rate=self.optimiser.learning_rate * 0.1, average_from=0.0
+        )
+        return replace(
+            self,
+            campaign_id=campaign_id,
+            start_bundle=start_bundle,
+            rounds=self.privacy.follow_up_rounds,
+            privacy=replace(self.privacy, follow_up_rounds=0),
+            optimiser=optimiser,
+        )
+
+    def to_body(self) -> bytes:
+        """The document body, RFC 8785 canonical JSON."""
+        body = {
+            "campaign_id": self.campaign_id,
+            "catalogue_version": self.catalogue_version,
+            "catalogue_sha256": self.catalogue_sha256,
+            "architecture": self.architecture.to_json(),
+            "rounds": self.rounds,
+            "privacy": self.privacy.to_json(),
+            "optimiser": self.optimiser.to_json(),
+            "quorum": self.quorum,
+            "round_deadline_s": self.round_deadline_s,
+            "members": list(self.members),
+            "start_bundle": self.start_bundle,
+            "minimum_cohort": self.minimum_cohort,
+            "seed": self.seed,
+        }
+        return canonical_json(body)
+
+    @classmethod
+    def from_body(cls, body: bytes | Mapping[str, Any]) -> "CampaignPlan":
+        """Read a body, bytes or already parsed, within limits.
+
+        Raises:
+            PlanInvalid: a field is missing, unknown or outside its range.
+        """
+        parsed = parse_json(body, max_bytes=MAX_BYTES) if isinstance(body, bytes) else body
+        fields = Fields(parsed, "plan", PlanInvalid)
+        plan = cls(
+            campaign_id=fields.text("campaign_id", 40),
+            catalogue_version=fields.integer("catalogue_version", 1, 2**31 - 1),
+            catalogue_sha256=fields.text("catalogue_sha256", 64),
+            architecture=Architecture.from_json(fields.raw("architecture")),
+            rounds=fields.integer("rounds", 1, MAX_ROUNDS),
+            privacy=PrivacyPlan.from_json(fields.raw("privacy")),
+            optimiser=OptimiserPlan.from_json(fields.raw("optimiser")),
+            quorum=fields.integer("quorum", 1, MAX_MEMBERS),
+            round_deadline_s=fields.number("round_deadline_s", 0, 3600, above=True),
+            members=tuple(fields.texts("members", MAX_MEMBERS, 64)),
+            start_bundle=fields.optional_text("start_bundle", 40),
+            minimum_cohort=fields.integer("minimum_cohort", 1, 10**9),
+            seed=fields.integer("seed", 0, 2**53 - 1),
+        )
+        fields.done()
+        return plan

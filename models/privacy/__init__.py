@@ -1,0 +1,1 @@
+"""Differential privacy: what a mechanism costs, the noise, the budget it is paid from."""

@@ -1,0 +1,182 @@
+"""From charges to epsilon by privacy loss distributions.
+
+Source: Koskela et al. 2020 and Google's dp-accounting (connect-the-dots, pessimistic), which gives
+an upper bound tighter than Renyi accounting. The noise that is added is a discrete Gaussian on a
+fine grid; `GRID_EPSILON` and `GRID_DELTA_SHARE` pay for its distance from the continuous one (see
+`privacy/noise.py`).
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from dp_accounting.pld import privacy_loss_distribution as pld
+
+from models.privacy.charge import STEP, Charge, Charges
+from protocols.errors import InvalidInput
+
+GRID_EPSILON = 2e-5
+GRID_DELTA_SHARE = 1e-3
+# Ten times the library's default: measured 5e-6 higher in epsilon, and ten times as fast.
+_INTERVAL = 1e-3
+_CACHED = 64
+
+# dp-accounting carries no types.
+_Distribution: TypeAlias = Any
+
+
+class Accountant:
+    """Composes charges; keeps the distributions it has computed. Not for use by two threads."""
+
+    def __init__(self) -> None:
+        self._composed: OrderedDict[tuple[Charge, int], _Distribution] = OrderedDict()
+
+    def epsilon(self, charges: Charges, delta: float) -> float:
+        """Epsilon at `delta` of all charges together; 0 for none, infinity when unbounded.
+
+        Args:
+            charges: pairs of a charge and how many times it was run; a charge may recur.
+            delta: in (0, 1).
+
+        Raises:
+            InvalidInput: a parameter is outside its range.
+        """
+        return _read(self.compose(charges), delta)
+
+    def compose(self, charges: Charges) -> _Distribution:
+        """The privacy loss distribution of all charges together."""
+        counts: dict[Charge, int] = {}
+        for charge, count in charges:
+            if count < 0:
+                raise InvalidInput("a charge cannot be run a negative number of times")
+            counts[charge] = counts.get(charge, 0) + count
+        total: _Distribution = None
+        for charge, count in counts.items():
+            if count:
+                part = self._repeat(charge, count)
+                total = part if total is None else total.compose(part)
+        return pld.identity(_INTERVAL) if total is None else total
+
+    def _repeat(self, charge: Charge, count: int) -> _Distribution:
+        key = (charge, count)
+        found = self._composed.get(key)
+        if found is None:
+            if count == 1:
+                found = _single(charge)
+            elif (below := self._composed.get((charge, count - 1))) is not None:
+                # The next round of a running campaign: one convolution.
+                found = below.compose(self._repeat(charge, 1))
+            else:
+                found = self._repeat(charge, 1).self_compose(count)
+            self._composed[key] = found
+            while len(self._composed) > _CACHED:
+                self._composed.popitem(last=False)
+        self._composed.move_to_end(key)
+        return found
+
+
+def epsilon(charges: Charges, delta: float) -> float:
+    """Epsilon of charges, computed afresh; see `Accountant` for repeated use."""
+    return Accountant().epsilon(charges, delta)
+
+
+class EpsilonCurve:
+    """Epsilon after each round of one plan on top of what was spent before, ready to read.
+
+    Built once when a campaign is accepted (about 10 ms a round), then a look-up.
+
+    Args:
+        step: charge of one round.
+        rounds: number of rounds.
+        delta: where epsilon is read.
+        spent: charges paid before the first round (earlier campaigns, the cohort count).
+        reserved: charges that will follow; they count in `total` only.
+
+    Attributes:
+        after: epsilon after 0, 1, ..., `rounds` rounds.
+        total: epsilon after all rounds and the reserved charges.
+    """
+
+    def __init__(
+        self,
+        step: Charge,
+        rounds: int,
+        delta: float,
+        *,
+        spent: Charges = (),
+        reserved: Charges = (),
+    ) -> None:
+        accountant = Accountant()
+        one = _single(step)
+        running = accountant.compose(spent)
+        after = [_read(running, delta)]
+        for _ in range(rounds):
+            running = running.compose(one)
+            after.append(_read(running, delta))
+        self.after = tuple(after)
+        self.total = _read(running.compose(accountant.compose(reserved)), delta)
+
+
+def noise_multiplier_for(
+    epsilon: float,
+    delta: float,
+    sampling_rate: float,
+    rounds: int,
+    extra: Charges = (),
+) -> float:
+    """Smallest noise multiplier whose `rounds` steps and the extra charges stay within epsilon.
+
+    Args:
+        epsilon: ceiling.
+        delta: where it holds.
+        sampling_rate: of the steps.
+        rounds: number of steps, follow-up included.
+        extra: charges of other mechanisms that share the ceiling.
+
+    Returns:
+        The multiplier, rounded up to three decimals.
+
+    Raises:
+        InvalidInput: the extra charges alone exceed the ceiling, or no multiplier up to 1e4 does.
+    """
+    others = Accountant().compose(extra)
+    if _read(others, delta) >= epsilon:
+        raise InvalidInput("the count and calibration noise alone spend the whole epsilon")
+
+    def spends(multiplier: float) -> float:
+        step = _single(Charge(STEP, multiplier, sampling_rate))
+        return _read(step.self_compose(rounds).compose(others), delta)
+
+    return _smallest(spends, epsilon, low=0.3, high=1e4)
+
+
+def _smallest(spends: Callable[[float], float], ceiling: float, low: float, high: float) -> float:
+    """Bisection on a decreasing function, answer rounded up to three decimals."""
+    upper = 1.0
+    while spends(upper) > ceiling:
+        upper *= 2
+        if upper > high:
+            raise InvalidInput(f"no noise multiplier up to {high:g} keeps epsilon {ceiling:g}")
+    lower = upper / 2 if upper > 1.0 else low
+    while upper - lower > 5e-4:
+        middle = (lower + upper) / 2
+        lower, upper = (middle, upper) if spends(middle) > ceiling else (lower, middle)
+    return math.ceil(upper * 1000) / 1000
+
+
+def _single(charge: Charge) -> _Distribution:
+    if charge.noise_multiplier <= 0 or not 0 < charge.sampling_rate <= 1:
+        raise InvalidInput(f"a charge of {charge.mechanism} has impossible parameters")
+    return pld.from_gaussian_mechanism(
+        charge.noise_multiplier,
+        sampling_prob=charge.sampling_rate,
+        value_discretization_interval=_INTERVAL,
+    )
+
+
+def _read(distribution: _Distribution, delta: float) -> float:
+    if not 0 < delta < 1:
+        raise InvalidInput("delta lies between 0 and 1")
+    found = float(distribution.get_epsilon_for_delta(delta * (1 - GRID_DELTA_SHARE)))
+    return found + GRID_EPSILON if found > 0 else 0.0

@@ -1,0 +1,96 @@
+"""How a coordinator arrives at a plan: defaults, and the noise that the ceiling demands.
+
+The defaults were fixed on synthetic people (benchmarks/tuning is not needed to train: they cost no
+privacy) and only then checked on real data; docs/models.md has the figures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from models.catalogue import Catalogue
+from models.plan import Architecture, CampaignPlan, OptimiserPlan, PrivacyPlan
+from models.privacy.accountant import noise_multiplier_for
+from models.privacy.charge import privacy_charges
+
+ROUNDS = 120
+FOLLOW_UP_ROUNDS = 3
+
+
+def propose(
+    catalogue: Catalogue,
+    campaign_id: str,
+    members: Sequence[str],
+    *,
+    epsilon: float = 3.0,
+    delta: float = 1e-5,
+    rounds: int = ROUNDS,
+    follow_up_rounds: int = FOLLOW_UP_ROUNDS,
+    architecture: Architecture | None = None,
+    optimiser: OptimiserPlan | None = None,
+    sampling_rate: float = 0.2,
+    clip: float = 1.0,
+    loss_weight: float = 0.2,
+    calibration_noise: float = 12.0,
+    count_noise: float = 20.0,
+    quorum: int | None = None,
+    round_deadline_s: float = 30.0,
+    minimum_cohort: int = 100,
+    seed: int = 0,
+) -> CampaignPlan:
+    """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
+
+    Args:
+        catalogue: the catalogue in force.
+        campaign_id: name of the campaign.
+        members: member ids that train.
+        epsilon: ceiling.
+        delta: where it holds.
+        rounds: DP steps.
+        follow_up_rounds: steps kept in reserve.
+        architecture: of the network.
+        optimiser: of the coordinator.
+        sampling_rate: of a round.
+        clip: L2 bound of a row.
+        loss_weight: share of the bound for the loss.
+        calibration_noise: noise multiplier of the histogram.
+        count_noise: noise multiplier of the cohort count.
+        quorum: defaults to two, or all when there is one member.
+        round_deadline_s: how long a round waits.
+        minimum_cohort: rows below which a node stays out.
+        seed: public seed of the first weights.
+
+    Raises:
+        InvalidInput: no noise keeps the ceiling.
+        PlanInvalid: a value is outside what nodes accept.
+    """
+    privacy = PrivacyPlan(
+        epsilon=epsilon,
+        delta=delta,
+        mode="local",
+        noise_multiplier=1.0,
+        sampling_rate=sampling_rate,
+        clip=clip,
+        loss_weight=loss_weight,
+        calibration_noise=calibration_noise,
+        count_noise=count_noise,
+        follow_up_rounds=follow_up_rounds,
+    )
+    (_, steps), *extra = privacy_charges(privacy, rounds)
+    multiplier = noise_multiplier_for(epsilon, delta, sampling_rate, steps, extra)
+    plan = CampaignPlan(
+        campaign_id=campaign_id,
+        catalogue_version=catalogue.version,
+        catalogue_sha256=catalogue.sha256,
+        architecture=architecture or Architecture(),
+        rounds=rounds,
+        privacy=replace(privacy, noise_multiplier=multiplier),
+        optimiser=optimiser or OptimiserPlan(),
+        quorum=min(2, len(members)) if quorum is None else quorum,
+        round_deadline_s=round_deadline_s,
+        members=tuple(members),
+        start_bundle=None,
+        minimum_cohort=minimum_cohort,
+        seed=seed,
+    )
+    # A coordinator must not propose what a node would refuse.
+    return CampaignPlan.from_body(plan.to_body())

@@ -1,0 +1,116 @@
+"""Why a score is not higher: up to four reasons, one a family.
+
+Each signal's share of the difference between the subject and the catalogue's reference profile is
+its integrated gradient (Sundararajan, Taly and Yan 2017). For one tanh layer the path integral has
+a closed form, so the shares are exact, add up to the difference, and cost one forward pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from models.encoder import Encoded, Encoder
+from models.weights import Weights
+from protocols.errors import InvalidInput
+
+MAX_REASONS = 4
+LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+# A family that costs less than this many points is not a reason.
+_LEAST_POINTS = 1.0
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One principal reason.
+
+    Attributes:
+        code: id of the signal that weighs most in its family; key of the text.
+        family: reason family; its signals are told as one.
+        points: points the whole family takes from the score, against the reference.
+    """
+
+    code: str
+    family: str
+    points: float
+
+
+def contributions(
+    weights: Weights, encoder: Encoder, encoded: Encoded, reference: Encoded
+) -> Floats:
+    """Share of each signal in logit(encoded) - logit(reference).
+
+    Args:
+        weights: of the network.
+        encoder: of the catalogue.
+        encoded: float32[n, width].
+        reference: float32[n, width], `Encoder.reference`.
+
+    Returns:
+        float64[n, signals]; rows add up to the difference; positive raises the risk.
+    """
+    kernel = weights["hidden.weight"].astype(np.float64)
+    bias = weights["hidden.bias"].astype(np.float64)
+    out = weights["out.weight"][0].astype(np.float64)
+    wide = weights["wide.weight"][0].astype(np.float64)
+    change = (encoded - reference).astype(np.float64)
+    start = reference @ kernel.T + bias
+    slope = _mean_slope(start, change @ kernel.T)
+    per_column = change * (wide + (slope * out) @ kernel)
+    starts = [place.start for place in encoder.columns]
+    return np.add.reduceat(per_column, starts, axis=1)
+
+
+def principal_reasons(points_lost: Floats, encoder: Encoder) -> tuple[Reason, ...]:
+    """The reasons of one subject, heaviest first.
+
+    Args:
+        points_lost: float64[signals], points each signal takes from the score.
+        encoder: of the catalogue.
+    """
+    families: dict[str, list[tuple[float, str]]] = {}
+    for spec, lost in zip(encoder.catalogue.signals, points_lost, strict=True):
+        families.setdefault(spec.family, []).append((float(lost), spec.id))
+    found = [
+        Reason(code=max(members)[1], family=family, points=round(total, 1))
+        for family, members in families.items()
+        if (total := sum(lost for lost, _ in members)) >= _LEAST_POINTS
+    ]
+    return tuple(sorted(found, key=lambda reason: -reason.points)[:MAX_REASONS])
+
+
+@cache
+def _texts() -> Mapping[str, Mapping[str, str]]:
+    text = resources.files("models").joinpath("reasons.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return loaded
+
+
+def reason_text(code: str, language: str) -> str:
+    """What a reason says to a person.
+
+    Args:
+        code: `Reason.code`.
+        language: one of `LANGUAGES`.
+
+    Raises:
+        InvalidInput: no text for this code and language.
+    """
+    try:
+        return _texts()[code][language]
+    except KeyError:
+        raise InvalidInput(f"no reason text for {code!r} in {language!r}") from None
+
+
+def _mean_slope(start: Floats, change: Floats) -> Floats:
+    """Mean of tanh' along each unit's straight path: (tanh(end) - tanh(start)) / change."""
+    small = np.abs(change) < 1e-6
+    safe = np.where(small, 1.0, change)
+    chord = (np.tanh(start + change) - np.tanh(start)) / safe
+    return np.where(small, 1 - np.tanh(start + change / 2) ** 2, chord)
