@@ -95,6 +95,7 @@ class Opening:
 
 
 def prove_knowledge(ceremony: Ceremony, index: int, secret: Scalar, public: Element) -> bytes:
+    """A Schnorr proof that the dealer knows the secret it deals, 64 bytes."""
     r = ristretto.random_scalar()
     commitment = ristretto.multiply_base(r)
     c = _knowledge_challenge(ceremony, index, public, commitment)
