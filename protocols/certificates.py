@@ -76,9 +76,10 @@ def create_ca(name: str, now_ms: int, days: int) -> tuple[bytes, bytes]:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     except ValueError as error:
         raise InvalidInput("a CA's name is 1 to 64 characters") from error
-    builder = _builder(subject, subject, key.public_key(), key.public_key(), now_ms, days)
+    builder = _builder(subject, subject, key.public_key(), key.public_key(), now_ms)
     certificate = (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder.not_valid_after(_end(now_ms, days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(key_usage(ca=True), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -97,9 +98,10 @@ def make_csr(key_pem: bytes, member_id: str) -> bytes:
         InvalidInput: not a member id.
         Malformed: not a P-256 private key.
     """
+    names = _member_names(member_id)
     builder = x509.CertificateSigningRequestBuilder(
         subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member_id)])
-    ).add_extension(_member_names(member_id), critical=False)
+    ).add_extension(names, critical=False)
     request = builder.sign(load_private_key(key_pem), hashes.SHA256())
     return request.public_bytes(serialization.Encoding.DER)
 
@@ -126,7 +128,7 @@ def issue_certificate(
         member_id: whom the invitation admits.
         role: the member's role, kept as organisational unit.
         now_ms: UTC milliseconds.
-        days: validity from now.
+        days: validity from now; no certificate outlives its CA.
 
     Returns:
         The certificate, DER.
@@ -181,7 +183,7 @@ def verify_member_certificate(
     # 1. Issuer and signature.
     try:
         parsed.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except (InvalidSignature, *PARSE_ERRORS) as error:
         raise CertificateRefused("the certificate is not signed by this network's CA") from error
     # 2. Validity.
     if not parsed.not_valid_before_utc <= utc(now_ms) <= parsed.not_valid_after_utc:
@@ -197,11 +199,11 @@ def verify_member_certificate(
     if set(usage) != {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}:
         raise CertificateRefused("the certificate is not for server and client authentication")
     # 5. Key type.
-    _check_p256(parsed.public_key())
+    public_key = _p256_key(parsed)
     # 6. Names.
     member_id = _member_of(parsed)
     # 7. Key.
-    if key_pem is not None and parsed.public_key() != load_private_key(key_pem).public_key():
+    if key_pem is not None and public_key != load_private_key(key_pem).public_key():
         raise CertificateRefused("the certificate is for another key than this node's")
     return member_id
 
@@ -290,14 +292,14 @@ def _issue(
     ca_key, ca_certificate = load_private_key(ca_key_pem), load_certificate(ca_cert_pem)
     if ca_certificate.public_key() != ca_key.public_key():
         raise InvalidInput("the CA's key and certificate do not belong together")
-    builder = _builder(
-        subject, ca_certificate.subject, public_key, ca_key.public_key(), now_ms, days
-    )
-    # A certificate that outlives its CA would fail all at once, on another day than it says.
-    if utc(now_ms) + dt.timedelta(days=days) > ca_certificate.not_valid_after_utc:
-        raise InvalidInput("a certificate ends no later than the CA that signs it")
+    builder = _builder(subject, ca_certificate.subject, public_key, ca_key.public_key(), now_ms)
+    if ca_certificate.not_valid_after_utc <= utc(now_ms):
+        raise InvalidInput("the CA's certificate has expired")
+    # No certificate outlives its CA: it would fail on another day than it says.
+    end = min(_end(now_ms, days), ca_certificate.not_valid_after_utc)
     certificate = (
-        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder.not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(names, critical=False)
@@ -312,10 +314,7 @@ def _builder(
     public_key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePublicKey,
     now_ms: int,
-    days: int,
 ) -> x509.CertificateBuilder:
-    if not 1 <= days <= 3650:
-        raise InvalidInput("a certificate is valid for 1 to 3650 days")
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -323,12 +322,17 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(utc(now_ms - BACKDATING_MS))
-        .not_valid_after(utc(now_ms) + dt.timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
         )
     )
+
+
+def _end(now_ms: int, days: int) -> dt.datetime:
+    if not 1 <= days <= 3650:
+        raise InvalidInput("a certificate is valid for 1 to 3650 days")
+    return utc(now_ms + days * 86_400_000)
 
 
 def _check_csr(
@@ -343,21 +347,20 @@ def _check_csr(
         signed = request.is_signature_valid and isinstance(
             request.signature_hash_algorithm, hashes.SHA256
         )
-        public_key = request.public_key()
         subject, extensions = request.subject, list(request.extensions)
     except PARSE_ERRORS as error:
         raise CertificateRefused("the CSR does not parse") from error
     if not signed:
         raise CertificateRefused("the CSR is not signed by its own key with SHA-256")
     # 3. Key type.
-    checked = _check_p256(public_key)
+    public_key = _p256_key(request)
     # 4. Subject.
     if subject != x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, member_id)]):
         raise CertificateRefused("the CSR is for another subject than the invited member")
     # 5. Names.
     if [extension.value for extension in extensions] != [names]:
         raise CertificateRefused("the CSR asks for other names than the invited member's")
-    return checked
+    return public_key
 
 
 def _member_of(certificate: x509.Certificate) -> str:
@@ -379,7 +382,13 @@ def _member_names(member_id: str) -> x509.SubjectAlternativeName:
     ])  # fmt: skip
 
 
-def _check_p256(key: object) -> ec.EllipticCurvePublicKey:
+def _p256_key(
+    holder: x509.Certificate | x509.CertificateSigningRequest,
+) -> ec.EllipticCurvePublicKey:
+    try:
+        key = holder.public_key()
+    except PARSE_ERRORS as error:
+        raise CertificateRefused("a public key that does not parse") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CertificateRefused("a TLS key is ECDSA on P-256")
     return key
