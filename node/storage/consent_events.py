@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, insert, select
+from sqlalchemy import func, insert, select
 
 from audit.database import Connection
 from consent.lifecycle import Event
@@ -88,21 +88,20 @@ def event_times(connection: Connection, consent_ids: Iterable[str], event: Event
     return found
 
 
-def add_tombstone(connection: Connection, tombstone: Tombstone) -> None:
-    """Remember a withdrawal whose consent is not here; once is enough."""
-    same = and_(
-        consent_tombstone.c.consent_id == tombstone.consent_id,
-        consent_tombstone.c.controller == tombstone.controller,
-    )
-    if connection.execute(select(consent_tombstone.c.at_ms).where(same)).first() is None:
-        connection.execute(
-            insert(consent_tombstone).values(
-                consent_id=tombstone.consent_id,
-                controller=tombstone.controller,
-                evidence=tombstone.evidence,
-                at_ms=tombstone.at_ms,
-            )
+def add_tombstone(connection: Connection, tombstone: Tombstone) -> int:
+    """Remember a withdrawal whose consent is not here; since when it is remembered."""
+    since = tombstones(connection, tombstone.controller, [tombstone.consent_id])
+    if tombstone.consent_id in since:
+        return since[tombstone.consent_id]
+    connection.execute(
+        insert(consent_tombstone).values(
+            consent_id=tombstone.consent_id,
+            controller=tombstone.controller,
+            evidence=tombstone.evidence,
+            at_ms=tombstone.at_ms,
         )
+    )
+    return tombstone.at_ms
 
 
 def tombstones(

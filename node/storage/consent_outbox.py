@@ -15,17 +15,20 @@ from consent.lifecycle import Event
 from consent.receipts import Confirmation
 from node.storage.tables import acknowledgement, consent, consent_event, consent_outbox
 
-RESTRICTS, GRANTS = 0, 1
+# What ends a consent goes before everything else; all the rest goes in the order it happened.
+ENDS, CONTINUES = 0, 1
+_ENDING = frozenset({Event.WITHDRAW, Event.INVALIDATE})
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One delivery that a party waits for."""
+    """One delivery that a party waits for, refused `refusals` times so far."""
 
     event_id: int
     consent_id: str
     event: Event
     delivery: Delivery
+    refusals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def enqueue(
     now_ms: int,
 ) -> None:
     """Promise an event to its parties: (event number, consent id, member ids) each."""
-    rank = GRANTS if event in {Event.GRANT, Event.RESUME} else RESTRICTS
+    rank = ENDS if event in _ENDING else CONTINUES
     rows = [
         {
             "event_id": event_id,
@@ -64,11 +67,11 @@ def enqueue(
         connection.execute(insert(consent_outbox), rows)
 
 
-def cancel_grants(connection: Connection, consent_id: str) -> None:
-    """Deliver no more what would give effect to a consent that ended or was replaced."""
+def cancel(connection: Connection, consent_id: str) -> None:
+    """Deliver nothing more of what a consent was before it ended or was replaced."""
     connection.execute(
         delete(consent_outbox).where(
-            consent_outbox.c.consent_id == consent_id, consent_outbox.c.rank == GRANTS
+            consent_outbox.c.consent_id == consent_id, consent_outbox.c.rank == CONTINUES
         )
     )
 
@@ -87,7 +90,7 @@ def due(
     *,
     consent_id: str | None = None,
 ) -> list[Due]:
-    """Up to `limit` deliveries for a member: what restricts first, then in the order of events."""
+    """Up to `limit` deliveries for a member: what ends a consent first, then as it happened."""
     query = (
         select(
             consent_event.c.event_id,
@@ -95,6 +98,7 @@ def due(
             consent_event.c.event,
             consent_event.c.evidence,
             consent.c.artefact,
+            consent_outbox.c.refusals,
         )
         .select_from(consent_outbox)
         .join(consent_event, consent_event.c.event_id == consent_outbox.c.event_id)
@@ -113,6 +117,7 @@ def due(
             delivery=Delivery(Kind.ARTEFACT, row.artefact)
             if row.evidence is None
             else Delivery(Kind.EVENT, row.evidence),
+            refusals=row.refusals,
         )
         for row in connection.execute(query)
     ]

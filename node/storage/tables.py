@@ -145,7 +145,7 @@ consent_outbox = Table(
     Column("event_id", Integer, ForeignKey("consent_event.event_id"), primary_key=True),
     Column("member_id", String(64), primary_key=True),
     Column("consent_id", String(40), nullable=False),
-    Column("rank", Integer, nullable=False),  # 0: restricts, goes first; 1: grants
+    Column("rank", Integer, nullable=False),  # 0: ends a consent, goes first; 1: the rest
     Column("due_at_ms", BigInteger, nullable=False),  # later than now: refused, to be retried
     Column("refusals", Integer, nullable=False, default=0),
     Index("ix_consent_outbox_order", "member_id", "rank", "event_id"),

@@ -1,0 +1,208 @@
+"""The one place where a consent changes: row, event, audit leaf and consequences, together.
+
+Consent node, holder and recipient all write through here, inside a transaction of the caller's:
+
+  1. a new state comes from the lifecycle's table, or the transaction fails;
+  2. every change has an audit leaf in the same transaction, and an event that names it;
+  3. when a consent is withdrawn, invalidated or replaced, what was fetched under it is deleted, and
+     nothing that would still give effect to it is delivered any more;
+  4. the consent node promises every event to all other parties in the same transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audit.database import Connection
+from audit.leaf import Entry
+from audit.store import AuditLog
+from consent.artefact import Artefact
+from consent.events import ConsentEvent
+from consent.lifecycle import Event, State, advance
+from node.storage import consent_events, consent_outbox, consents, signals
+from node.storage.consent_events import NewEvent
+from node.storage.consents import NewConsent, StoredConsent
+
+SUBJECT = "subject"
+CLOCK = "clock"
+AUDIT_PURPOSE = "consent"
+
+# Ends after which nothing may be kept: the person took it back, or it never held.
+_DELETES = frozenset({State.WITHDRAWN, State.INVALIDATED, State.SUPERSEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An artefact whose signatures and bounds were checked, and whose subject is known here.
+
+    Attributes:
+        artefact: the terms.
+        jws: general JWS JSON with both signatures.
+        pseudonym: the person, 32 bytes.
+        replaces: the version in force that it replaces; None: the consent is new here.
+    """
+
+    artefact: Artefact
+    jws: bytes
+    pseudonym: bytes
+    replaces: StoredConsent | None = None
+
+
+class ConsentRegister:
+    """Writes changes of consents; stateless, so any thread may use it."""
+
+    def __init__(self, audit: AuditLog, member_id: str) -> None:
+        """Write to `audit` as member `member_id`."""
+        self._audit = audit
+        self._member_id = member_id
+
+    def enter(self, connection: Connection, verified: Sequence[Verified], now_ms: int) -> None:
+        """Put artefacts in force, each consent at most once in a call.
+
+        Raises:
+            TransitionInvalid: a version in force cannot be replaced any more.
+        """
+        leaves = self._audit.append_many(
+            connection, [self._granted(one, now_ms) for one in verified]
+        )
+        new: list[NewConsent] = []
+        for one, leaf in zip(verified, leaves, strict=True):
+            entered = NewConsent(one.artefact, one.jws, one.pseudonym, leaf.seq)
+            if one.replaces is None:
+                new.append(entered)
+            else:
+                self._supersede(connection, one.replaces, entered, now_ms)
+        consents.add_many(connection, new)
+        event_ids = consent_events.add_events(
+            connection,
+            [
+                NewEvent(one.artefact.consent_id, Event.GRANT, SUBJECT, now_ms, leaf.seq)
+                for one, leaf in zip(verified, leaves, strict=True)
+            ],
+        )
+        promised = [
+            (event_id, one.artefact.consent_id, one.artefact.parties)
+            for event_id, one in zip(event_ids, verified, strict=True)
+            if one.artefact.controller == self._member_id
+        ]
+        consent_outbox.enqueue(connection, Event.GRANT, promised, now_ms)
+
+    def change(
+        self,
+        connection: Connection,
+        stored: StoredConsent,
+        event: ConsentEvent,
+        evidence: bytes,
+        now_ms: int,
+    ) -> State:
+        """Apply a verified event of the subject; the state after it.
+
+        An event that changes nothing (a second withdrawal) leaves no trace.
+
+        Raises:
+            TransitionInvalid: the consent's state does not know the event.
+        """
+        terms = stored.terms
+        after = advance(terms.state, event.event)  # 1
+        if after is terms.state:
+            return after
+        deleted = self._forget(connection, terms.consent_id, after)  # 3
+        leaf = self._audit.append(  # 2
+            connection, self._changed(stored, event.event, after, SUBJECT, deleted, now_ms)
+        )
+        consents.set_state(connection, [terms.consent_id], after, [leaf.seq])
+        consents.note_event_time(connection, terms.consent_id, event.at_ms)
+        happened = NewEvent(terms.consent_id, event.event, SUBJECT, now_ms, leaf.seq, evidence)
+        (event_id,) = consent_events.add_events(connection, [happened])
+        if terms.controller == self._member_id:  # 4
+            parties = sorted((terms.holders | terms.recipients) - {terms.controller})
+            consent_outbox.enqueue(
+                connection, event.event, [(event_id, terms.consent_id, parties)], now_ms
+            )
+        return after
+
+    def expire(self, connection: Connection, overdue: Sequence[StoredConsent], now_ms: int) -> None:
+        """Record that time ended these consents; every party's own clock does the same.
+
+        What was fetched stays until its data life ends, as the person agreed.
+        """
+        if not overdue:
+            return
+        after = State.EXPIRED
+        for stored in overdue:
+            advance(stored.terms.state, Event.EXPIRE)  # 1
+        leaves = self._audit.append_many(  # 2
+            connection,
+            [self._changed(one, Event.EXPIRE, after, CLOCK, 0, now_ms) for one in overdue],
+        )
+        ids = [stored.terms.consent_id for stored in overdue]
+        consents.set_state(connection, ids, after, [leaf.seq for leaf in leaves])
+        consent_events.add_events(
+            connection,
+            [
+                NewEvent(consent_id, Event.EXPIRE, CLOCK, now_ms, leaf.seq)
+                for consent_id, leaf in zip(ids, leaves, strict=True)
+            ],
+        )
+        for consent_id in ids:
+            consent_outbox.cancel(connection, consent_id)
+
+    def _supersede(
+        self, connection: Connection, old: StoredConsent, new: NewConsent, now_ms: int
+    ) -> None:
+        consent_id = old.terms.consent_id
+        after = advance(old.terms.state, Event.SUPERSEDE)  # 1
+        self._forget(connection, consent_id, after)  # 3
+        consents.supersede(connection, old, new, now_ms)
+        event = NewEvent(consent_id, Event.SUPERSEDE, SUBJECT, now_ms, new.leaf_seq)
+        consent_events.add_events(connection, [event])
+
+    def _forget(self, connection: Connection, consent_id: str, after: State) -> int:
+        if after not in _DELETES:
+            return 0
+        consent_outbox.cancel(connection, consent_id)
+        return signals.delete_by_consent(connection, consent_id)
+
+    def _granted(self, verified: Verified, now_ms: int) -> Entry:
+        artefact = verified.artefact
+        own = artefact.controller == self._member_id
+        return Entry(
+            kind="consent.granted" if own else "consent.received",
+            actor=SUBJECT if own else artefact.controller,
+            purpose=AUDIT_PURPOSE,
+            correlation=artefact.consent_id,
+            payload={
+                "consent_hash": artefact.consent_hash.hex(),
+                "version": artefact.version,
+                "controller": artefact.controller,
+                "purposes": list(artefact.purposes),
+                "recipients": list(artefact.recipient_ids),
+                "holders": list(artefact.holders),
+            },
+            subject=verified.pseudonym,
+            at_ms=now_ms,
+        )
+
+    def _changed(
+        self,
+        stored: StoredConsent,
+        event: Event,
+        after: State,
+        actor: str,
+        vectors_deleted: int,
+        now_ms: int,
+    ) -> Entry:
+        terms = stored.terms
+        return Entry(
+            kind=f"consent.{after.value}",
+            actor=actor,
+            purpose=AUDIT_PURPOSE,
+            correlation=terms.consent_id,
+            payload={
+                "consent_hash": terms.consent_hash.hex(),
+                "controller": terms.controller,
+                "event": event.value,
+                "vectors_deleted": vectors_deleted,
+            },
+            subject=terms.pseudonym,
+            at_ms=now_ms,
+        )
