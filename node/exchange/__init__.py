@@ -1,0 +1,1 @@
+"""Sealed credit signals between nodes: the holder answers, the recipient asks."""

@@ -1,0 +1,192 @@
+"""The recipient's side: ask the holders that a consent names, in parallel, under one deadline.
+
+Each holder is asked over one stream in requests of up to 256 subjects. An answer is believed after
+`protocols.envelope.open_answer`: it is for this very request, signed by the holder that was asked,
+and sealed to this request's one-use key. A holder that fails or is late costs its own answers
+only; the report says so, holder by holder.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from node.exchange.inbox import Inbox
+from node.exchange.pipeline import Consented, Pipeline, Sent
+from node.exchange.report import FetchReport, HolderReport, Tally
+from node.pairwise import PairKeys
+from node.rpc_errors import PeerFailed, PeerUnreachable, remote_errors
+from node.transport import Channels
+from protocols.directory import Directory
+from protocols.envelope import Limits, Query, new_request, open_answer
+from protocols.errors import CredenceError
+from protocols.keys import SigningKey
+from protocols.pseudonyms import query_token
+from protocols.v1.exchange_pb2 import SealedAnswer
+from protocols.v1.exchange_pb2_grpc import ExchangeStub
+
+WINDOW = 3  # requests under way: one at the holder, one on the wire, one being opened
+ATTEMPTS = 2  # a broken connection is tried again once
+LIFETIME_MS = 60_000
+PARALLEL_HOLDERS = 16
+
+Progress = Callable[[str, int, int], None]
+"""Told (holder, subjects done, subjects asked) after every answer, from several threads."""
+
+log = structlog.get_logger("node.exchange")
+
+
+class ExchangeClient:
+    """Fetches signals from holders; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        member_id: str,
+        signing_key: SigningKey,
+        directory: Callable[[], Directory],
+        channels: Channels,
+        pair_keys: PairKeys,
+        inbox: Inbox,
+        limits: Limits,
+    ) -> None:
+        self._member_id = member_id
+        self._key = signing_key
+        self._directory = directory
+        self._channels = channels
+        self._pair_keys = pair_keys
+        self._inbox = inbox
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(PARALLEL_HOLDERS, thread_name_prefix="fetch")
+
+    def fetch(
+        self,
+        people: Sequence[Consented],
+        *,
+        purpose: str,
+        deadline_s: float,
+        signals: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> FetchReport:
+        """Ask every holder that the consents name, and keep what comes.
+
+        Args:
+            people: consents as this node keeps them; each is asked of its own holders, except
+                this node itself.
+            purpose: `score`, `train` or `monitor`.
+            deadline_s: over all holders together, seconds.
+            signals: ids wanted; empty: all that the consents grant.
+            progress: see `Progress`.
+
+        Returns:
+            What each holder came to; a holder's failure is in its report, not raised.
+
+        Raises:
+            NotJoined: this node is not a member yet.
+        """
+        self._directory()
+        by_holder: dict[str, list[Consented]] = {}
+        for person in people:
+            for holder in person.holders - {self._member_id}:
+                by_holder.setdefault(holder, []).append(person)
+        ends_at = time.monotonic() + deadline_s
+        asked = [
+            self._threads.submit(
+                self._ask_holder, holder, mine, purpose, tuple(signals), ends_at, progress
+            )
+            for holder, mine in sorted(by_holder.items())
+        ]
+        return FetchReport(purpose, tuple(future.result() for future in asked))
+
+    def close(self) -> None:
+        """End the threads; fetches under way finish first."""
+        self._threads.shutdown(wait=True)
+
+    def _ask_holder(
+        self,
+        holder: str,
+        people: Sequence[Consented],
+        purpose: str,
+        signals: Sequence[str],
+        ends_at: float,
+        progress: Progress | None,
+    ) -> HolderReport:
+        tally = Tally(holder, len(people))
+        try:
+            requests = self._requests(holder, people, purpose, signals)
+            for sent, answer in self._converse(holder, requests, ends_at):
+                self._take(sent, answer, tally)
+                if progress is not None:
+                    progress(holder, tally.done, tally.asked)
+        except CredenceError as error:
+            tally.error = error.code
+            log.warning("exchange.incomplete", holder=holder, code=error.code)
+        return tally.report()
+
+    def _requests(
+        self, holder: str, people: Sequence[Consented], purpose: str, signals: Sequence[str]
+    ) -> Iterator[Sent]:
+        """Signed requests, made as they are drawn so that none is old when it is sent."""
+        pair_key = self._pair_keys.with_member(holder)
+        for start in range(0, len(people), self._limits.max_queries):
+            some = people[start : start + self._limits.max_queries]
+            queries = [
+                Query(one.consent_hash, query_token(pair_key, one.pseudonym, one.consent_hash))
+                for one in some
+            ]
+            request = new_request(
+                sender=self._member_id,
+                holder=holder,
+                purpose=purpose,
+                queries=queries,
+                now_ms=_now_ms(),
+                key=self._key,
+                signals=signals,
+                lifetime_ms=LIFETIME_MS,
+                limits=self._limits,
+            )
+            yield Sent(some, request)
+
+    def _converse(
+        self, holder: str, requests: Iterator[Sent], ends_at: float
+    ) -> Iterator[tuple[Sent, SealedAnswer]]:
+        """Requests with their answers, over as many streams as it takes."""
+        stub = ExchangeStub(self._channels.to_member(holder))
+        again: list[Sent] = []
+        for attempt in itertools.count(1):
+            pipeline = Pipeline(itertools.chain(again, requests), WINDOW)
+            try:
+                yield from _stream(stub, holder, pipeline, ends_at)
+            except PeerUnreachable:
+                again = pipeline.close()
+                if attempt >= ATTEMPTS or time.monotonic() >= ends_at:
+                    raise
+            else:
+                return
+            finally:
+                pipeline.close()
+
+    def _take(self, sent: Sent, answer: SealedAnswer, tally: Tally) -> None:
+        opened = open_answer(sent.request, answer, self._directory(), self._limits)
+        received = self._inbox.store(sent, opened, _now_ms())
+        tally.request_ms.append((time.monotonic() - sent.sent_at) * 1000)
+        tally.answered += sum(1 for one in received if not one.refusal)
+        tally.refused.update(one.refusal for one in received if one.refusal)
+
+
+def _stream(
+    stub: ExchangeStub, holder: str, pipeline: Pipeline, ends_at: float
+) -> Iterator[tuple[Sent, SealedAnswer]]:
+    left_s = max(0.001, ends_at - time.monotonic())
+    with remote_errors(holder):
+        answers: Iterable[SealedAnswer] = stub.FetchBatch(pipeline.messages(), timeout=left_s)
+        for answer in answers:
+            yield pipeline.answered(), answer
+    if pipeline.close():
+        raise PeerFailed(f"{holder} ended the stream before it had answered")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

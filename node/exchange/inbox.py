@@ -1,0 +1,173 @@
+"""What a recipient does with an opened answer: keep what it may keep, record all of it.
+
+Signals are kept only while the consent, as this node has it at that moment, still allows the
+purpose; only of source classes that it grants and that the catalogue knows; and no longer than its
+data life. The vectors, the release records and their audit leaves are one transaction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from audit.database import Connection, Database
+from audit.leaf import Entry
+from audit.store import AuditLog
+from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
+from models.catalogue import Catalogue
+from node.exchange.pipeline import Consented, Sent
+from node.storage import consents, signals
+from node.storage import exchange as storage
+from node.storage.exchange import IN, Release
+from node.storage.signals import SignalVector
+from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One subject's answer, judged by this node; `vector` is None when `refusal` says why."""
+
+    asked: Consented
+    refusal: str
+    vector: SignalVector | None
+
+
+class Inbox:
+    """Stores answers; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        member_id: str,
+        database: Database,
+        audit: AuditLog,
+        catalogue: Callable[[], Catalogue],
+    ) -> None:
+        self._member_id = member_id
+        self._database = database
+        self._audit = audit
+        self._catalogue = catalogue
+
+    def store(self, sent: Sent, answer: AnswerBody, now_ms: int) -> list[Received]:
+        """Keep one opened answer.
+
+        Args:
+            sent: the request it answers.
+            answer: opened and checked by `protocols.envelope.open_answer`.
+            now_ms: UTC milliseconds.
+
+        Returns:
+            One entry for each subject, in order.
+        """
+        with self._database.write() as connection:
+            hashes = [one.consent_hash for one in sent.people]
+            in_force = consents.terms_by_hash(connection, hashes)
+            received = [
+                self._judge(sent, one, in_force.get(one.consent_hash), item, answer, now_ms)
+                for one, item in zip(sent.people, answer.answers, strict=True)
+            ]
+            signals.put_many(connection, [one.vector for one in received if one.vector])
+            self._record(connection, sent, received, now_ms)
+        return received
+
+    def _judge(
+        self,
+        sent: Sent,
+        asked: Consented,
+        terms: Terms | None,
+        item: SubjectAnswer,
+        answer: AnswerBody,
+        now_ms: int,
+    ) -> Received:
+        if item.refusal:
+            return Received(asked, item.refusal, None)
+        holder, purpose = sent.request.body.to, sent.request.body.purpose
+        decision = self._still_allowed(terms, holder, purpose, now_ms)
+        if decision.refusal is not None:
+            return Received(asked, decision.refusal.value, None)
+        vector = SignalVector(
+            pseudonym=asked.pseudonym,
+            source=holder,
+            purpose=purpose,
+            as_of_ms=max((signal.as_of_ms for signal in item.signals), default=now_ms),
+            catalogue_version=_version(answer.catalogue_version),
+            signals=self._kept(item, decision.categories),
+            consent_id=asked.consent_id,
+            expires_at_ms=decision.expires_at_ms,
+        )
+        return Received(asked, "", vector)
+
+    def _still_allowed(
+        self, terms: Terms | None, holder: str, purpose: str, now_ms: int
+    ) -> Decision:
+        """A withdrawal may have come while the answer was under way."""
+        facts = ReleaseFacts(
+            terms=terms,
+            requester=self._member_id,
+            requester_active=True,
+            holder=holder,
+            purpose=purpose,
+            categories=frozenset(),
+            subject_matches=True,
+        )
+        decision = decide(facts, now_ms)
+        if terms is not None and decision.refusal is Refusal.USES_EXHAUSTED:
+            # Uses are counted where data is released: by the holder.
+            return decide(facts.with_uses(-terms.uses), now_ms)
+        return decision
+
+    def _kept(
+        self, item: SubjectAnswer, granted: frozenset[str]
+    ) -> Mapping[str, tuple[int, float]]:
+        catalogue = self._catalogue()
+        allowed = {spec.id for spec in catalogue.held_by(*granted)}
+        return {
+            signal.signal: (int(signal.status), signal.value)
+            for signal in item.signals
+            if signal.signal in allowed
+        }
+
+    def _record(
+        self, connection: Connection, sent: Sent, received: Sequence[Received], now_ms: int
+    ) -> None:
+        body = sent.request.body
+        request_hash = sent.request.request_hash.hex()
+        entries = [
+            Entry(
+                kind="exchange.declined" if one.refusal else "exchange.received",
+                actor=self._member_id,
+                purpose=body.purpose,
+                correlation=body.request_id,
+                payload={
+                    "consent_hash": one.asked.consent_hash.hex(),
+                    "peer": body.to,
+                    "refusal": one.refusal,
+                    "request_hash": request_hash,
+                    "signals": list(one.vector.signals) if one.vector else [],
+                },
+                subject=one.asked.pseudonym,
+                at_ms=now_ms,
+            )
+            for one in received
+        ]
+        leaves = self._audit.append_many(connection, entries)
+        storage.record(
+            connection,
+            [
+                Release(
+                    direction=IN,
+                    request_id=body.request_id,
+                    consent_id=one.asked.consent_id,
+                    peer=body.to,
+                    purpose=body.purpose,
+                    refusal=one.refusal,
+                    signal_count=len(one.vector.signals) if one.vector else 0,
+                    at_ms=now_ms,
+                    leaf_seq=leaf.seq,
+                )
+                for one, leaf in zip(received, leaves, strict=True)
+            ],
+        )
+
+
+def _version(text: str) -> int:
+    """The holder's catalogue version; 0 when it is no small whole number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,36 @@
+"""The gRPC face of the holder's side."""
+
+import time
+from collections.abc import Iterator
+
+import grpc
+
+from node.exchange.service import ExchangeService
+from node.transport import peer_member
+from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
+from protocols.v1.exchange_pb2_grpc import ExchangeServicer
+
+
+class ExchangeServer(ExchangeServicer):
+    """Answers `Fetch` and `FetchBatch`; behind a `MemberGate`, so that the caller is a member."""
+
+    def __init__(self, service: ExchangeService) -> None:
+        self._service = service
+
+    def Fetch(  # noqa: N802 - the name in the .proto
+        self, request: SealedRequest, context: grpc.ServicerContext
+    ) -> SealedAnswer:
+        """One sealed question, one sealed answer."""
+        return self._service.answer(request, peer_member(context), _now_ms())
+
+    def FetchBatch(  # noqa: N802 - the name in the .proto
+        self, request_iterator: Iterator[SealedRequest], context: grpc.ServicerContext
+    ) -> Iterator[SealedAnswer]:
+        """One answer for each question, in order; a refused question ends the stream."""
+        peer = peer_member(context)
+        for request in request_iterator:
+            yield self._service.answer(request, peer, _now_ms())
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

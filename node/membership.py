@@ -1,0 +1,61 @@
+"""What a member asks of the coordinator: the network's signed documents and model bundles."""
+
+from collections.abc import Callable, Iterator
+
+from node.rpc_errors import remote_errors
+from node.transport import Channels
+from protocols.documents import Document, from_proto
+from protocols.v1.membership_pb2 import BundlePiece, GetBundleRequest, GetDocumentRequest
+from protocols.v1.membership_pb2_grpc import MembershipStub
+
+COORDINATOR = "the coordinator"
+TIMEOUT_S = 5.0
+BUNDLE_TIMEOUT_S = 60.0
+BUNDLE_TIMEOUT_S = 60.0
+
+
+class MembershipClient:
+    """Calls the coordinator's member port."""
+
+    def __init__(self, channels: Channels, endpoint: Callable[[], str]) -> None:
+        """Call over `channels` the endpoint that `endpoint` gives (it may raise `NotJoined`)."""
+        self._channels = channels
+        self._endpoint = endpoint
+
+    def document(self, kind: str) -> Document:
+        """The newest document of a kind, not verified yet.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            Malformed: what it answers is not a document of the kind asked for.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        with remote_errors(COORDINATOR):
+            answer = stub.GetDocument(GetDocumentRequest(kind=kind), timeout=TIMEOUT_S)
+        return from_proto(answer)
+
+    def bundle(self, version: str) -> Iterator[BundlePiece]:
+        """The pieces of a bundle (empty version: the one in force), nothing of them verified yet.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            PeerFailed: it has no such bundle.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        with remote_errors(COORDINATOR):
+            request = GetBundleRequest(version=version)
+            yield from stub.GetBundle(request, timeout=BUNDLE_TIMEOUT_S)
+
+    def bundle(self, version: str = "") -> Iterator[BundlePiece]:
+        """The pieces of a bundle, as they come and not verified; empty: the one in force.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            NotFound: there is no such bundle.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        with remote_errors(COORDINATOR):
+            yield from stub.GetBundle(GetBundleRequest(version=version), timeout=BUNDLE_TIMEOUT_S)

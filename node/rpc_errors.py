@@ -1,0 +1,145 @@
+"""How an error travels over gRPC.
+
+At a server a `CredenceError` becomes a status by its category; its code stands in the trailing
+metadata `credence-code`. At the caller the code becomes the same class again. What is not a
+`CredenceError` travels as `internal`, without its text, which may quote data.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import grpc
+import structlog
+
+from protocols.errors import Category, CredenceError, Unavailable, error_classes
+
+CODE_KEY = "credence-code"
+MAX_DETAILS = 300
+
+STATUS: dict[Category, grpc.StatusCode] = {
+    "invalid": grpc.StatusCode.INVALID_ARGUMENT,
+    "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "forbidden": grpc.StatusCode.PERMISSION_DENIED,
+    "not_found": grpc.StatusCode.NOT_FOUND,
+    "conflict": grpc.StatusCode.FAILED_PRECONDITION,
+    "unavailable": grpc.StatusCode.UNAVAILABLE,
+    "internal": grpc.StatusCode.INTERNAL,
+}
+
+log = structlog.get_logger("node.rpc")
+
+
+class PeerUnreachable(Unavailable):
+    """Another member or the coordinator does not answer, or TLS with it fails."""
+
+    code = "peer_unreachable"
+    next_step = "Check that it runs, that its endpoint is right and both certificates are valid."
+
+
+class PeerTooSlow(Unavailable):
+    """Another member or the coordinator did not answer before the deadline."""
+
+    code = "deadline_exceeded"
+    next_step = "Try again, or allow more time."
+
+
+class MessageRefused(CredenceError):
+    """A message is larger than the receiver takes, or the receiver has no room for more calls."""
+
+    code = "message_refused"
+    category = "invalid"
+    next_step = "Send fewer subjects a request and fewer requests at once."
+
+
+class PeerFailed(CredenceError):
+    """A peer answered with an error that this version does not know."""
+
+    code = "peer_failed"
+    category = "unavailable"
+    next_step = "Look in the peer's log; perhaps it runs a newer version."
+
+
+# Statuses that gRPC itself gives, without a code of ours.
+_BY_STATUS: dict[grpc.StatusCode, tuple[type[CredenceError], str]] = {
+    grpc.StatusCode.UNAVAILABLE: (PeerUnreachable, "cannot be reached"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (PeerTooSlow, "did not answer in time"),
+    grpc.StatusCode.CANCELLED: (PeerTooSlow, "did not answer in time"),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (MessageRefused, "has no room for the message or the call"),
+}
+
+
+@contextmanager
+def errors_as_status(context: grpc.ServicerContext, method: str) -> Iterator[None]:
+    """Around a handler: what it raises becomes the call's status, and is logged once."""
+    try:
+        yield
+    except CredenceError as error:
+        log.info("rpc.refused", method=method, code=error.code)
+        _abort(context, error)
+    except grpc.RpcError:
+        raise  # the caller went away while we read its stream
+    except Exception as error:
+        if context.code() is not None or not context.is_active():  # type: ignore[attr-defined]
+            raise  # aborted on purpose, or the caller is gone
+        # The exception's text may quote data; its type and place do not.
+        log.error(  # noqa: TRY400
+            "rpc.failed", method=method, error=type(error).__name__, at=_place(error)
+        )
+        _abort(context, CredenceError("the request failed inside the node"))
+
+
+def _abort(context: grpc.ServicerContext, error: CredenceError) -> NoReturn:
+    context.set_trailing_metadata(((CODE_KEY, error.code),))
+    context.abort(STATUS[error.category], error.message[:MAX_DETAILS])
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+@contextmanager
+def remote_errors(peer: str) -> Iterator[None]:
+    """Turn gRPC errors of calls to `peer` into the error family.
+
+    Raises:
+        CredenceError: the class of the peer's `credence-code` when known here; else
+            `PeerUnreachable`, `PeerTooSlow`, `MessageRefused` or `PeerFailed`.
+    """
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise error_from_rpc(error, peer) from error
+
+
+def error_from_rpc(error: grpc.RpcError, peer: str) -> CredenceError:
+    """The error that `error` stands for; the peer's text is cut and made printable."""
+    call: object = error
+    if not isinstance(call, grpc.Call):
+        return PeerFailed(f"{peer} failed")
+    text = _printable(call.details() or "", MAX_DETAILS)
+    code = _code_of(call)
+    if code is not None:
+        cls = error_classes().get(code)
+        if cls is None or cls.__init__ is not CredenceError.__init__:
+            return PeerFailed(f"{peer}: {_printable(code, 64)}: {text}")
+        return cls(f"{peer}: {text}")
+    status = call.code()
+    cls, what = _BY_STATUS.get(status, (PeerFailed, f"failed: {status.name}"))
+    return cls(f"{peer} {what}")
+
+
+def _code_of(call: grpc.Call) -> str | None:
+    for key, value in call.trailing_metadata() or ():
+        if key == CODE_KEY and isinstance(value, str):
+            return value
+    return None
+
+
+def _printable(text: str, length: int) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:length])

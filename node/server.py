@@ -1,0 +1,98 @@
+"""The port on which a node serves other members: exchange and consents, over mutual TLS."""
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import structlog
+
+from node.transport import (
+    DirectorySource,
+    MemberGate,
+    TlsIdentity,
+    TransportLimits,
+    server_credentials,
+    server_options,
+)
+from protocols.errors import PortInUse
+
+Registration = Callable[[grpc.Server], None]
+
+log = structlog.get_logger("node.server")
+
+
+class MemberServer:
+    """A gRPC server that admits members only; `bind`, `start`, `stop`, in this order, once."""
+
+    def __init__(
+        self,
+        identity: TlsIdentity,
+        source: DirectorySource,
+        registrations: list[Registration],
+        limits: TransportLimits,
+    ) -> None:
+        """Prepare a server; nothing listens yet.
+
+        Args:
+            identity: the node's own certificate.
+            source: decides who is a member.
+            registrations: each adds one servicer.
+            limits: sizes and concurrency.
+        """
+        self._identity = identity
+        self._workers = ThreadPoolExecutor(limits.workers, thread_name_prefix="members")
+        self._server = grpc.server(
+            self._workers,
+            interceptors=[MemberGate(source)],
+            options=server_options(limits),
+            maximum_concurrent_rpcs=limits.workers + limits.waiting,
+        )
+        for register in registrations:
+            register(self._server)
+
+    def bind(self, endpoint: str) -> int:
+        """Listen on host:port; port 0 takes a free one. Calls wait until `start`.
+
+        Returns:
+            The port.
+
+        Raises:
+            PortInUse: another process has it, or the address is not of this machine.
+        """
+        check_free(endpoint)
+        try:
+            port = self._server.add_secure_port(endpoint, server_credentials(self._identity))
+        except RuntimeError as error:
+            raise PortInUse(f"cannot listen on {endpoint}") from error
+        if port == 0:
+            raise PortInUse(f"cannot listen on {endpoint}")
+        return int(port)
+
+    def start(self) -> None:
+        """Serve."""
+        self._server.start()
+
+    def stop(self, grace_s: float = 3.0) -> None:
+        """Refuse new calls, let those under way finish for `grace_s`, then cut them."""
+        self._server.stop(grace_s).wait()
+        self._workers.shutdown(wait=True)
+
+
+def check_free(endpoint: str) -> None:
+    """Raise unless `endpoint` can be listened on now.
+
+    gRPC reports a taken port in many lines of its own on standard error; this finds it before.
+
+    Raises:
+        PortInUse: it is taken, or not an address of this machine.
+    """
+    host, _, port = endpoint.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            raise PortInUse(f"cannot listen on {endpoint}: {error.strerror}") from error

@@ -1,0 +1,174 @@
+"""What a node's `credence.toml` may say, read once when a process opens the node.
+
+The environment overrides the file: `CREDENCE_NODE_MAX_EPSILON=2` stands for `max_epsilon = 2`.
+Every error names the file (or the variable), the key and what it should be.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from protocols.errors import HomeUnusable, InvalidInput
+from protocols.identifiers import is_endpoint, is_field_name, is_member_id
+
+SETTINGS_FILE = "credence.toml"
+ENV_PREFIX = "CREDENCE_NODE_"
+
+
+def _checked(holds: Callable[[str], bool], form: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not holds(text):
+            raise ValueError(f"must be {form}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_listen(text: str) -> bool:
+    # Port 0 asks the system for a free one.
+    return is_endpoint(text.removesuffix(":0") + ":1" if text.endswith(":0") else text)
+
+
+MemberId = Annotated[str, _checked(is_member_id, "a letter, then 1 to 40 of a-z, 0-9 and hyphen")]
+Endpoint = Annotated[str, _checked(is_endpoint, "host:port")]
+Listen = Annotated[str, _checked(_is_listen, "host:port")]
+SourceClass = Annotated[str, _checked(is_field_name, "a source class of the catalogue")]
+Day = Annotated[str, _checked(_is_day, "a day, YYYY-MM-DD")]
+Role = Literal["bank", "data_provider", "public_record_publisher", "licensed_agency"]
+
+
+class SettingsInvalid(InvalidInput):
+    """The node's settings do not hold."""
+
+    code = "settings_invalid"
+    next_step = "Correct that key and start again."
+
+
+class NodeSettings(BaseSettings):
+    """Settings of one node.
+
+    Attributes:
+        member_id: the institution's id in the network, also the label of its host name.
+        name: legal name, as the directory shows it.
+        role: what kind of institution it is.
+        licence: licence number, as the directory shows it; may be empty.
+        contact: where a subject or another member reaches it; may be empty.
+        holds: source classes of the catalogue whose records this node keeps.
+        listen: where other members are served over mutual TLS.
+        http: where the HTTP API is served.
+        endpoint: what members dial, when that differs from `listen`.
+        database_url: any SQLAlchemy URL; empty: `node.db` in the home directory.
+        as_of: the day (YYYY-MM-DD) as of which signals are computed; None: today.
+        max_epsilon: privacy budget of a population over all campaigns; none is joined past it.
+        delta: the delta at which epsilon is counted.
+        minimum_cohort: fewest consented subjects with which this node takes part in training.
+        fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
+        refresh_s: how often the directory and the catalogue are refreshed, seconds.
+        coordinator_endpoint: member port of the coordinator; written by `join`.
+        directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    member_id: MemberId
+    name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    role: Role
+    licence: Annotated[str, StringConstraints(max_length=120)] = ""
+    contact: Annotated[str, StringConstraints(max_length=200)] = ""
+    holds: tuple[SourceClass, ...] = Field(default=(), max_length=16)
+    listen: Listen = "127.0.0.1:7500"
+    http: Listen = "127.0.0.1:7501"
+    endpoint: Endpoint | None = None
+    database_url: str = ""
+    as_of: Day | None = None
+    max_epsilon: float = Field(default=3.0, gt=0, le=20)
+    delta: float = Field(default=1e-5, gt=0, lt=1e-2)
+    minimum_cohort: int = Field(default=100, ge=1)
+    fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
+    refresh_s: float = Field(default=10.0, ge=0.05, le=60)
+    coordinator_endpoint: Endpoint | None = None
+    directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, and nothing else."""
+        return env_settings, init_settings
+
+    @property
+    def dialled(self) -> str:
+        """The endpoint that other members dial."""
+        return self.endpoint or self.listen
+
+    @property
+    def joined(self) -> bool:
+        """Whether `join` has been through: a coordinator is known."""
+        return self.coordinator_endpoint is not None and self.directory_key is not None
+
+
+def load_settings(home: Path) -> NodeSettings:
+    """Read HOME/credence.toml.
+
+    Raises:
+        HomeUnusable: there is no such file, or it cannot be read.
+        SettingsInvalid: it is not TOML, has an unknown key or a value out of range.
+    """
+    path = home / SETTINGS_FILE
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HomeUnusable(
+            f"{home} is not a node's home: {SETTINGS_FILE} cannot be read ({error.strerror})",
+            next_step="Make one with `credence node init HOME`, or correct the path.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path}: {error}") from error
+    return _validated(values, str(path))
+
+
+def make_settings(**values: Any) -> NodeSettings:
+    """Settings from arguments (None: the default), checked like a file's.
+
+    Raises:
+        SettingsInvalid: a value is out of range.
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    return _validated(given, "options")
+
+
+def settings_text(settings: NodeSettings) -> str:
+    """`settings` as TOML."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    # A JSON string, number or array of strings is also a TOML one.
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def _validated(values: dict[str, Any], where: str) -> NodeSettings:
+    try:
+        return NodeSettings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        variable = f"{ENV_PREFIX}{str(first['loc'][0]).upper()}" if first["loc"] else ""
+        source = variable if variable in os.environ else f"{where}: {key}"
+        raise SettingsInvalid(f"{source}: {first['msg']}") from error

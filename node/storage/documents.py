@@ -1,0 +1,31 @@
+"""Signed documents as stored: every version received, the newest of a kind in force."""
+
+from sqlalchemy import Connection, insert, select
+
+from node.storage.tables import document
+from protocols.documents import Document
+
+
+def newest(connection: Connection, kind: str) -> Document | None:
+    """The document of the highest version of `kind`, or None."""
+    statement = (
+        select(document).where(document.c.kind == kind).order_by(document.c.version.desc()).limit(1)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Document(row.kind, row.version, row.body, row.signature, row.key_id)
+
+
+def add(connection: Connection, received: Document, now_ms: int) -> None:
+    """Store a version that is not stored yet."""
+    connection.execute(
+        insert(document).values(
+            kind=received.kind,
+            version=received.version,
+            body=received.body,
+            signature=received.signature,
+            key_id=received.key_id,
+            received_at_ms=now_ms,
+        )
+    )

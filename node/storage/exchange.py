@@ -1,0 +1,107 @@
+"""What an exchange leaves behind: used nonces with their answers, and the release records."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sqlalchemy import delete, func, insert, select
+
+from audit.database import Connection
+from node.storage.tables import nonce, release
+
+OUT: Literal["out"] = "out"
+IN: Literal["in"] = "in"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A nonce that was used: the request it was used for and the answer that was given.
+
+    Attributes:
+        request_hash: SHA-256 of the request body.
+        answer: the sealed answer's bytes.
+    """
+
+    request_hash: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One subject's signals, released or refused.
+
+    Attributes:
+        direction: `out` at the holder, `in` at the recipient.
+        request_id: id of the request, the same on both sides.
+        consent_id: the consent it rests on; empty when the holder knows none.
+        peer: the other member.
+        purpose: `score`, `train` or `monitor`.
+        refusal: stable code, or empty.
+        signal_count: signals with a value or `none_on_record`.
+        at_ms: UTC milliseconds.
+        leaf_seq: sequence number of the audit leaf.
+    """
+
+    direction: Literal["in", "out"]
+    request_id: str
+    consent_id: str
+    peer: str
+    purpose: str
+    refusal: str
+    signal_count: int
+    at_ms: int
+    leaf_seq: int
+
+
+def claimed(connection: Connection, sender: str, value: bytes) -> Claim | None:
+    """What a sender's nonce was used for, or None."""
+    row = connection.execute(
+        select(nonce.c.request_hash, nonce.c.answer).where(
+            nonce.c.sender == sender, nonce.c.nonce == value
+        )
+    ).one_or_none()
+    return None if row is None else Claim(row.request_hash, row.answer)
+
+
+def claim(
+    connection: Connection, sender: str, value: bytes, used: Claim, expires_at_ms: int
+) -> None:
+    """Remember a nonce as used until `expires_at_ms`."""
+    connection.execute(
+        insert(nonce).values(
+            sender=sender,
+            nonce=value,
+            request_hash=used.request_hash,
+            answer=used.answer,
+            expires_at_ms=expires_at_ms,
+        )
+    )
+
+
+def forget_claims(connection: Connection, now_ms: int) -> int:
+    """Delete nonces whose requests are refused by their time alone; how many."""
+    return connection.execute(delete(nonce).where(nonce.c.expires_at_ms < now_ms)).rowcount
+
+
+def record(connection: Connection, releases: Sequence[Release]) -> None:
+    """Append release records."""
+    if releases:
+        connection.execute(insert(release), [asdict(one) for one in releases])
+
+
+def of_consent(connection: Connection, consent_id: str) -> list[Release]:
+    """All release records of one consent, oldest first."""
+    columns = [column for column in release.c if column is not release.c.release_id]
+    rows = connection.execute(
+        select(*columns).where(release.c.consent_id == consent_id).order_by(release.c.release_id)
+    )
+    return [Release(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def totals(connection: Connection) -> dict[tuple[str, bool], int]:
+    """How many records there are, by direction and whether refused."""
+    refused = release.c.refusal != ""
+    rows: Iterable[tuple[str, bool, int]] = connection.execute(
+        select(release.c.direction, refused, func.count()).group_by(release.c.direction, refused)
+    ).tuples()
+    return {(direction, bool(was)): number for direction, was, number in rows}

@@ -1,0 +1,18 @@
+"""The first schema: the node's tables, the audit log's, and what may only be appended to."""
+
+from alembic import op
+
+from audit.store import create_audit_schema
+from node.storage.append_only import protect
+from node.storage.tables import consent_event, metadata, privacy_charge, release
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    metadata.create_all(connection)
+    create_audit_schema(connection)
+    for table in (consent_event, release, privacy_charge):
+        protect(connection, table)

@@ -1,0 +1,261 @@
+"""gRPC over mutual TLS: who may speak to this node, and how an error travels.
+
+A server admits a call only when
+  1. the connection is TLS with a client certificate of the network's CA (TLS itself refuses
+     others: no certificate, another CA, expired),
+  2. the certificate names exactly one member (SAN `<member>.members.credence`),
+  3. that member is in the directory, and active,
+  4. the certificate is the one the directory names (an older one, or a second one, is refused).
+2 to 4 are checked at every call, so that a revoked member is out at its next call even on a
+connection that it opened before.
+"""
+
+import hmac
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias
+
+import grpc
+
+from node.rpc_errors import PeerUnreachable, errors_as_status
+from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
+from protocols.directory import Directory
+from protocols.errors import CredenceError
+
+ON_DEMAND_REFRESH_S = 1.0
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class PeerNotAdmitted(CredenceError):
+    """The caller's certificate is not the one the directory names for that member."""
+
+    code = "peer_not_admitted"
+    category = "forbidden"
+    next_step = "Use the newest certificate; ask the operator if it was replaced without you."
+
+
+@dataclass(frozen=True)
+class TransportLimits:
+    """How much a peer may send or occupy.
+
+    Attributes:
+        request_bytes: largest message that a server takes.
+        answer_bytes: largest message that a caller takes.
+        metadata_bytes: largest headers.
+        workers: calls served at one time.
+        waiting: calls that may wait beyond those; more are refused.
+    """
+
+    request_bytes: int = 256 * 1024
+    answer_bytes: int = 2 * 1024 * 1024
+    metadata_bytes: int = 8 * 1024
+    workers: int = 16
+    waiting: int = 48
+
+
+@dataclass(frozen=True, repr=False)
+class TlsIdentity:
+    """What a node shows of itself in TLS, all PEM: the network's CA, its certificate, its key."""
+
+    ca: bytes
+    certificate: bytes
+    key: bytes
+
+
+class DirectorySource(Protocol):
+    """Where the gate and the channels read the member directory."""
+
+    def directory(self) -> Directory:
+        """The directory in force."""
+        ...
+
+    def refresh_if_older_than(self, seconds: float) -> None:
+        """Ask the coordinator, unless that was done within `seconds`; never raises."""
+        ...
+
+
+def server_credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
+    """Credentials of a server that demands a client certificate of the network's CA."""
+    return grpc.ssl_server_credentials(
+        [(identity.key, identity.certificate)], identity.ca, require_client_auth=True
+    )
+
+
+def server_options(limits: TransportLimits) -> list[tuple[str, Any]]:
+    """Size limits; and a second server on the same port is an error, not a silent share."""
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.max_metadata_size", limits.metadata_bytes),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ]
+
+
+def open_channel(
+    endpoint: str, server_name: str, ca: bytes, client: TlsIdentity | None, limits: TransportLimits
+) -> grpc.Channel:
+    """A channel to `endpoint` that believes only `server_name` under `ca`.
+
+    Args:
+        endpoint: host:port.
+        server_name: the DNS name that the server's certificate must hold.
+        ca: PEM of the only root that is trusted.
+        client: what to show of ourselves; None before there is a certificate.
+        limits: size limits.
+    """
+    key, certificate = (client.key, client.certificate) if client else (None, None)
+    return grpc.secure_channel(
+        endpoint,
+        grpc.ssl_channel_credentials(ca, key, certificate),
+        options=[
+            ("grpc.ssl_target_name_override", server_name),
+            ("grpc.max_receive_message_length", limits.answer_bytes),
+            ("grpc.max_metadata_size", limits.metadata_bytes),
+            ("grpc.enable_http_proxy", 0),  # members are dialled directly
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 5_000),
+        ],
+    )
+
+
+class Channels:
+    """One channel a peer, opened when first used and kept."""
+
+    def __init__(
+        self,
+        identity: Callable[[], TlsIdentity],
+        directory: Callable[[], Directory],
+        limits: TransportLimits,
+    ) -> None:
+        self._identity = identity
+        self._directory = directory
+        self._limits = limits
+        self._open: dict[tuple[str, str], grpc.Channel] = {}
+        self._lock = threading.Lock()
+
+    def to_member(self, member_id: str) -> grpc.Channel:
+        """A channel to an active member, at the endpoint the directory names.
+
+        Raises:
+            UnknownMember: not in the directory.
+            MemberNotActive: suspended or revoked.
+            PeerUnreachable: it accepts no connections.
+        """
+        entry = self._directory().active_member(member_id)
+        if entry.endpoint is None:
+            raise PeerUnreachable(f"{member_id} accepts no connections")
+        return self._channel(entry.endpoint, member_dns(member_id))
+
+    def to_coordinator(self, endpoint: str) -> grpc.Channel:
+        """A channel to the coordinator's member port."""
+        return self._channel(endpoint, COORDINATOR_DNS)
+
+    def _channel(self, endpoint: str, server_name: str) -> grpc.Channel:
+        with self._lock:
+            found = self._open.get((endpoint, server_name))
+            if found is None:
+                identity = self._identity()
+                found = open_channel(endpoint, server_name, identity.ca, identity, self._limits)
+                self._open[endpoint, server_name] = found
+            return found
+
+    def close(self) -> None:
+        """Close all channels."""
+        with self._lock:
+            for channel in self._open.values():
+                channel.close()
+            self._open.clear()
+
+
+@lru_cache(maxsize=512)
+def _certificate_facts(pem: bytes) -> tuple[str, bytes]:
+    return member_id_of(pem), fingerprint(pem)
+
+
+def peer_member(context: grpc.ServicerContext) -> str:
+    """The member id in the caller's certificate; behind a `MemberGate` it is an active member's.
+
+    Raises:
+        PeerNotAdmitted: no certificate.
+    """
+    return _presented(context)[0]
+
+
+def _presented(context: grpc.ServicerContext) -> tuple[str, bytes]:
+    certificates = context.auth_context().get("x509_pem_cert", ())
+    presented = list(certificates)
+    if len(presented) != 1:
+        raise PeerNotAdmitted("the caller shows no certificate")
+    return _certificate_facts(presented[0])
+
+
+class MemberGate(grpc.ServerInterceptor):
+    """Admits active members only, and turns errors into statuses, around every handler."""
+
+    def __init__(self, source: DirectorySource) -> None:
+        self._source = source
+
+    def admit(self, context: grpc.ServicerContext) -> str:
+        """Checks 2 to 4 of the module's list.
+
+        Raises:
+            PeerNotAdmitted: check 2 or 4 fails.
+            UnknownMember: check 3: not in the directory.
+            MemberNotActive: check 3: suspended or revoked.
+        """
+        member_id, presented = _presented(context)  # 2
+        try:
+            self._check(member_id, presented)
+        except CredenceError:
+            # The directory here may be older than the member's certificate.
+            self._source.refresh_if_older_than(ON_DEMAND_REFRESH_S)
+            self._check(member_id, presented)
+        return member_id
+
+    def _check(self, member_id: str, presented: bytes) -> None:
+        entry = self._source.directory().active_member(member_id)  # 3
+        if not hmac.compare_digest(entry.certificate_sha256, presented):  # 4
+            raise PeerNotAdmitted("the certificate is not the one that the directory names")
+
+    def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Wrap the method's handler."""
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        return _wrapped(handler, self.admit, handler_call_details.method)
+
+
+def _wrapped(handler: Any, admit: Callable[[grpc.ServicerContext], str], method: str) -> "Handler":
+    behaviour = (
+        handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
+    )
+
+    def one(request: Any, context: grpc.ServicerContext) -> Any:
+        with errors_as_status(context, method):
+            admit(context)
+            return behaviour(request, context)
+
+    def many(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        with errors_as_status(context, method):
+            admit(context)
+            yield from behaviour(request, context)
+
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+    return make(
+        many if handler.response_streaming else one,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
