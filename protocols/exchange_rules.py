@@ -6,6 +6,7 @@ it, so that nobody sends what the other must refuse. Their texts repeat nothing 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from protocols.identifiers import PURPOSES, is_field_name, is_member_id, is_record_id
@@ -22,7 +23,11 @@ NONCE_BYTES: Final = 16
 HASH_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
-_STATUSES: Final = frozenset(SignalStatus.values()) - {SignalStatus.SIGNAL_STATUS_UNSPECIFIED}
+_PRESENT: Final = SignalStatus.SIGNAL_STATUS_PRESENT
+_WITHHELD: Final = frozenset(SignalStatus.values()) - {
+    SignalStatus.SIGNAL_STATUS_UNSPECIFIED,
+    _PRESENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +106,23 @@ def _whole_answer(item: SubjectAnswer, asked: set[str], limits: Limits) -> bool:
     if item.refusal:
         return is_field_name(item.refusal) and not item.signals
     names = [signal.signal for signal in item.signals]
+    distinct = set(names)
     return (
-        len(names) <= limits.max_signals
-        and len(set(names)) == len(names)
-        and (not asked or asked.issuperset(names))
-        and all(map(is_field_name, names))
+        len(names) == len(distinct) <= limits.max_signals
+        and (asked.issuperset(distinct) if asked else all(map(_is_signal_name, distinct)))
         and all(map(_whole_signal, item.signals))
     )
 
 
+# A batch repeats the same few names for every subject.
+_is_signal_name = lru_cache(maxsize=1024)(is_field_name)
+
+
 def _whole_signal(signal: SignalValue) -> bool:
-    # A value beside any other status than "present" would leak what the status withholds.
-    present = signal.status == SignalStatus.SIGNAL_STATUS_PRESENT
-    return (
-        signal.status in _STATUSES
-        and signal.as_of_ms >= 0
-        and (math.isfinite(signal.value) if present else signal.value == 0)
-    )
+    status, value = signal.status, signal.value
+    if signal.as_of_ms < 0:
+        return False
+    if status == _PRESENT:
+        return math.isfinite(value)
+    # A value beside any other status would leak what the status withholds.
+    return status in _WITHHELD and value == 0
