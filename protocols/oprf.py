@@ -30,7 +30,7 @@ MAX_INPUT_BYTES: Final = 0xFFFF
 class ProofInvalid(SignatureInvalid):
     """A trustee's evaluation does not come from the share it committed to."""
 
-    code = "proof_invalid"
+    code = "evaluation_proof_invalid"
     next_step = "Leave this trustee out, ask another, and report it to the operator."
 
 

@@ -1,0 +1,39 @@
+"""Error codes, as both sides of the wire know them."""
+
+import importlib
+import pkgutil
+import re
+
+import pytest
+
+import protocols
+from protocols.errors import CredenceError, error_classes
+
+
+@pytest.fixture(scope="module")
+def classes():
+    for module in pkgutil.iter_modules(protocols.__path__, "protocols."):
+        importlib.import_module(module.name)
+    return error_classes()
+
+
+def test_every_code_is_snake_case_and_names_one_class(classes):
+    assert {"signature_invalid", "request_expired", "directory_rollback"} <= set(classes)
+    for code, cls in classes.items():
+        assert re.fullmatch(r"[a-z][a-z0-9_]{2,39}", code)
+        assert cls.code == code
+        assert cls.next_step.endswith(".")
+
+
+def test_two_classes_with_one_code_are_noticed():
+    twin = type("Twin", (CredenceError,), {"code": "malformed"})
+    with pytest.raises(RuntimeError, match="malformed"):
+        error_classes()
+    del twin
+    importlib.import_module("gc").collect()
+    error_classes()
+
+
+def test_an_error_keeps_the_next_step_it_was_given():
+    assert CredenceError("what", next_step="Do this.").next_step == "Do this."
+    assert str(CredenceError("what")) == "what"
