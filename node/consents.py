@@ -1,0 +1,375 @@
+"""The consents of a node: as consent node for its customers, as holder and recipient for others.
+
+`ConsentService` is what the rest of the node sees. Methods that take a connection belong inside the
+caller's transaction: what they say is true until it ends.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from audit.database import Connection, Database
+from audit.store import AuditLog
+from consent.artefact import MAX_JWS_BYTES, Artefact
+from consent.delivery import Acknowledgement, Delivery
+from consent.events import ConsentEvent
+from consent.lifecycle import Event, State
+from consent.policy import ReleaseFacts, Terms
+from consent.receipts import Happening, receipt
+from consent.refusals import ConsentUnknown, UsesExhausted
+from consent.templates import Templates
+from node.consent_delivery import ConsentDeliverer, Courier, PushReport
+from node.consent_desk import Applied, ConsentDesk, Recorded, SignedGrant
+from node.consent_handles import HandleIndex
+from node.consent_inbox import ConsentInbox
+from node.consent_offers import ConsentOffers, Offer, OfferTerms
+from node.consent_register import ConsentRegister
+from node.storage import consent_events, consent_outbox, consents, subjects
+from node.storage.consents import LiveConsent, StoredConsent
+from protocols.directory import Directory, MemberEntry
+from protocols.jws import unverified_payload
+from protocols.keys import SigningKey
+
+__all__ = ["Changed", "ConsentService", "OfferTerms", "Recorded", "SignedGrant"]
+
+# Consents a transaction: the write lock is held for a fraction of a second.
+GRANT_BATCH = 500
+EXPIRE_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an event of a person came to.
+
+    Attributes:
+        consent_id: the consent.
+        state: its state now.
+        effective_at_ms: since when it is so at this node.
+        confirmed: party -> since when it is so there, milliseconds.
+        refused: party -> the code of its refusal.
+        pending: parties that have not answered; they are told as soon as they can be reached.
+    """
+
+    consent_id: str
+    state: State
+    effective_at_ms: int
+    confirmed: Mapping[str, int]
+    refused: Mapping[str, str]
+    pending: Sequence[str]
+
+
+class ConsentService:
+    """All that a node does with consents; thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        *,
+        member_id: str,
+        signing_key: SigningKey,
+        directory: Callable[[], Directory],
+        pair_key: Callable[[str, int], bytes],
+        courier: Courier,
+        templates: Templates,
+        clock: Callable[[], int],
+    ) -> None:
+        """Wire the parts.
+
+        Args:
+            database: the node's.
+            audit: its log, in the same database.
+            member_id: this node.
+            signing_key: countersigns consents and signs acknowledgements.
+            directory: gives the member directory in force.
+            pair_key: gives the key shared with a member in an epoch.
+            courier: carries deliveries to other members.
+            templates: bounds and notices.
+            clock: UTC milliseconds now.
+        """
+        self._database = database
+        self._member_id = member_id
+        self._directory = directory
+        self._clock = clock
+        self._register = ConsentRegister(audit, member_id)
+        self._offers = ConsentOffers(member_id, directory, templates, pair_key)
+        self._desk = ConsentDesk(
+            database=database,
+            register=self._register,
+            member_id=member_id,
+            signing_key=signing_key,
+            directory=directory,
+            pair_key=pair_key,
+            templates=templates,
+            clock=clock,
+        )
+        self._inbox = ConsentInbox(
+            database=database,
+            register=self._register,
+            member_id=member_id,
+            signing_key=signing_key,
+            directory=directory,
+            handles=HandleIndex(pair_key),
+            templates=templates,
+            clock=clock,
+        )
+        self._deliverer = ConsentDeliverer(
+            database=database, directory=directory, courier=courier, clock=clock
+        )
+
+    # -- as consent node
+
+    def offer(self, terms: OfferTerms) -> Offer:
+        """Terms for people to sign; see `ConsentOffers.offer`."""
+        return self._offers.offer(terms, self._clock())
+
+    def record_many(self, grants: Iterable[SignedGrant]) -> list[Recorded]:
+        """Verify, countersign, store and log consents; each 500 of them in one transaction.
+
+        Deliveries are promised in the same transactions and made by `push_pending`.
+
+        Raises:
+            CredenceError: as `ConsentDesk.record`, for the first batch that does not hold; those
+                before it are in force.
+        """
+        recorded: list[Recorded] = []
+        for batch in _batches(grants, GRANT_BATCH):
+            recorded.extend(self._desk.record(batch))
+        return recorded
+
+    def withdraw(self, consent_id: str, signed: bytes) -> Changed:
+        """Withdraw; in effect here before anybody is told, and told at once.
+
+        Args:
+            consent_id: the consent.
+            signed: a withdrawal signed by its subject (`consent.events.sign_event`).
+
+        Raises:
+            CredenceError: as `ConsentDesk.apply`; then nothing has changed.
+        """
+        return self._tell(self._desk.apply(consent_id, signed, only=Event.WITHDRAW))
+
+    def apply(self, consent_id: str, signed: bytes) -> Changed:
+        """Apply a signed event (withdraw, pause, resume) and tell the parties.
+
+        Raises:
+            CredenceError: as `ConsentDesk.apply`; then nothing has changed.
+        """
+        return self._tell(self._desk.apply(consent_id, signed))
+
+    def push_pending(self) -> PushReport:
+        """Deliver what is still promised to holders and recipients; call every second or so."""
+        return self._deliverer.push_pending()
+
+    def expire_due(self) -> int:
+        """Record that time ended consents; how many."""
+        total = 0
+        while True:
+            now_ms = self._clock()
+            with self._database.write() as connection:
+                overdue = consents.overdue(connection, now_ms, EXPIRE_BATCH)
+                self._register.expire(connection, overdue, now_ms)
+            total += len(overdue)
+            if len(overdue) < EXPIRE_BATCH:
+                return total
+
+    # -- as holder or recipient
+
+    def receive(self, peer: str, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
+        """Verify, store and acknowledge deliveries; see `node.consent_inbox`."""
+        return self._inbox.receive(peer, deliveries)
+
+    # -- inside a transaction of the caller's
+
+    def terms(self, connection: Connection, hashes: Iterable[bytes]) -> Mapping[bytes, Terms]:
+        """Terms by consent hash, two statements for up to 500; a hash unknown here is absent."""
+        return consents.terms_by_hash(connection, hashes)
+
+    def facts_for_release(
+        self,
+        connection: Connection,
+        consent_hash: bytes,
+        *,
+        requester: MemberEntry,
+        purpose: str,
+        categories: Iterable[str],
+        matches: Callable[[Terms], bool],
+    ) -> ReleaseFacts:
+        """All that `consent.policy.decide` needs for a release by this node.
+
+        Args:
+            connection: the transaction that also records the release.
+            consent_hash: names the consent, 32 bytes.
+            requester: the caller's directory entry.
+            purpose: what it asks for.
+            categories: source classes asked for; empty: all that the consent allows.
+            matches: whether the request's token names the subject of these terms.
+        """
+        terms = self.terms(connection, [consent_hash]).get(consent_hash)
+        return ReleaseFacts(
+            terms=terms,
+            requester=requester.member_id,
+            requester_active=requester.active,
+            holder=self._member_id,
+            purpose=purpose,
+            categories=frozenset(categories),
+            subject_matches=terms is not None and matches(terms),
+        )
+
+    def facts_for_use(
+        self,
+        connection: Connection,
+        consent_id: str,
+        *,
+        pseudonym: bytes,
+        purpose: str,
+        categories: Iterable[str] = (),
+    ) -> ReleaseFacts:
+        """All that `decide` needs for this node's own use of what it has, a score for example.
+
+        Args:
+            connection: the transaction that also records the use.
+            consent_id: names the consent.
+            pseudonym: whom the use is about, 32 bytes.
+            purpose: what it is for.
+            categories: source classes used; empty: all that the consent allows.
+        """
+        terms = consents.terms_by_id(connection, [consent_id]).get(consent_id)
+        return ReleaseFacts(
+            terms=terms,
+            requester=self._member_id,
+            requester_active=self._directory().member(self._member_id).active,
+            holder=None,
+            purpose=purpose,
+            categories=frozenset(categories),
+            subject_matches=terms is not None and terms.pseudonym == pseudonym,
+        )
+
+    def count_uses(self, connection: Connection, consent_ids: Iterable[str]) -> None:
+        """Count one use for each id, as often as it is listed; all or none.
+
+        Raises:
+            UsesExhausted: a consent is not active or has no use left; the transaction must fail.
+        """
+        uses = Counter(consent_ids)
+        if uses and consents.count_uses(connection, uses) != len(uses):
+            raise UsesExhausted("a consent has no use left")
+
+    def live_consents(self, connection: Connection, purpose: str, now_ms: int) -> list[LiveConsent]:
+        """Consents in force for `purpose` that name this node as a recipient, by pseudonym."""
+        return consents.live(connection, purpose, self._member_id, now_ms)
+
+    def last_change(self, connection: Connection) -> int:
+        """Grows with every change of any consent: the audit number of the newest; -1: none."""
+        return consents.last_change(connection)
+
+    def next_boundary_ms(self, connection: Connection, now_ms: int) -> int | None:
+        """The next moment at which time alone begins or ends a consent; None: never."""
+        return consents.next_boundary_ms(connection, now_ms)
+
+    # -- to look at
+
+    def get(self, consent_id: str) -> StoredConsent:
+        """One consent.
+
+        Raises:
+            ConsentUnknown: there is none by that id.
+        """
+        with self._database.read() as connection:
+            return _known(consents.find(connection, consent_id))
+
+    def page(
+        self, *, before_seq: int | None = None, limit: int = 50, states: Iterable[State] = ()
+    ) -> list[StoredConsent]:
+        """Consents, the newest change first; go on with the last one's `changed_seq`."""
+        with self._database.read() as connection:
+            return consents.page(connection, before_seq=before_seq, limit=limit, states=states)
+
+    def of_subject(self, pseudonym: bytes) -> list[StoredConsent]:
+        """All consents of one person, the newest change first."""
+        with self._database.read() as connection:
+            return consents.of_subject(connection, pseudonym)
+
+    def counts(self) -> dict[State, int]:
+        """How many consents are in each state."""
+        with self._database.read() as connection:
+            return consents.counts(connection)
+
+    def waiting(self) -> dict[str, int]:
+        """How many deliveries each member still waits for."""
+        with self._database.read() as connection:
+            return consent_outbox.waiting_counts(connection)
+
+    def receipt(self, consent_id: str) -> dict[str, Any]:
+        """The receipt of a consent this node controls; see `consent.receipts`.
+
+        Raises:
+            ConsentUnknown: there is none by that id.
+        """
+        with self._database.read() as connection:
+            stored = _known(consents.find(connection, consent_id))
+            person = subjects.by_pseudonym(connection, stored.terms.pseudonym)
+            happened = consent_events.events_of(connection, consent_id)
+            confirmed = consent_outbox.confirmations(connection, consent_id)
+        happenings = [
+            Happening(
+                event=one.event,
+                actor=one.actor,
+                at_ms=one.at_ms,
+                leaf_seq=one.leaf_seq,
+                confirmations=confirmed.get(one.event_id, ([], []))[0],
+                pending=confirmed.get(one.event_id, ([], []))[1],
+            )
+            for one in happened
+        ]
+        return receipt(artefact_of(stored), stored.terms.state, person.subject_ref, happenings)
+
+    def event(self, consent_id: str, event: Event) -> ConsentEvent:
+        """What a person has to sign to withdraw, pause or resume.
+
+        Raises:
+            ConsentUnknown: there is no consent by that id.
+        """
+        stored = self.get(consent_id)
+        return ConsentEvent(
+            event=event,
+            consent_id=consent_id,
+            consent_hash=stored.terms.consent_hash,
+            controller=stored.terms.controller,
+            subject_key=stored.subject_key,
+            at_ms=max(self._clock(), stored.event_at_ms + 1),
+        )
+
+    def _tell(self, applied: Applied) -> Changed:
+        self._deliverer.push_consent(applied.consent_id, applied.parties)
+        with self._database.read() as connection:
+            happened = consent_events.events_of(connection, applied.consent_id)
+            confirmed = consent_outbox.confirmations(connection, applied.consent_id)
+        answers, pending = confirmed.get(happened[-1].event_id, ([], []))
+        return Changed(
+            consent_id=applied.consent_id,
+            state=applied.state,
+            effective_at_ms=applied.effective_at_ms,
+            confirmed={one.member_id: one.effective_at_ms for one in answers if not one.refusal},
+            refused={one.member_id: one.refusal for one in answers if one.refusal},
+            pending=pending,
+        )
+
+
+def artefact_of(stored: StoredConsent) -> Artefact:
+    """The artefact of a stored consent, which was verified before it was stored."""
+    return Artefact.parse(unverified_payload(stored.artefact, max_bytes=MAX_JWS_BYTES))
+
+
+def _known(stored: StoredConsent | None) -> StoredConsent:
+    if stored is None:
+        raise ConsentUnknown("this node keeps no consent of this id")
+    return stored
+
+
+def _batches(grants: Iterable[SignedGrant], size: int) -> Iterator[list[SignedGrant]]:
+    source = iter(grants)
+    while batch := list(islice(source, size)):
+        yield batch
