@@ -1,10 +1,9 @@
 """The consents of a node: as consent node for its customers, as holder and recipient for others.
 
-`ConsentService` is what the rest of the node sees. Methods that take a connection belong inside the
-caller's transaction: what they say is true until it ends.
+Whether a release or a score is allowed is not asked here: who decides that reads the terms inside
+its own transaction (`node.storage.consents`) and lets `consent.policy.decide` judge.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,9 +15,8 @@ from consent.artefact import MAX_JWS_BYTES, Artefact
 from consent.delivery import Acknowledgement, Delivery
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
-from consent.policy import ReleaseFacts, Terms
 from consent.receipts import Happening, receipt
-from consent.refusals import ConsentUnknown, UsesExhausted
+from consent.refusals import ConsentUnknown
 from consent.templates import Templates
 from node.consent_delivery import ConsentDeliverer, Courier, PushReport
 from node.consent_desk import Applied, ConsentDesk, Recorded, SignedGrant
@@ -28,7 +26,7 @@ from node.consent_offers import ConsentOffers, Offer, OfferTerms
 from node.consent_register import ConsentRegister
 from node.storage import consent_events, consent_outbox, consents, subjects
 from node.storage.consents import LiveConsent, StoredConsent
-from protocols.directory import Directory, MemberEntry
+from protocols.directory import Directory
 from protocols.jws import unverified_payload
 from protocols.keys import SigningKey
 
@@ -181,93 +179,9 @@ class ConsentService:
         """Verify, store and acknowledge deliveries; see `node.consent_inbox`."""
         return self._inbox.receive(peer, deliveries)
 
-    # -- inside a transaction of the caller's
-
-    def terms(self, connection: Connection, hashes: Iterable[bytes]) -> Mapping[bytes, Terms]:
-        """Terms by consent hash, two statements for up to 500; a hash unknown here is absent."""
-        return consents.terms_by_hash(connection, hashes)
-
-    def facts_for_release(
-        self,
-        connection: Connection,
-        consent_hash: bytes,
-        *,
-        requester: MemberEntry,
-        purpose: str,
-        categories: Iterable[str],
-        matches: Callable[[Terms], bool],
-    ) -> ReleaseFacts:
-        """All that `consent.policy.decide` needs for a release by this node.
-
-        Args:
-            connection: the transaction that also records the release.
-            consent_hash: names the consent, 32 bytes.
-            requester: the caller's directory entry.
-            purpose: what it asks for.
-            categories: source classes asked for; empty: all that the consent allows.
-            matches: whether the request's token names the subject of these terms.
-        """
-        terms = self.terms(connection, [consent_hash]).get(consent_hash)
-        return ReleaseFacts(
-            terms=terms,
-            requester=requester.member_id,
-            requester_active=requester.active,
-            holder=self._member_id,
-            purpose=purpose,
-            categories=frozenset(categories),
-            subject_matches=terms is not None and matches(terms),
-        )
-
-    def facts_for_use(
-        self,
-        connection: Connection,
-        consent_id: str,
-        *,
-        pseudonym: bytes,
-        purpose: str,
-        categories: Iterable[str] = (),
-    ) -> ReleaseFacts:
-        """All that `decide` needs for this node's own use of what it has, a score for example.
-
-        Args:
-            connection: the transaction that also records the use.
-            consent_id: names the consent.
-            pseudonym: whom the use is about, 32 bytes.
-            purpose: what it is for.
-            categories: source classes used; empty: all that the consent allows.
-        """
-        terms = consents.terms_by_id(connection, [consent_id]).get(consent_id)
-        return ReleaseFacts(
-            terms=terms,
-            requester=self._member_id,
-            requester_active=self._directory().member(self._member_id).active,
-            holder=None,
-            purpose=purpose,
-            categories=frozenset(categories),
-            subject_matches=terms is not None and terms.pseudonym == pseudonym,
-        )
-
-    def count_uses(self, connection: Connection, consent_ids: Iterable[str]) -> None:
-        """Count one use for each id, as often as it is listed; all or none.
-
-        Raises:
-            UsesExhausted: a consent is not active or has no use left; the transaction must fail.
-        """
-        uses = Counter(consent_ids)
-        if uses and consents.count_uses(connection, uses) != len(uses):
-            raise UsesExhausted("a consent has no use left")
-
-    def live_consents(self, connection: Connection, purpose: str, now_ms: int) -> list[LiveConsent]:
-        """Consents in force for `purpose` that name this node as a recipient, by pseudonym."""
-        return consents.live(connection, purpose, self._member_id, now_ms)
-
-    def last_change(self, connection: Connection) -> int:
-        """Grows with every change of any consent: the audit number of the newest; -1: none."""
-        return consents.last_change(connection)
-
-    def next_boundary_ms(self, connection: Connection, now_ms: int) -> int | None:
-        """The next moment at which time alone begins or ends a consent; None: never."""
-        return consents.next_boundary_ms(connection, now_ms)
+    def live_consents(self, connection: Connection, purpose: str) -> list[LiveConsent]:
+        """Consents in force now for `purpose` that name this node as a recipient, by pseudonym."""
+        return consents.live(connection, purpose, self._member_id, self._clock())
 
     # -- to look at
 

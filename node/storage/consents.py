@@ -247,22 +247,6 @@ def live(connection: Connection, purpose: str, member_id: str, now_ms: int) -> l
     ]
 
 
-def last_change(connection: Connection) -> int:
-    """The audit sequence number of the newest change of any consent; -1 when there is none."""
-    newest = connection.execute(select(func.max(consent.c.changed_seq))).scalar_one()
-    return -1 if newest is None else int(newest)
-
-
-def next_boundary_ms(connection: Connection, now_ms: int) -> int | None:
-    """The next moment at which a consent begins or ends by time alone; None: never."""
-    begins = select(func.min(consent.c.valid_from_ms)).where(consent.c.valid_from_ms > now_ms)
-    ends = select(func.min(consent.c.valid_until_ms)).where(
-        consent.c.state == State.ACTIVE.value, consent.c.valid_until_ms > now_ms
-    )
-    moments = [connection.execute(query).scalar_one() for query in (begins, ends)]
-    return min((int(moment) for moment in moments if moment is not None), default=None)
-
-
 def overdue(connection: Connection, now_ms: int, limit: int) -> list[StoredConsent]:
     """Up to `limit` active or paused consents whose time is over."""
     query = select(consent).where(
