@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from protocols.errors import Unavailable
+from protocols.errors import CredenceError, Unavailable
 
-__all__ = ["Connection", "Database", "DatabaseUnavailable"]
+__all__ = ["Connection", "Database", "DatabaseDamaged", "DatabaseUnavailable"]
 
 BUSY_TIMEOUT_MS = 15_000
+SCRUB_TIMEOUT_MS = 500
 
 
 class DatabaseUnavailable(Unavailable):
@@ -25,6 +26,13 @@ class DatabaseUnavailable(Unavailable):
 
     code = "database_unavailable"
     next_step = "Check free space, permissions and that the database runs; nothing was written."
+
+
+class DatabaseDamaged(CredenceError):
+    """The database file is not one, or no longer one."""
+
+    code = "database_damaged"
+    next_step = "Stop the process, keep the file as evidence, and restore the last backup."
 
 
 class Database:
@@ -54,6 +62,27 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def scrub(self) -> bool:
+        """Make deleted rows vanish from the files: empty SQLite's write-ahead log.
+
+        `secure_delete` overwrites them in the main file, but older pages linger in the log.
+
+        Returns:
+            Whether it was done: not while another reader needs the log, and not on a server
+            database, which has its own vacuum.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return False
+        with _one_error_family(), self.engine.connect() as connection:
+            # The driver's own connection: this pragma does not run inside a transaction.
+            driver = connection.connection
+            driver.execute(f"PRAGMA busy_timeout={SCRUB_TIMEOUT_MS}")
+            try:
+                busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return bool(busy == 0)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -65,6 +94,10 @@ def _one_error_family() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database refused: {error.orig}") from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # IntegrityError and the like: the caller's own
+            raise
+        raise DatabaseDamaged(f"the database is damaged: {error.orig}") from error
 
 
 def _engine(url: str) -> Engine:

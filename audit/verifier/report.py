@@ -1,0 +1,129 @@
+"""What a verification finds."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+_KEPT = 20
+
+
+class Outcome(IntEnum):
+    """The verdict; the value is the exit status of the verifier."""
+
+    VALID = 0
+    INVALID = 3
+    UNWITNESSED = 4  # reserved: the checkpoint lacks the cosignatures that a policy asks for
+    DIVERGED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that is not as it must be.
+
+    Attributes:
+        seq: sequence number of the first leaf concerned; None when none can be named.
+        where: table or part of the export.
+        reason: what is wrong, without the content of any leaf.
+    """
+
+    seq: int | None
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointResult:
+    """How the log compares with one checkpoint; `signed` tells whether a signature was checked."""
+
+    origin: str
+    size: int
+    signed: bool
+    matches: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects failures: counts all, keeps some, and knows the one with the lowest number."""
+
+    count: int = 0
+    first: Failure | None = None
+    kept: list[Failure] = field(default_factory=list)
+
+    def add(self, seq: int | None, where: str, reason: str) -> None:
+        """Note one failure."""
+        failure = Failure(seq, where, reason)
+        self.count += 1
+        if len(self.kept) < _KEPT:
+            self.kept.append(failure)
+        if self.first is None or _order(failure) < _order(self.first):
+            self.first = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of one verification.
+
+    Attributes:
+        outcome: the verdict.
+        size: leaves that were read.
+        root: root hash re-computed from them.
+        failure_count: how many failures there are.
+        first_failure: the one with the lowest sequence number.
+        failures: up to 20 of them.
+        checkpoints: comparison with each given checkpoint.
+    """
+
+    outcome: Outcome
+    size: int
+    root: bytes
+    failure_count: int
+    first_failure: Failure | None
+    failures: tuple[Failure, ...]
+    checkpoints: tuple[CheckpointResult, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "outcome": self.outcome.name.lower(),
+            "exit_code": int(self.outcome),
+            "size": self.size,
+            "root": self.root.hex(),
+            "failure_count": self.failure_count,
+            "first_failure": _failure(self.first_failure) if self.first_failure else None,
+            "failures": [_failure(failure) for failure in self.failures],
+            "checkpoints": [
+                {
+                    "origin": item.origin,
+                    "size": item.size,
+                    "signed": item.signed,
+                    "matches": item.matches,
+                    "reason": item.reason,
+                }
+                for item in self.checkpoints
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """The report as text, verdict first."""
+        noun = "leaf" if self.size == 1 else "leaves"
+        found = [f"{self.outcome.name.lower()}: {self.size} {noun}, root {self.root.hex()}"]
+        if self.first_failure is not None:
+            at = self.first_failure
+            place = "no single leaf" if at.seq is None else f"leaf {at.seq}"
+            found.append(f"  first failure: {place} ({at.where}): {at.reason}")
+            if self.failure_count > 1:
+                found.append(f"  failures in all: {self.failure_count}")
+        for item in self.checkpoints:
+            state = "matches" if item.matches else f"DIVERGES: {item.reason}"
+            signed = "signature verified" if item.signed else "signature not checked, no key given"
+            found.append(f"  checkpoint {item.origin} at {item.size} ({signed}): {state}")
+        return found
+
+
+def _order(failure: Failure) -> float:
+    return float("inf") if failure.seq is None else failure.seq
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"seq": failure.seq, "where": failure.where, "reason": failure.reason}
