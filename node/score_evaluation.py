@@ -1,0 +1,133 @@
+"""From what each institution said to one score: merged signals, points, reasons, coverage."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from models.catalogue import SignalStatus
+from models.evaluate import Scorer
+from models.reasons import Reason, reason_text
+from node.score_result import ScaleEnds, ScoreBand, ScoreReason, SourceCoverage
+from node.storage.signals import Signals, SignalVector, matrix
+from protocols.errors import CredenceError
+
+Status = Literal["own", "cached", "fetched", "refused", "unavailable"]
+
+# Of two sources for one signal the one that says more is read.
+_SAYS = {int(SignalStatus.PRESENT): 2, int(SignalStatus.NONE_ON_RECORD): 1}
+
+
+class InsufficientData(CredenceError):
+    """No institution said anything about the subject, so there is nothing to score."""
+
+    code = "insufficient_data"
+    category = "conflict"
+    next_step = "See which holders the consent names; ask again when one has data."
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one institution gave for one score.
+
+    Attributes:
+        source: member id.
+        status: as in `SourceCoverage`.
+        code: stable code behind `refused` or `unavailable`, else empty.
+        readable: signals that may be read from it: of classes that were granted and it holds.
+        vector: what it said, or None.
+    """
+
+    source: str
+    status: Status
+    code: str
+    readable: frozenset[str]
+    vector: SignalVector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One subject's score, not yet given out."""
+
+    score: int
+    scale: ScaleEnds
+    pd: float
+    band: ScoreBand
+    reasons: tuple[ScoreReason, ...]
+    signal_coverage: float
+
+
+def merge(contributions: Iterable[Contribution]) -> Signals:
+    """The signals to score with, only readable ones: signal id -> (status, value)."""
+    merged: dict[str, tuple[int, float]] = {}
+    for one in contributions:
+        for name, said in _readable(one).items():
+            if name not in merged or _says(said) > _says(merged[name]):
+                merged[name] = said
+    return merged
+
+
+def coverage(one: Contribution) -> SourceCoverage:
+    """What one institution contributed, counted over the signals it could have given."""
+    said = [status for status, _ in _readable(one).values()]
+    present = said.count(int(SignalStatus.PRESENT))
+    none = said.count(int(SignalStatus.NONE_ON_RECORD))
+    return SourceCoverage(
+        source=one.source,
+        status=one.status,
+        code=one.code,
+        present=present,
+        none_on_record=none,
+        missing=len(one.readable) - present - none,
+        as_of_ms=one.vector.as_of_ms if one.vector else None,
+    )
+
+
+def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:
+    """Score one subject.
+
+    Args:
+        scorer: the model in use.
+        merged: signal id -> (status, value).
+        language: of the reasons' texts, one of `models.reasons.LANGUAGES`.
+
+    Raises:
+        InsufficientData: no signal says anything.
+        InvalidInput: no such language.
+    """
+    if not any(status in _SAYS for status, _ in merged.values()):
+        raise InsufficientData("no institution said anything about this subject")
+    catalogue = scorer.encoder.catalogue
+    status, value = matrix([merged], [spec.id for spec in catalogue.signals])
+    scored = scorer.score(status, value)
+    manifest = scorer.bundle.manifest
+    band = next(band for band in manifest.bands if band.name == scored.band[0])
+    return Evaluated(
+        score=int(scored.points[0]),
+        scale=ScaleEnds(manifest.scale.low, manifest.scale.high),
+        pd=float(scored.pd[0]),
+        band=ScoreBand(band.name, band.pd),
+        reasons=_told(scorer.explain(status, value)[0], language),
+        signal_coverage=float(scored.coverage[0]),
+    )
+
+
+def _told(reasons: Sequence[Reason], language: str) -> tuple[ScoreReason, ...]:
+    return tuple(
+        ScoreReason(
+            code=reason.code,
+            family=reason.family,
+            text=reason_text(reason.code, language),
+            direction="lowers",
+            points=reason.points,
+        )
+        for reason in reasons
+    )
+
+
+def _readable(one: Contribution) -> Mapping[str, tuple[int, float]]:
+    said = one.vector.signals if one.vector is not None else {}
+    return {name: value for name, value in said.items() if name in one.readable}
+
+
+def _says(said: tuple[int, float]) -> int:
+    return _SAYS.get(said[0], 0)

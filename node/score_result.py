@@ -1,0 +1,139 @@
+"""What a score call answers: the score, how sure, why, from what, by which versions, with proof."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleEnds:
+    """Ends of the points scale."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBand:
+    """The band the score lies in, and the band's own probability of default."""
+
+    code: str
+    pd: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReason:
+    """One principal reason why the score is not higher.
+
+    Attributes:
+        code: stable code of the reason.
+        family: reasons of one family are told once.
+        text: what it says to a person.
+        direction: `lowers`: it takes points from the score.
+        points: how many, against an unremarkable profile.
+    """
+
+    code: str
+    family: str
+    text: str
+    direction: str
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCoverage:
+    """What one institution contributed.
+
+    Attributes:
+        source: member id.
+        status: `own` (this node's records), `cached` or `fetched` (released under this consent),
+            `refused`, or `unavailable` (it did not answer in time, or not at all).
+        code: stable code behind `refused` or `unavailable`, else empty.
+        present: signals with a value.
+        none_on_record: signals it looked for and found nothing.
+        missing: signals it could not or may not give.
+        as_of_ms: the time its signals describe; None: it gave none.
+    """
+
+    source: str
+    status: str
+    code: str
+    present: int
+    none_on_record: int
+    missing: int
+    as_of_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreVersions:
+    """What computed it: enough to compute it again."""
+
+    model: str
+    catalogue: int
+    calibration: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReceipt:
+    """Where the score stands in the node's audit log.
+
+    Attributes:
+        log: origin of the log.
+        seq: sequence number of the leaf.
+        leaf_hash: hex, RFC 9162 leaf hash.
+        tree_size: leaves in the log right after it.
+        root: hex, root of that tree.
+    """
+
+    log: str
+    seq: int
+    leaf_hash: str
+    tree_size: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFacts:
+    """A score before it is written down; fields as in the answer.
+
+    Attributes:
+        score: points on `scale`.
+        pd: calibrated probability of default.
+        signal_coverage: share of the catalogue's signals that said something, 0..1.
+        expires_at_ms: when it must not be used any more.
+    """
+
+    score_id: str
+    subject: str
+    consent_id: str
+    purpose: str
+    score: int
+    scale: ScaleEnds
+    pd: float
+    band: ScoreBand
+    reasons: tuple[ScoreReason, ...]
+    coverage: tuple[SourceCoverage, ...]
+    signal_coverage: float
+    versions: ScoreVersions
+    issued_at_ms: int
+    expires_at_ms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """A score as given out.
+
+    Attributes:
+        facts: what was computed.
+        receipt: the proof that it was logged.
+    """
+
+    facts: ScoreFacts
+    receipt: ScoreReceipt
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API's JSON object."""
+        return self.facts.to_json() | {"receipt": asdict(self.receipt)}
