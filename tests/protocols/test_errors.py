@@ -1,5 +1,6 @@
 """Error codes, as both sides of the wire know them."""
 
+import gc
 import importlib
 import pkgutil
 import re
@@ -30,7 +31,7 @@ def test_two_classes_with_one_code_are_noticed():
     with pytest.raises(RuntimeError, match="malformed"):
         error_classes()
     del twin
-    importlib.import_module("gc").collect()
+    gc.collect()
     error_classes()
 
 

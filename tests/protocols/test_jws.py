@@ -110,6 +110,7 @@ def test_no_bit_can_be_flipped_unnoticed(bit):
         b'{"alg":"HS256","kid":"subject"}',
         b'{"alg":"Ed25519","b64":false,"crit":["b64"],"kid":"subject"}',
         b'{"alg":"Ed25519","jwk":{},"kid":"subject"}',
+        b'{"alg":"Ed25519","cty":"text","kid":"subject"}',
         b'{"alg":"Ed25519"}',
         b'{"kid":"subject"}',
         b'{"alg":"Ed25519","kid":1}',

@@ -1,8 +1,11 @@
 """Signature keys, sealing keys and the secret of a pair."""
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_scalarmult
 
 from protocols.documents import KINDS
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
@@ -138,6 +141,15 @@ def test_both_members_of_a_pair_derive_the_same_secret():
     ours = pair_key(BANK, PAYMENTS.public, **names)
     assert ours == pair_key(PAYMENTS, BANK.public, **names)
     assert len(ours) == 32
+
+
+def test_the_secret_of_a_pair_is_hkdf_over_names_epoch_and_both_public_keys():
+    shared = crypto_scalarmult(BANK.private, PAYMENTS.public)
+    publics = sorted([BANK.public, PAYMENTS.public])
+    info = b"credence/1|pair|bank-a|payments|4|" + b"".join(publics)
+    prk = hmac.digest(bytes(32), shared, "sha256")  # RFC 5869, no salt
+    expected = hmac.digest(prk, info + b"\x01", "sha256")
+    assert pair_key(BANK, PAYMENTS.public, low="bank-a", high="payments", epoch=4) == expected
 
 
 def test_the_secret_of_a_pair_changes_with_epoch_member_and_key():
