@@ -145,11 +145,21 @@ class Campaigns:
     def finish_round(
         self, connection: Connection, campaign_id: str, row: rows.RoundRow, checkpoint: bytes
     ) -> None:
-        """Store a completed round and the checkpoint after it."""
+        """Store a completed round and the checkpoint after it.
+
+        Raises:
+            CampaignTransitionInvalid: the campaign does not run (an operator ended it).
+        """
+        self._refuse_unless_running(connection, campaign_id)
         rows.add_round(connection, campaign_id, row)
         rows.save_checkpoint(connection, campaign_id, row.round, checkpoint)
         facts = {"round": row.round, "participants": row.participants}
         self._log(connection, campaign_id, "campaign.round", facts, row.at_ms)
+
+    def _refuse_unless_running(self, connection: Connection, campaign_id: str) -> None:
+        row = rows.find(connection, campaign_id)
+        if row is None or row.state != "running":
+            raise CampaignTransitionInvalid("only a running campaign has rounds")
 
     def _move(
         self,

@@ -56,6 +56,11 @@ class StreamGrid(Grid):
         """The run of this grid."""
         return self._run
 
+    @property
+    def members(self) -> frozenset[str]:
+        """The members that take part, attached or not."""
+        return frozenset(self._members)
+
     def drop(self, member_id: str) -> None:
         """The member takes no further part in the campaign."""
         self._members.discard(member_id)

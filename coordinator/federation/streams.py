@@ -9,12 +9,13 @@ replaces the older. A reply counts once, and only to a message that this member 
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
 
-from protocols.errors import Malformed, StateConflict
+from protocols.directory import MemberNotActive
+from protocols.errors import Malformed, StateConflict, Unavailable
 from protocols.federation import DEFAULT_LIMITS, PROTOCOL, Joiner, StreamLimits, cut
 from protocols.v1.federation_pb2 import (
     Acceptance,
@@ -43,6 +44,12 @@ class StreamReplaced(StateConflict):
 
     code = "stream_replaced"
     next_step = "Run one training worker for each member."
+
+
+class StreamsClosed(Unavailable):
+    """The process stops; whoever waits for replies stops with it."""
+
+    code = "streams_closed"
 
 
 @dataclass
@@ -107,6 +114,7 @@ class Streams:
         self._answers: dict[tuple[str, str], Acceptance] = {}
         self._due: dict[str, _Due] = {}
         self._replies: dict[str, bytes] = {}
+        self._closed = False
 
     # What the servicer calls.
 
@@ -149,6 +157,8 @@ class Streams:
     def close(self) -> None:
         """End all streams: the process stops."""
         with self._changed:
+            self._closed = True
+            self._changed.notify_all()
             for attachment in self._live.values():
                 attachment.end()
 
@@ -159,6 +169,15 @@ class Streams:
         with self._changed:
             self._drop_silent()
             return {key: value.flower_node_id for key, value in self._live.items()}
+
+    def keep_only(self, members: Collection[str]) -> None:
+        """End the streams of everybody else: a stream outlives the check that admitted it."""
+        with self._changed:
+            for member_id in [key for key in self._live if key not in members]:
+                log.warning("federation.expelled", member=member_id)
+                self._live.pop(member_id).end(MemberNotActive(f"{member_id} is not active"))
+                self._left_at[member_id] = self._now()
+            self._changed.notify_all()
 
     def offer(self, campaign_id: str, document: SignedDocument, members: Collection[str]) -> None:
         """Send the signed plan to `members`, now or when they attach, until it is withdrawn."""
@@ -171,14 +190,19 @@ class Streams:
     def answers(
         self, campaign_id: str, members: Collection[str], timeout: float
     ) -> dict[str, Acceptance]:
-        """The members' answers to the plan, as many as come within `timeout` seconds."""
+        """The members' answers to the plan, as many as come within `timeout` seconds.
+
+        Raises:
+            StreamsClosed: the process stops.
+        """
 
         def found() -> dict[str, Acceptance]:
             keys = [(campaign_id, member_id) for member_id in members]
             return {key[1]: self._answers[key] for key in keys if key in self._answers}
 
         with self._changed:
-            self._changed.wait_for(lambda: len(found()) == len(members), timeout)
+            self._changed.wait_for(lambda: self._closed or len(found()) == len(members), timeout)
+            self._refuse_closed()
             return found()
 
     def withdraw(self, campaign_id: str) -> None:
@@ -203,6 +227,9 @@ class Streams:
 
         Waits until all are there, at most `timeout` seconds (None: no limit); a member whose
         stream has been gone for `grace` seconds is not waited for any longer.
+
+        Raises:
+            StreamsClosed: the process stops.
         """
         deadline = None if timeout is None else self._now() + timeout
         with self._changed:
@@ -212,6 +239,7 @@ class Streams:
                     break
                 # Wake up now and then: a stream may fall silent without any event.
                 self._changed.wait(0.25 if left is None else min(left, 0.25))
+                self._refuse_closed()
                 self._drop_silent()
             for message_id in message_ids:
                 self._due.pop(message_id, None)
@@ -225,10 +253,15 @@ class Streams:
             return {key: value for key, value in found.items() if value is not None}
 
     def wait_for(self, members: Collection[str], count: int, timeout: float) -> bool:
-        """Whether `count` of `members` are attached within `timeout` seconds."""
+        """Whether `count` of `members` are attached within `timeout` seconds.
+
+        Raises:
+            StreamsClosed: the process stops.
+        """
         deadline = self._now() + timeout
         with self._changed:
             while True:
+                self._refuse_closed()
                 self._drop_silent()
                 if sum(member_id in self._live for member_id in members) >= count:
                     return True
@@ -286,6 +319,10 @@ class Streams:
             self._replies[message_id] = data
             self._changed.notify_all()
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StreamsClosed("the coordinator stops")
+
     def _is_awaited(self, message_id: str, grace: float) -> bool:
         due = self._due.get(message_id)
         if due is None or message_id in self._replies:
@@ -306,8 +343,3 @@ class Streams:
     def _send(self, attachment: Attachment, message_id: str, data: bytes) -> None:
         for part in cut(message_id, data, self._limits):
             attachment.frames.put(CoordinatorFrame(message=part))
-
-
-def band_of(answers: Mapping[str, Acceptance]) -> dict[str, int]:
-    """The cohort bands of the members that accepted."""
-    return {key: value.cohort_band for key, value in answers.items() if not value.refusal}

@@ -1,0 +1,116 @@
+"""Keeps a campaign's rounds, and decides whether one may be tried again.
+
+A round, the checkpoint after it and its audit leaf are one transaction. Below the quorum the
+campaign pauses; the same round is then asked for with the same model, bit for bit, so that a node
+that was charged for it answers with the same bytes and is not charged again.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from coordinator.federation.grid import StreamGrid
+from coordinator.federation.office import CampaignBelowQuorum, Office, listed
+from coordinator.storage import campaigns as rows
+from models.encoder import Encoder
+from models.optimiser import ServerOptimiser
+from models.plan import CampaignPlan
+from models.weights import Weights
+
+log = structlog.get_logger(__name__)
+
+# A node that refuses for one of these will refuse again.
+LASTING = frozenset({"budget_exhausted", "cohort_too_small", "round_replayed"})
+SMOOTHING = 0.3  # weight of the newest noisy loss
+
+
+def restore(
+    office: Office, plan: CampaignPlan, encoder: Encoder, start: Weights | None
+) -> ServerOptimiser:
+    """The optimiser after the last checkpoint, or a new one from `start`."""
+    with office.database.read() as connection:
+        checkpoint = rows.load_checkpoint(connection, plan.campaign_id)
+    if checkpoint is None:
+        return ServerOptimiser(plan, encoder, start)
+    log.info("campaign.resumed", campaign=plan.campaign_id, after_round=checkpoint[0])
+    return ServerOptimiser.restore(plan, encoder, load_tensors(checkpoint[1]))
+
+
+class RoundJournal:
+    """The journal of one campaign's ServerApp.
+
+    Args:
+        office: what campaigns are run with.
+        plan: the campaign's plan.
+        optimiser: whose state is checkpointed.
+        grid: the campaign's members; those that cannot go on are dropped from it.
+    """
+
+    def __init__(
+        self, office: Office, plan: CampaignPlan, optimiser: ServerOptimiser, grid: StreamGrid
+    ) -> None:
+        self._office = office
+        self._plan = plan
+        self._optimiser = optimiser
+        self._grid = grid
+        self._failed_attempts = 0
+        self._refusals: dict[str, str] = {}
+        with office.database.read() as connection:
+            done = rows.rounds(connection, plan.campaign_id)
+        self.loss = done[-1].loss if done else None
+
+    def before_round(self) -> None:
+        """Turn out members that were suspended since their stream was admitted."""
+        self._office.streams.keep_only(self._office.active_members())
+
+    def refused(self, refusals: Mapping[int, str]) -> None:
+        """Note whose replies did not count, and drop who will refuse again."""
+        members = self._grid.members_by_node()
+        self._refusals = {members.get(node, str(node)): code for node, code in refusals.items()}
+        for member_id, code in self._refusals.items():
+            log.warning("campaign.refused", member=member_id, code=code)
+            if code in LASTING:
+                self._grid.drop(member_id)
+
+    def round_done(
+        self, number: int, *, loss: float, epsilon: float, participants: int, seconds: float
+    ) -> None:
+        """Keep the round and the checkpoint after it, in one transaction.
+
+        Raises:
+            CampaignTransitionInvalid: the campaign was ended meanwhile; nothing is kept.
+        """
+        self._failed_attempts = 0
+        previous = loss if self.loss is None else self.loss
+        self.loss = previous + SMOOTHING * (loss - previous)
+        row = rows.RoundRow(
+            round=number,
+            loss=self.loss,
+            epsilon=epsilon,
+            seconds=seconds,
+            participants=participants,
+            at_ms=self._office.now_ms(),
+        )
+        state = save_tensors(self._optimiser.state())
+        with self._office.database.write() as connection:
+            self._office.campaigns.finish_round(connection, self._plan.campaign_id, row, state)
+
+    def below_quorum(self, number: int) -> None:
+        """Pause until a quorum is there again.
+
+        Raises:
+            CampaignBelowQuorum: it does not come back, or the round failed too often.
+        """
+        patience, quorum = self._office.patience, self._plan.quorum
+        campaign_id, what = self._plan.campaign_id, f"round {number}: {listed(self._refusals)}"
+        self._failed_attempts += 1
+        if len(self._grid.members) < quorum:
+            raise CampaignBelowQuorum(f"too few members can go on; {what}")
+        if self._failed_attempts >= patience.attempts:
+            raise CampaignBelowQuorum(f"{self._failed_attempts} attempts failed; {what}")
+        self._office.move(campaign_id, "pause", f"below quorum, {what}")
+        if not self._office.streams.wait_for(self._grid.members, quorum, patience.pause):
+            raise CampaignBelowQuorum(f"the quorum did not come back; {what}")
+        self._office.move(campaign_id, "resume")

@@ -1,0 +1,79 @@
+"""What every campaign of a coordinator is run with, and how long it waits."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from audit.database import Database
+from coordinator.campaigns import Campaigns, Event
+from coordinator.federation.streams import Streams
+from models.catalogue import Catalogue
+from protocols.errors import Unavailable
+from protocols.keys import SigningKey
+
+
+class CampaignBelowQuorum(Unavailable):
+    """Fewer members than the quorum accepted, stayed, or answered usably."""
+
+    code = "campaign_below_quorum"
+    next_step = "See the detail of the campaign; bring the missing members back and propose anew."
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a campaign waits, seconds.
+
+    Attributes:
+        answers: for members to answer the plan.
+        grace: for the last ones once a quorum is there, and within a round for a member whose
+            stream broke.
+        pause: paused, for a quorum to be there again.
+        attempts: tries of one round, each with its deadline.
+        bundle: for members to fetch the bundle.
+    """
+
+    answers: float = 60.0
+    grace: float = 5.0
+    pause: float = 120.0
+    attempts: int = 3
+    bundle: float = 10.0
+
+
+@dataclass(frozen=True)
+class Office:
+    """What every campaign of a coordinator is run with.
+
+    Attributes:
+        database: the coordinator's.
+        campaigns: moves and records them.
+        streams: the live training streams.
+        key: the network's directory key.
+        catalogue: the catalogue in force.
+        active_members: ids of the members that may act now.
+        numbers: Flower node id by member id, of all members.
+        patience: how long to wait.
+        now_ms: the clock, UTC milliseconds.
+    """
+
+    database: Database
+    campaigns: Campaigns
+    streams: Streams
+    key: SigningKey
+    catalogue: Callable[[], Catalogue]
+    active_members: Callable[[], Collection[str]]
+    numbers: Callable[[], Mapping[str, int]]
+    patience: Patience
+    now_ms: Callable[[], int]
+
+    def move(self, campaign_id: str, event: Event, detail: str = "") -> None:
+        """Move a campaign, in a transaction of its own.
+
+        Raises:
+            CampaignTransitionInvalid: not in the table.
+        """
+        with self.database.write() as connection:
+            self.campaigns.move(connection, campaign_id, event, self.now_ms(), detail=detail)
+
+
+def listed(codes: Mapping[str, str]) -> str:
+    """`bank-a budget_exhausted, ...`, for the reader of a campaign's detail."""
+    return ", ".join(f"{key} {codes[key]}" for key in sorted(codes)) or "no answer"

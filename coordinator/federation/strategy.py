@@ -1,0 +1,217 @@
+"""One DP-SGD step a round, as a Flower strategy.
+
+An update is counted only when
+  1. it is a reply without error, with exactly one int64 tensor of P + 1 values;
+  2. it is no longer than the declared cohort and the plan's noise allow (`check_update`);
+  3. it says where the node's ledger stands, a finite number.
+Below the plan's quorum nothing is aggregated: the optimiser, and with it the model, stays bit for
+bit what it was.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from coordinator.federation.flower import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Grid,
+    Message,
+    MessageType,
+    MetricRecord,
+    RecordDict,
+    Strategy,
+)
+from models.aggregation import aggregate, check_update
+from models.calibration import BINS, add_histograms
+from models.optimiser import ServerOptimiser
+from models.plan import CampaignPlan
+from models.weights import Weights
+from protocols import federation as names
+from protocols.errors import CredenceError, Malformed, StateConflict
+from protocols.tensors import read_tensor, tensor_bytes
+
+log = structlog.get_logger(__name__)
+
+LOSS = "loss"
+PARTICIPANTS = "participants"
+
+
+@dataclass(frozen=True)
+class _Counted:
+    node_id: int
+    values: NDArray[np.int64]
+    epsilon: float
+
+
+class DpSgdStrategy(Strategy):
+    """The strategy of one campaign.
+
+    Args:
+        plan: the signed plan.
+        plan_sha256: of its body.
+        optimiser: holds the weights; restored from a checkpoint when a campaign resumes.
+        bands: the declared cohort of each Flower node that accepted.
+
+    Attributes:
+        refusals: code by Flower node id, of the replies that did not count in the last round.
+        histogram: the summed calibration histogram, float64[BINS, 2], once there is one.
+        histograms: how many nodes' histograms are in it.
+    """
+
+    def __init__(
+        self,
+        plan: CampaignPlan,
+        plan_sha256: bytes,
+        optimiser: ServerOptimiser,
+        bands: Mapping[int, int],
+    ) -> None:
+        self._plan = plan
+        self._plan_sha256 = plan_sha256
+        self._bands = dict(bands)
+        self.optimiser = optimiser
+        self.refusals: dict[int, str] = {}
+        self.histogram: NDArray[np.float64] | None = None
+        self.histograms = 0
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """The messages of a training round, one to each attached node that accepted."""
+        return self._messages(MessageType.TRAIN, server_round, arrays, config, grid)
+
+    def aggregate_train(
+        self,
+        server_round: int,  # noqa: ARG002 - Flower's signature
+        replies: Iterable[Message],
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Take one step, or return (None, None) below the quorum."""
+        parameters = self.optimiser.parameters
+        counted = self._counted(replies, (parameters + 1,))
+        if len(counted) < self._plan.quorum:
+            return None, None
+        updates = [one.values for one in counted]
+        cohorts = [self._bands[one.node_id] for one in counted]
+        result = aggregate(updates, self._plan, cohorts, parameters)
+        self.optimiser.step(result.gradient, result.noise)
+        metrics = MetricRecord(
+            {
+                LOSS: result.loss,
+                PARTICIPANTS: len(counted),
+                names.EPSILON: max(one.epsilon for one in counted),
+            }
+        )
+        return to_arrays(self.optimiser.weights), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """The messages of the calibration."""
+        return self._messages(MessageType.EVALUATE, server_round, arrays, config, grid)
+
+    def aggregate_evaluate(
+        self,
+        server_round: int,  # noqa: ARG002 - Flower's signature
+        replies: Iterable[Message],
+    ) -> MetricRecord | None:
+        """Sum the histograms, or return None below the quorum."""
+        counted = self._counted(replies, (BINS * 2,))
+        if len(counted) < self._plan.quorum:
+            return None
+        self.histogram = add_histograms([one.values.reshape(BINS, 2) for one in counted])
+        self.histograms = len(counted)
+        return MetricRecord(
+            {
+                PARTICIPANTS: len(counted),
+                names.EPSILON: max(one.epsilon for one in counted),
+            }
+        )
+
+    def calibration_histogram(self) -> NDArray[np.float64]:
+        """The summed histogram.
+
+        Raises:
+            StateConflict: there is none yet.
+        """
+        if self.histogram is None:
+            raise StateConflict("the campaign is not calibrated yet")
+        return self.histogram
+
+    def summary(self) -> None:
+        """Say what will be run."""
+        privacy = self._plan.privacy
+        log.info(
+            "campaign.strategy",
+            rounds=self._plan.rounds,
+            noise_multiplier=privacy.noise_multiplier,
+            sampling_rate=privacy.sampling_rate,
+            quorum=self._plan.quorum,
+        )
+
+    def _messages(
+        self,
+        message_type: str,
+        server_round: int,
+        arrays: ArrayRecord,
+        config: ConfigRecord,
+        grid: Grid,
+    ) -> list[Message]:
+        about = {
+            names.CAMPAIGN_ID: self._plan.campaign_id,
+            names.ROUND_NUMBER: server_round,
+            names.PLAN_SHA256: self._plan_sha256,
+        }
+        content = RecordDict(
+            {names.MODEL: arrays, names.ROUND: ConfigRecord({**dict(config), **about})}
+        )
+        return [
+            grid.create_message(content, message_type, node_id, group_id=str(server_round))
+            for node_id in grid.get_node_ids()
+            if node_id in self._bands
+        ]
+
+    def _counted(self, replies: Iterable[Message], shape: tuple[int, ...]) -> list[_Counted]:
+        self.refusals = {}
+        found: dict[int, _Counted] = {}
+        for reply in replies:
+            node_id = reply.metadata.src_node_id
+            if reply.has_error():
+                self.refusals[node_id] = reply.error.reason or CredenceError.code
+                continue
+            try:
+                found[node_id] = self._read(reply, node_id, shape)
+            except CredenceError as error:
+                log.warning("campaign.update_rejected", node=node_id, code=error.code)
+                self.refusals[node_id] = error.code
+        return [found[node_id] for node_id in sorted(found)]
+
+    def _read(self, reply: Message, node_id: int, shape: tuple[int, ...]) -> _Counted:
+        # 1. Form.
+        update = reply.content.get(names.UPDATE)
+        if not isinstance(update, ArrayRecord) or set(update) != {names.UPDATE}:
+            raise Malformed("an update is one tensor")
+        values = read_tensor(update[names.UPDATE].data, "int64", shape)
+        # 2. Length.
+        if shape != (BINS * 2,):
+            check_update(values, self._plan, self._bands[node_id], self.optimiser.parameters)
+        # 3. The ledger.
+        ledger = reply.content.get(names.LEDGER)
+        epsilon = ledger.get(names.EPSILON) if isinstance(ledger, MetricRecord) else None
+        if not isinstance(epsilon, float) or not math.isfinite(epsilon) or epsilon < 0:
+            raise Malformed("an update says where the node's ledger stands")
+        return _Counted(node_id, values, epsilon)
+
+
+def to_arrays(weights: Weights) -> ArrayRecord:
+    """Weights as Flower arrays, .npy bytes each."""
+    return ArrayRecord(
+        {
+            name: Array(str(array.dtype), tuple(array.shape), "numpy.ndarray", tensor_bytes(array))
+            for name, array in weights.items()
+        }
+    )

@@ -1,0 +1,134 @@
+"""How an operator asks for a campaign: a signed plan in the campaign table, nothing more.
+
+The running coordinator finds it there. The noise is chosen so that every node's epsilon, with the
+rounds kept in reserve for a follow-up, stays under the ceiling.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit.database import Database
+from coordinator.bootstrap import Coordinator
+from coordinator.campaigns import UNFINISHED, Campaigns
+from coordinator.membership import ACTOR, Membership
+from coordinator.registry import BundleRegistry
+from coordinator.storage import campaigns as rows
+from models.catalogue import Catalogue
+from models.plan import CampaignPlan
+from models.proposal import propose
+from protocols.directory import Directory
+from protocols.documents import sign_document
+from protocols.errors import InvalidInput, StateConflict
+from protocols.keys import SigningKey
+
+TRAINING_ROLE = "bank"
+
+
+class CampaignUnfinished(StateConflict):
+    """Another campaign is not finished yet."""
+
+    code = "campaign_unfinished"
+    next_step = "Wait for it, or end it with `credence train HOME --abort CAMPAIGN`."
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Proposes and ends campaigns.
+
+    Attributes:
+        database: the coordinator's.
+        campaigns: records them.
+        membership: who may train, and the catalogue.
+        registry: bundles that a follow-up may start from.
+        key: the network's directory key.
+    """
+
+    database: Database
+    campaigns: Campaigns
+    membership: Membership
+    registry: BundleRegistry
+    key: SigningKey
+
+    def propose(self, members: Sequence[str], at_ms: int, **options: Any) -> CampaignPlan:
+        """Propose a campaign.
+
+        Args:
+            members: member ids; none: every active bank.
+            at_ms: UTC milliseconds.
+            options: keyword arguments of `models.proposal.propose`.
+
+        Raises:
+            InvalidInput: a value is out of range, or a member cannot train.
+            CampaignUnfinished: there is another one under way.
+        """
+        directory = self.membership.directory()
+        chosen = tuple(members) or _banks(directory)
+        if not chosen:
+            raise InvalidInput("no bank is a member yet", next_step="Invite banks first.")
+        for member_id in chosen:
+            directory.active_member(member_id)
+        catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
+        plan = propose(catalogue, _new_id(), chosen, **options)
+        self._store(plan, at_ms)
+        return plan
+
+    def follow_up(self, version: str, at_ms: int) -> CampaignPlan:
+        """Propose the announced small campaign that continues from a bundle (empty: the newest).
+
+        Raises:
+            UnknownBundle: there is no such bundle.
+            PlanInvalid: its plan kept no rounds in reserve.
+            CampaignUnfinished: there is another campaign under way.
+        """
+        bundle = self.registry.find(version)
+        with self.database.read() as connection:
+            row = rows.find(connection, bundle.campaign_id)
+        if row is None:
+            raise InvalidInput(f"the campaign of bundle {bundle.version} is not here")
+        plan = CampaignPlan.from_body(row.plan).follow_up(_new_id(), bundle.version)
+        self._store(plan, at_ms)
+        return plan
+
+    def abort(self, campaign_id: str, at_ms: int) -> None:
+        """End a campaign that is not finished; nothing of it is published.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it is finished already.
+        """
+        with self.database.write() as connection:
+            self.campaigns.move(
+                connection, campaign_id, "abort", at_ms, detail="ended by the operator"
+            )
+
+    def _store(self, plan: CampaignPlan, at_ms: int) -> None:
+        document = sign_document("plan", plan.to_body(), self.key)
+        with self.database.write() as connection:
+            unfinished = rows.in_states(connection, UNFINISHED)
+            if unfinished:
+                raise CampaignUnfinished(
+                    f"campaign {unfinished[0].campaign_id} is {unfinished[0].state}"
+                )
+            self.campaigns.propose(connection, plan.campaign_id, document, at_ms)
+
+
+def make_proposals(coordinator: Coordinator) -> Proposals:
+    """The proposals of an opened coordinator."""
+    return Proposals(
+        database=coordinator.database,
+        campaigns=Campaigns(coordinator.audit, ACTOR),
+        membership=coordinator.membership,
+        registry=coordinator.registry,
+        key=coordinator.keys.directory,
+    )
+
+
+def _banks(directory: Directory) -> tuple[str, ...]:
+    return tuple(one.member_id for one in directory.members
+                 if one.active and one.role == TRAINING_ROLE)  # fmt: skip
+
+
+def _new_id() -> str:
+    return f"camp-{secrets.token_hex(6)}"

@@ -1,0 +1,207 @@
+"""This node's answer to a campaign plan, given once and kept.
+
+The plan is reviewed (`node.federation.policy`, checks 1 to 8), must fit the budget (9), and the
+cohort is counted with noise, charged, and must be large enough (10). A plan that comes again, after
+a reconnect or a restart, gets the kept answer and no new noise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from audit.database import Database
+from models.encoder import Encoder
+from models.plan import CampaignPlan, PlanInvalid
+from models.privacy.budget import BudgetSpent
+from models.privacy.charge import campaign_charges, count_charge
+from models.privacy.counting import cohort_band
+from models.training import LocalStep
+from node.federation.cohort import CohortChanged, Cohorts
+from node.federation.ledger import PrivacyLedger
+from node.federation.policy import (
+    EPSILON_TOLERANCE,
+    CohortTooSmall,
+    PlanRefused,
+    Reviewed,
+    TrainingPolicy,
+)
+from node.federation.record import Recorder
+from node.storage import training as rows
+from protocols.canonical import parse_json
+from protocols.documents import MAX_DOCUMENT_BYTES, Document
+from protocols.errors import CredenceError, StateConflict
+
+log = structlog.get_logger(__name__)
+
+COUNT_ROUND = 0
+ATTEMPTS = 3  # a cohort that changes this often at once is a reason to leave it for now
+
+
+class CampaignNotAccepted(StateConflict):
+    """A campaign that this node did not accept, or accepted under another plan."""
+
+    code = "campaign_not_accepted"
+    next_step = "Send the signed plan first; propose a changed plan under a new campaign id."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """This node's answer to a plan: a band, or a refusal code."""
+
+    campaign_id: str
+    refusal: str
+    cohort_band: int
+
+
+@dataclass(frozen=True)
+class OpenCampaign:
+    """An accepted campaign, ready for its rounds."""
+
+    plan: CampaignPlan
+    sha256: bytes
+    encoder: Encoder
+    step: LocalStep
+    cohorts: Cohorts
+    minimum_cohort: int
+
+
+class Acceptance:
+    """Answers plans and holds the campaign that is open. For one thread at a time.
+
+    Args:
+        database: the node's.
+        recorder: writes charges and refusals.
+        member_id: this node.
+        policy: what it accepts.
+        ledger: what it spends.
+        encoder: the encoder of the catalogue in force.
+        now_ms: the clock, UTC milliseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        recorder: Recorder,
+        member_id: str,
+        policy: TrainingPolicy,
+        ledger: PrivacyLedger,
+        encoder: Callable[[], Encoder],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._member_id = member_id
+        self._policy = policy
+        self._ledger = ledger
+        self._encoder = encoder
+        self._now_ms = now_ms
+        # One at a time: what was open before is over, and its rows can go.
+        self._open: OpenCampaign | None = None
+
+    def campaign(self, campaign_id: str, plan_sha256: bytes) -> OpenCampaign:
+        """The open campaign by that id and plan.
+
+        Raises:
+            CampaignNotAccepted: another one is open, or none.
+        """
+        found = self._open
+        if found is None or (found.plan.campaign_id, found.sha256) != (campaign_id, plan_sha256):
+            raise CampaignNotAccepted("no such campaign was accepted here, or under another plan")
+        return found
+
+    def accept(self, document: Document) -> Answer:
+        """Answer a plan. A refusal is an answer, logged like an acceptance.
+
+        Raises:
+            CredenceError: the plan is not signed by this network: nobody is owed an answer.
+        """
+        campaign_id = ""
+        try:
+            reviewed = self._policy.review(document)
+            campaign_id = reviewed.plan.campaign_id
+            row = self._answer(reviewed)
+        except (PlanInvalid, PlanRefused, BudgetSpent, StateConflict) as error:
+            campaign_id = campaign_id or _campaign_id(document)
+            self._log_refusal(campaign_id, error)
+            return Answer(campaign_id, error.code, 0)
+        log.info("training.answered", campaign=campaign_id, refusal=row.refusal)
+        return Answer(campaign_id, row.refusal, row.cohort_band)
+
+    def _answer(self, reviewed: Reviewed) -> rows.CampaignRow:
+        plan = reviewed.plan
+        with self._database.read() as connection:
+            known = rows.find_campaign(connection, plan.campaign_id)
+            charges = campaign_charges(plan)
+            total = self._ledger.projected(connection, charges, besides=plan.campaign_id)
+        if known is not None and known.plan_sha256 != reviewed.sha256:
+            raise CampaignNotAccepted("another plan was answered under this campaign's id")
+        cohorts = Cohorts(self._database, self._member_id, self._encoder(), total)
+        if known is None:
+            # 9. Budget.
+            if total > self._ledger.limit + EPSILON_TOLERANCE:
+                raise BudgetSpent(
+                    f"the campaign would raise epsilon to {total:.3f} of {self._ledger.limit:g}"
+                )
+            # 10. Cohort.
+            known = self._counted(reviewed, cohorts)
+        if not known.refusal:
+            self._keep_open(reviewed, cohorts)
+        return known
+
+    def _counted(self, reviewed: Reviewed, cohorts: Cohorts) -> rows.CampaignRow:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._count(reviewed, cohorts)
+            except CohortChanged:
+                log.info("training.cohort_changed", campaign=reviewed.plan.campaign_id)
+        return self._count(reviewed, cohorts)
+
+    def _count(self, reviewed: Reviewed, cohorts: Cohorts) -> rows.CampaignRow:
+        plan = reviewed.plan
+        charge = count_charge(plan.privacy)
+        cohort = cohorts.freeze(self._now_ms())
+        band = cohort_band(cohort.size, charge.noise_multiplier)
+        enough = band >= self._policy.minimum_cohort(plan)
+        with self._database.write() as connection:
+            at_ms = self._now_ms()
+            cohorts.check(connection, cohort, at_ms)
+            seq, _ = self._recorder.charged(
+                connection, plan.campaign_id, COUNT_ROUND, charge, cohort, b"", at_ms
+            )
+            row = rows.CampaignRow(
+                campaign_id=plan.campaign_id,
+                plan_sha256=reviewed.sha256,
+                plan=reviewed.body,
+                cohort_band=band if enough else 0,
+                refusal="" if enough else CohortTooSmall.code,
+                at_ms=at_ms,
+                leaf_seq=seq,
+            )
+            rows.add_campaign(connection, row)
+        return row
+
+    def _keep_open(self, reviewed: Reviewed, cohorts: Cohorts) -> None:
+        if self._open is not None and self._open.sha256 == reviewed.sha256:
+            return  # keeps its encoded rows
+        encoder = self._encoder()
+        self._open = OpenCampaign(
+            plan=reviewed.plan,
+            sha256=reviewed.sha256,
+            encoder=encoder,
+            step=LocalStep(reviewed.plan, encoder),
+            cohorts=cohorts,
+            minimum_cohort=self._policy.minimum_cohort(reviewed.plan),
+        )
+
+    def _log_refusal(self, campaign_id: str, error: CredenceError) -> None:
+        log.warning("training.plan_refused", campaign=campaign_id, code=error.code)
+        with self._database.write() as connection:
+            self._recorder.refused(connection, campaign_id, error.code, self._now_ms())
+
+
+def _campaign_id(document: Document) -> str:
+    """The campaign that a signed plan names, even when we cannot read the rest of it."""
+    found = parse_json(document.body, max_bytes=MAX_DOCUMENT_BYTES).get("campaign_id")
+    return found[:40] if isinstance(found, str) else ""

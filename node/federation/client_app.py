@@ -1,0 +1,112 @@
+"""The node's Flower ClientApp: a thin face on the trainer.
+
+A refusal travels as a Flower error whose reason is a stable code and nothing else. The same app
+runs under Flower's simulation engine: it needs no more than a message and a context.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from node.federation.flower import (
+    ArrayRecord,
+    ClientApp,
+    ConfigRecord,
+    Context,
+    Error,
+    ErrorCode,
+    FlowerArray,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from node.federation.trainer import Request, Result, Trainer
+from protocols import federation as names
+from protocols.errors import CredenceError, Malformed
+from protocols.tensors import tensor_bytes
+
+log = structlog.get_logger(__name__)
+
+BUNDLE_ACTION = names.BUNDLE_QUERY.split(".")[1]
+
+
+def build_client_app(trainer: Trainer, fetch_bundle: Callable[[str], str]) -> ClientApp:
+    """The app of one node.
+
+    Args:
+        trainer: what it does in a round.
+        fetch_bundle: fetches, verifies and activates a bundle; gives the active version.
+    """
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:  # noqa: ARG001 - Flower's signature
+        return _answered(message, lambda: _result(trainer.train(_request(message))))
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
+        return _answered(message, lambda: _result(trainer.calibrate(_request(message))))
+
+    @app.query(BUNDLE_ACTION)
+    def bundle(message: Message, context: Context) -> Message:  # noqa: ARG001
+        def fetched() -> RecordDict:
+            version = _text(_config(message, names.BUNDLE), names.VERSION)
+            active = ConfigRecord({names.VERSION: fetch_bundle(version)})
+            return RecordDict({names.BUNDLE: active})
+
+        return _answered(message, fetched)
+
+    return app
+
+
+def _answered(message: Message, act: Callable[[], RecordDict]) -> Message:
+    try:
+        return Message(act(), reply_to=message)
+    except CredenceError as error:
+        log.warning("training.refused", type=message.metadata.message_type, code=error.code)
+        return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, error.code), reply_to=message)
+
+
+def _request(message: Message) -> Request:
+    config = _config(message, names.ROUND)
+    number, digest = config.get(names.ROUND_NUMBER), config.get(names.PLAN_SHA256)
+    model = message.content.get(names.MODEL)
+    if type(number) is not int or not isinstance(digest, bytes):
+        raise Malformed("a round names its number and the hash of its plan")
+    if not isinstance(model, ArrayRecord):
+        raise Malformed("a round carries a model")
+    return Request(
+        campaign_id=_text(config, names.CAMPAIGN_ID),
+        number=number,
+        plan_sha256=digest,
+        model={name: array.data for name, array in model.items()},
+    )
+
+
+def _result(result: Result) -> RecordDict:
+    return RecordDict(
+        {
+            names.UPDATE: ArrayRecord({names.UPDATE: _array(result.values)}),
+            names.LEDGER: MetricRecord({names.EPSILON: result.epsilon}),
+        }
+    )
+
+
+def _array(values: NDArray[np.int64]) -> FlowerArray:
+    return FlowerArray("int64", tuple(values.shape), "numpy.ndarray", tensor_bytes(values))
+
+
+def _config(message: Message, name: str) -> ConfigRecord:
+    config = message.content.get(name)
+    if not isinstance(config, ConfigRecord):
+        raise Malformed(f"the message has no record {name!r}")
+    return config
+
+
+def _text(config: ConfigRecord, key: str) -> str:
+    value = config.get(key)
+    if not isinstance(value, str) or not 1 <= len(value) <= 40:
+        raise Malformed(f"{key!r} must be text of 1 to 40 characters")
+    return value

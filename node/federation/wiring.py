@@ -1,0 +1,138 @@
+"""Where the training worker's parts are put together; this loads torch and flwr."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+
+from models.catalogue import Catalogue
+from models.encoder import Encoder
+from models.privacy.budget import Budget
+from node.bootstrap import Node
+from node.bundles import Bundles
+from node.documents import NotJoined
+from node.federation.acceptance import Acceptance
+from node.federation.client_app import build_client_app
+from node.federation.handler import ClientAppHandler
+from node.federation.ledger import PrivacyLedger
+from node.federation.policy import Limits, TrainingPolicy
+from node.federation.record import Recorder
+from node.federation.stream import Timing, TrainingStream
+from node.federation.trainer import Trainer
+from node.membership import MembershipClient
+from node.transport import COORDINATOR_DNS, open_channel
+from protocols.keys import VerifyKey
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A node's training worker.
+
+    Attributes:
+        stream: what `run` holds open.
+        trainer: what it does in a campaign.
+        bundles: fetches and activates bundles.
+    """
+
+    stream: TrainingStream
+    trainer: Trainer
+    bundles: Bundles
+
+    def run(self, stop: threading.Event) -> None:
+        """Train whenever the coordinator asks, until `stop` is set."""
+        self.stream.run(stop)
+
+
+@dataclass
+class _Encoders:
+    """The encoder of the catalogue in force, made once a catalogue."""
+
+    catalogue: Callable[[], Catalogue]
+    _made: Encoder | None = field(default=None, init=False)
+
+    def __call__(self) -> Encoder:
+        catalogue = self.catalogue()
+        if self._made is None or self._made.catalogue.sha256 != catalogue.sha256:
+            self._made = Encoder(catalogue)
+        return self._made
+
+
+def build_bundles(node: Node) -> Bundles:
+    """The node's bundles, fetched from its coordinator.
+
+    Raises:
+        NotJoined: the node has not joined a network.
+    """
+    endpoint, directory_key = _network(node)
+    return Bundles(
+        database=node.database,
+        audit=node.audit,
+        member_id=node.member_id,
+        directory_key=lambda: directory_key,
+        catalogue=node.documents.catalogue,
+        fetch=MembershipClient(node.channels, lambda: endpoint).bundle,
+        now_ms=now_ms,
+    )
+
+
+def build_trainer(node: Node) -> Trainer:
+    """What the node does in campaigns, with its own limits.
+
+    Raises:
+        NotJoined: the node has not joined a network.
+    """
+    _, directory_key = _network(node)
+    settings = node.settings
+    budget = Budget(settings.max_epsilon, settings.delta)
+    limits = Limits(settings.max_epsilon, settings.delta, settings.minimum_cohort)
+    # All subjects of a node are one population: a person's loss is that of all campaigns together.
+    ledger = PrivacyLedger(node.member_id, budget)
+    recorder = Recorder(node.audit, node.member_id, ledger)
+    acceptance = Acceptance(
+        database=node.database,
+        recorder=recorder,
+        member_id=node.member_id,
+        policy=TrainingPolicy(node.member_id, limits, directory_key, node.documents.catalogue),
+        ledger=ledger,
+        encoder=_Encoders(node.documents.catalogue),
+        now_ms=now_ms,
+    )
+    return Trainer(database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms)
+
+
+def build_worker(node: Node, timing: Timing | None = None) -> Worker:
+    """The training worker of a node that has joined.
+
+    Raises:
+        NotJoined: it has not.
+    """
+    endpoint, _ = _network(node)
+    trainer, bundles = build_trainer(node), build_bundles(node)
+    handler = ClientAppHandler(
+        build_client_app(trainer, bundles.fetch_and_activate),
+        trainer.accept,
+        bundles.fetch_and_activate,
+    )
+
+    def dial() -> grpc.Channel:
+        # Read anew each time: the certificate is replaced while we run.
+        identity = node.identity()
+        return open_channel(
+            endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits
+        )
+
+    return Worker(TrainingStream(dial, node.member_id, handler, timing=timing), trainer, bundles)
+
+
+def now_ms() -> int:
+    """The clock, UTC milliseconds."""
+    return int(time.time() * 1000)
+
+
+def _network(node: Node) -> tuple[str, VerifyKey]:
+    settings = node.settings
+    if settings.coordinator_endpoint is None or settings.directory_key is None:
+        raise NotJoined("this node is in no network yet")
+    return settings.coordinator_endpoint, VerifyKey(bytes.fromhex(settings.directory_key))

@@ -1,0 +1,64 @@
+"""The training worker: `python -m node.federation.worker HOME`.
+
+A process of its own, so that the serving process holds no torch. It keeps one outbound stream to
+the coordinator and runs the node's ClientApp in itself, for as long as it lives. It ends on SIGTERM
+or SIGINT, or under `--supervised` when its standard input closes: no worker outlives its node.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until told to stop; 0 at the end, 1 when the node cannot be opened."""
+    parser = argparse.ArgumentParser(prog="node.federation.worker", description=__doc__)
+    parser.add_argument("home", type=Path, help="the node's home directory")
+    parser.add_argument("--supervised", action="store_true", help="end when standard input closes")
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if options.supervised:
+        threading.Thread(target=_until_input_closes, args=(stop,), daemon=True).start()
+    return _run(options.home, stop)
+
+
+def _run(home: Path, stop: threading.Event) -> int:
+    # One thread for each worker: several nodes may share a machine, and a step is small. Said
+    # before torch is loaded, which reads it then.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    from node.bootstrap import open_node
+    from node.federation.wiring import build_worker
+    from protocols.errors import CredenceError
+
+    try:
+        node = open_node(home)
+    except CredenceError as error:
+        log.error("worker.cannot_open", code=error.code, message=error.message)  # noqa: TRY400
+        return 1
+    try:
+        build_worker(node).run(stop)
+    except CredenceError as error:
+        log.error("worker.ended", code=error.code, message=error.message)  # noqa: TRY400
+        return 1
+    finally:
+        node.close()
+    return 0
+
+
+def _until_input_closes(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
