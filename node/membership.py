@@ -11,7 +11,6 @@ from protocols.v1.membership_pb2_grpc import MembershipStub
 COORDINATOR = "the coordinator"
 TIMEOUT_S = 5.0
 BUNDLE_TIMEOUT_S = 60.0
-BUNDLE_TIMEOUT_S = 60.0
 
 
 class MembershipClient:
@@ -47,15 +46,3 @@ class MembershipClient:
         with remote_errors(COORDINATOR):
             request = GetBundleRequest(version=version)
             yield from stub.GetBundle(request, timeout=BUNDLE_TIMEOUT_S)
-
-    def bundle(self, version: str = "") -> Iterator[BundlePiece]:
-        """The pieces of a bundle, as they come and not verified; empty: the one in force.
-
-        Raises:
-            NotJoined: no coordinator is known yet.
-            PeerUnreachable, PeerTooSlow: it does not answer.
-            NotFound: there is no such bundle.
-        """
-        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
-        with remote_errors(COORDINATOR):
-            yield from stub.GetBundle(GetBundleRequest(version=version), timeout=BUNDLE_TIMEOUT_S)
