@@ -213,6 +213,15 @@ class ScoringService:
             self._audit.append(connection, entry)
         return scored
 
+    def check_model(self) -> str:
+        """The version of the model in use.
+
+        Raises:
+            NoModel, BundleInvalid, SignatureInvalid: there is none that can be used.
+        """
+        with self._database.read() as connection:
+            return self._model.get(connection).version
+
     def _give(
         self,
         connection: Connection,

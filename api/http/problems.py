@@ -28,6 +28,8 @@ STATUS: dict[Category, int] = {
     "internal": 500,
     "unavailable": 503,
 }
+# The one code with a status of its own: draft-ietf-httpapi-idempotency-key-header, section 2.7.
+_OWN_STATUS = {"idempotency_key_reused": 422}
 # Statuses of the framework and of the limits, which no category stands for.
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout",
           413: "body_too_large", 415: "content_type_unknown"}  # fmt: skip
@@ -59,7 +61,7 @@ def problem(error: CredenceError, request_id: str) -> JSONResponse:
     hidden = error.category == "internal"
     headers = {"WWW-Authenticate": "Bearer"} if error.category == "unauthenticated" else None
     return _answer(
-        STATUS[error.category],
+        _OWN_STATUS.get(error.code, STATUS[error.category]),
         error.code,
         "the request failed on our side" if hidden else error.message,
         request_id=request_id,

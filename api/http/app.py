@@ -1,0 +1,49 @@
+"""The HTTP application of a node, put together."""
+
+from fastapi import FastAPI
+
+from api.http import problems
+from api.http.health import health_routes
+from api.http.limits import BodyLimits, LimitedBodies
+from api.http.requests import RequestContext
+from api.http.scores import score_routes
+from node.bootstrap import Node
+
+VERSION = "1.0.0"
+DESCRIPTION = """\
+Scores of a node of the Credence network, for financing platforms.
+
+Errors are problem documents (RFC 9457) with a stable `code`, a `request_id`, whether a repetition
+may help (`retryable`) and what to do (`next_step`).
+"""
+
+
+def create_app(node: Node, limits: BodyLimits | None = None) -> FastAPI:
+    """The application that serves `node`; pages and consoles are mounted on it later.
+
+    There is no documentation page: those that come with the framework load scripts from elsewhere.
+    `/openapi.json` is the reference.
+    """
+    app = FastAPI(
+        title="Credence node",
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    problems.install(app)
+    app.include_router(score_routes(node.scoring, node.clients))
+    app.include_router(
+        health_routes(
+            {
+                "database": node.clients.every,
+                "directory": node.documents.directory,
+                "model": node.scoring.check_model,
+            }
+        )
+    )
+    # Added last runs first: an id for every request, then the limits, then the routes.
+    app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
+    app.add_middleware(RequestContext)
+    return app

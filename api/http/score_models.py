@@ -1,0 +1,108 @@
+"""What the score routes read and write, as OpenAPI shows it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_SUBJECT = "sub_7x3k2m4p6q8r9s1t5v7w2x4y6z"
+_CONSENT = "con_2b4d6f8h1j3l5n7p9r2t4v6x8z"
+
+
+class ScoreRequestBody(BaseModel):
+    """A score call: who, under which consent, for what."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"subject": _SUBJECT, "consent_id": _CONSENT, "purpose": "score"}]
+        },
+    )
+
+    subject: str = Field(
+        min_length=1, max_length=40, description="The subject, as this node refers to them."
+    )
+    consent_id: str = Field(
+        min_length=1, max_length=40, description="The subject's consent that the call rests on."
+    )
+    purpose: Literal["score"] = Field(description="A purpose that the consent grants.")
+    language: Literal["en", "zh-Hans", "zh-Hant"] = Field(
+        default="en", description="Language of the reasons' texts."
+    )
+
+
+class Scale(BaseModel):
+    """Ends of the points scale."""
+
+    low: int = Field(examples=[300])
+    high: int = Field(examples=[850])
+
+
+class Band(BaseModel):
+    """The band the score lies in."""
+
+    code: str = Field(examples=["B"])
+    pd: float = Field(description="Probability of default of the band as a whole.")
+
+
+class Reason(BaseModel):
+    """Why the score is not higher; the heaviest first."""
+
+    code: str = Field(examples=["revolving_utilisation"])
+    family: str = Field(examples=["utilisation"])
+    text: str = Field(examples=["Much of the credit limit is in use."])
+    direction: Literal["lowers"]
+    points: float = Field(description="Points taken, against an unremarkable profile.")
+
+
+class Coverage(BaseModel):
+    """What one institution contributed."""
+
+    source: str = Field(examples=["payments"])
+    status: Literal["own", "cached", "fetched", "refused", "unavailable"]
+    code: str = Field(description="Stable code behind `refused` or `unavailable`, else empty.")
+    present: int = Field(description="Signals with a value.")
+    none_on_record: int = Field(description="Signals it looked for and found nothing.")
+    missing: int = Field(description="Signals it could not or may not give.")
+    as_of_ms: int | None
+
+
+class Versions(BaseModel):
+    """What computed the score."""
+
+    model: str
+    catalogue: int
+    calibration: str
+
+
+class Receipt(BaseModel):
+    """Where the score stands in the node's audit log (RFC 9162)."""
+
+    log: str = Field(examples=["bank-a.members.credence"])
+    seq: int
+    leaf_hash: str = Field(pattern="^[0-9a-f]{64}$")
+    tree_size: int
+    root: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ScoreAnswer(BaseModel):
+    """A score: calibrated, explained, reproducible, logged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    score_id: str = Field(examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])
+    subject: str = Field(examples=[_SUBJECT])
+    consent_id: str = Field(examples=[_CONSENT])
+    purpose: str = Field(examples=["score"])
+    score: int = Field(examples=[712])
+    scale: Scale
+    pd: float = Field(ge=0, le=1, description="Calibrated probability of default.")
+    band: Band
+    reasons: list[Reason] = Field(max_length=4)
+    coverage: list[Coverage] = Field(description="One entry a source, this node first.")
+    signal_coverage: float = Field(
+        ge=0, le=1, description="Share of the catalogue's signals that said something."
+    )
+    versions: Versions
+    issued_at_ms: int = Field(description="UTC milliseconds.")
+    expires_at_ms: int = Field(description="The score must not be used after this time.")
+    receipt: Receipt

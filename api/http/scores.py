@@ -1,0 +1,100 @@
+"""`/v1/scores`: make a score, read one again."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Response
+
+from api.http.access import Credentials, caller
+from api.http.problems import MEDIA_TYPE, Problem
+from api.http.score_models import ScoreAnswer, ScoreRequestBody
+from node.clients import Clients
+from node.scoring import Scored, ScoreRequest, ScoringService
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=64,
+        description="The client's name for this call. The same key with the same body gives the "
+        "same score for 24 hours; with another body it is refused.",
+    ),
+]
+
+_REFUSALS = {
+    400: "The request is not what it must be.",
+    401: "No token, or not one of a valid client.",
+    403: "The consent does not allow it (`consent_withdrawn`, `consent_paused`, ...), or the "
+    "token lacks the scope.",
+    404: "No such subject, consent or score here.",
+    409: "Nobody said anything about the subject, or a consent changed meanwhile.",
+    422: "A field of the body is wrong.",
+    503: "No model yet, or the database refuses; try again.",
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": _REFUSALS[status], "model": Problem, "content": content}
+        for status in statuses
+    }
+
+
+def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
+    """The routes, over a node's scoring service and its clients."""
+    router = APIRouter(prefix="/v1/scores", tags=["scores"])
+
+    @router.post(
+        "",
+        operation_id="createScore",
+        summary="Score a subject",
+        status_code=201,
+        response_model=ScoreAnswer,
+        responses=_problems(400, 401, 403, 404, 409, 422, 503),
+    )
+    def create_score(
+        body: ScoreRequestBody, credentials: Credentials, idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        """Check the consent, gather signals, score, log.
+
+        The consent decides, not the token: the call names the subject's consent and the purpose.
+        Holders that the consent names and whose signals are not here yet are asked, under one
+        deadline; `coverage` says what each gave. Repeating a call with its `Idempotency-Key` gives
+        the first answer again, with status 200.
+        """
+        client = caller(clients, credentials, "scores:write")
+        request = ScoreRequest(
+            subject_ref=body.subject,
+            consent_id=body.consent_id,
+            purpose=body.purpose,
+            client_id=client.client_id,
+            language=body.language,
+            idempotency_key=idempotency_key,
+        )
+        return _answer(scoring.score(request), created=201)
+
+    @router.get(
+        "/{score_id}",
+        operation_id="getScore",
+        summary="Read a score again",
+        response_model=ScoreAnswer,
+        responses=_problems(401, 403, 404, 503),
+    )
+    def get_score(
+        score_id: Annotated[str, Path(max_length=40, examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])],
+        credentials: Credentials,
+    ) -> Response:
+        """Read a score that this client was given, while its consent and its life allow it."""
+        client = caller(clients, credentials, "scores:read")
+        return _answer(scoring.read(score_id, client.client_id), created=200)
+
+    return router
+
+
+def _answer(scored: Scored, created: int) -> Response:
+    # The stored bytes as they are: what was logged is what is read, and nothing is encoded twice.
+    return Response(
+        scored.body,
+        status_code=200 if scored.repeated else created,
+        media_type="application/json",
+        headers={"Location": f"/v1/scores/{scored.score_id}"},
+    )
