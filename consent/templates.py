@@ -5,7 +5,6 @@ checks a consent against the very text and bounds the person was offered. A cons
 template is refused even when the person signed it, because nobody is to be talked into more.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, Self
 
 from consent.artefact import Artefact, Notice
 from consent.fields import DECIMAL, WORD, Fields
-from protocols.canonical import canonical_json, sha256
+from protocols.canonical import canonical_json, parse_json, sha256
 from protocols.errors import InvalidInput
 from protocols.identifiers import PURPOSES, is_field_name
 
 DAY_MS = 86_400_000
 DAY_S = 86_400
+MAX_FILE_BYTES = 1024 * 1024
 
 _FILE = Path(__file__).with_name("templates.json")
 
@@ -116,7 +116,16 @@ class Templates:
     @classmethod
     def load_default(cls) -> Self:
         """The templates that ship with this release."""
-        return cls(map(_template, json.loads(_FILE.read_text(encoding="utf-8"))))
+        return cls.load(_FILE)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The templates of a JSON file.
+
+        Raises:
+            Malformed: it holds another thing than templates.
+        """
+        return cls(map(_template, parse_json(path.read_bytes(), max_bytes=MAX_FILE_BYTES)))
 
     def get(self, template_id: str) -> Template:
         """One template.
