@@ -3,109 +3,47 @@
 Nothing here imports torch or flwr: a node serves without them, and trains in a process of its own.
 """
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
+from consent.templates import Templates
 from node import joining
+from node.active_model import ActiveModel
+from node.clients import Clients
+from node.consent_client import GrpcCourier
+from node.consents import ConsentService
 from node.documents import Documents, NotJoined
 from node.exchange.client import ExchangeClient
+from node.exchange.decisions import Decider
 from node.exchange.inbox import Inbox
+from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
-from node.home import DATA_KEYS_FILE, DATABASE_FILE, RECORDS_DIRECTORY, new_home
-from node.joining import CA_FILE, CERTIFICATE_FILE, Joined
+from node.home import DATA_KEYS_FILE, DATABASE_FILE, new_home
+from node.joining import Joined
 from node.keystore import KEY_BYTES, NodeKeys, create_keys, open_keystore
 from node.membership import MembershipClient
+from node.own_use import OwnUse
 from node.pairwise import PairKeys
+from node.parts import Node, read_identity
 from node.pseudonyms import PseudonymService
+from node.score_batch import BatchScoring
+from node.score_consent import ScoreConsent
+from node.score_sources import ScoreSources
+from node.scoring import ScoringService
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
-from node.transport import Channels, TlsIdentity, TransportLimits
+from node.transport import Channels, TransportLimits
 from protocols.certificates import member_dns
 from protocols.envelope import DEFAULT_LIMITS
-from protocols.errors import HomeUnusable, InvalidInput
+from protocols.errors import InvalidInput
 from protocols.keys import VerifyKey
 
-if TYPE_CHECKING:
-    from node.ingest import IngestService
-
-
-@dataclass(frozen=True)
-class Node:
-    """The parts of one node; whoever opened it closes it.
-
-    Attributes:
-        home: its directory.
-        settings: as read when it was opened.
-        keys: its secrets.
-        database: subjects, signals, consents, releases and the audit log.
-        data_keys_database: the keys of audit payloads, one a subject and purpose.
-        audit: its tamper-evident log.
-        documents: the directory and the catalogue in force.
-        channels: connections to other members and to the coordinator.
-        pair_keys: pairwise secrets with other members.
-        pseudonyms: identifiers to pseudonyms to local references.
-        exchange: the holder's side, answers other members.
-        fetcher: the recipient's side, asks other members.
-        transport_limits: sizes and concurrency of the wire.
-    """
-
-    home: Path
-    settings: NodeSettings
-    keys: NodeKeys
-    database: Database
-    data_keys_database: Database
-    audit: AuditLog
-    documents: Documents
-    channels: Channels
-    pair_keys: PairKeys
-    pseudonyms: PseudonymService
-    exchange: ExchangeService
-    fetcher: ExchangeClient
-    transport_limits: TransportLimits
-
-    @property
-    def member_id(self) -> str:
-        """This member's id."""
-        return self.settings.member_id
-
-    def identity(self) -> TlsIdentity:
-        """What this node shows of itself in TLS.
-
-        Raises:
-            NotJoined: it has no certificate yet.
-        """
-        return read_identity(self.home, self.keys)
-
-    def ingestion(self) -> "IngestService":
-        """The service that makes subjects and signals of records.
-
-        Raises:
-            NotJoined: there is no catalogue yet.
-        """
-        # Ibis and DuckDB take a moment to load; only an ingest needs them.
-        from node.ingest import IngestService
-        from node.records.store import RecordStore
-
-        return IngestService(
-            member_id=self.member_id,
-            database=self.database,
-            audit=self.audit,
-            pseudonyms=self.pseudonyms,
-            catalogue=self.documents.catalogue(),
-            store=RecordStore(self.home / RECORDS_DIRECTORY),
-        )
-
-    def close(self) -> None:
-        """Close threads, connections and databases."""
-        self.fetcher.close()
-        self.channels.close()
-        self.database.close()
-        self.data_keys_database.close()
+__all__ = ["Node", "init_node", "join", "open_node"]
 
 
 def init_node(
@@ -191,23 +129,6 @@ def open_node(home: Path) -> Node:
     return _assemble(home, settings, keys, database, data_keys_database, audit)
 
 
-def read_identity(home: Path, keys: NodeKeys) -> TlsIdentity:
-    """The node's certificate and the network's CA, as `join` stored them.
-
-    Raises:
-        NotJoined: there is no certificate yet.
-        HomeUnusable: a file cannot be read.
-    """
-    try:
-        ca = (home / CA_FILE).read_bytes()
-        certificate = (home / CERTIFICATE_FILE).read_bytes()
-    except FileNotFoundError as error:
-        raise NotJoined("this node has no certificate yet") from error
-    except OSError as error:
-        raise HomeUnusable(f"the certificates in {home} cannot be read") from error
-    return TlsIdentity(ca, certificate, keys.tls)
-
-
 def _assemble(
     home: Path,
     settings: NodeSettings,
@@ -217,41 +138,14 @@ def _assemble(
     audit: AuditLog,
 ) -> Node:
     limits = TransportLimits()
-    trusted = settings.directory_key
     # Documents come over channels, and channels dial what the directory names.
     channels = Channels(lambda: read_identity(home, keys), lambda: documents.directory(), limits)
-    documents = Documents(
-        database,
-        VerifyKey(bytes.fromhex(trusted)) if trusted else None,
-        MembershipClient(channels, lambda: _coordinator(settings)).document,
-    )
+    membership = MembershipClient(channels, lambda: _coordinator(settings))
+    documents = Documents(database, _directory_key(settings), membership.document)
     pair_keys = PairKeys(settings.member_id, keys.sealing, documents.directory)
-    exchange = ExchangeService(
-        member_id=settings.member_id,
-        holds=settings.holds,
-        signing_key=keys.signing,
-        database=database,
-        audit=audit,
-        directory=documents.directory,
-        catalogue=documents.catalogue,
-        pair_keys=pair_keys,
-        limits=DEFAULT_LIMITS,
-    )
-    inbox = Inbox(
-        member_id=settings.member_id,
-        database=database,
-        audit=audit,
-        catalogue=documents.catalogue,
-    )
-    fetcher = ExchangeClient(
-        member_id=settings.member_id,
-        signing_key=keys.signing,
-        directory=documents.directory,
-        channels=channels,
-        pair_keys=pair_keys,
-        inbox=inbox,
-        limits=DEFAULT_LIMITS,
-    )
+    recorder = ReleaseRecorder(settings.member_id, audit)
+    fetcher = _fetcher(settings, keys, database, documents, channels, pair_keys, recorder)
+    scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
     return Node(
         home=home,
         settings=settings,
@@ -263,10 +157,125 @@ def _assemble(
         channels=channels,
         pair_keys=pair_keys,
         pseudonyms=PseudonymService(keys.network_key, keys.local_key),
-        exchange=exchange,
+        exchange=_exchange(settings, keys, database, documents, pair_keys, recorder),
         fetcher=fetcher,
+        consents=ConsentService(
+            database,
+            audit,
+            member_id=settings.member_id,
+            signing_key=keys.signing,
+            directory=documents.directory,
+            pair_key=pair_keys.with_member,
+            courier=GrpcCourier(channels.to_member),
+            templates=Templates.load_default(),
+            clock=_clock,
+        ),
+        scoring=scoring,
+        batch_scoring=batch_scoring,
+        clients=Clients(database, audit),
         transport_limits=limits,
     )
+
+
+def _exchange(
+    settings: NodeSettings,
+    keys: NodeKeys,
+    database: Database,
+    documents: Documents,
+    pair_keys: PairKeys,
+    recorder: ReleaseRecorder,
+) -> ExchangeService:
+    decider = Decider(
+        member_id=settings.member_id,
+        holds=settings.holds,
+        catalogue=documents.catalogue,
+        pair_keys=pair_keys,
+    )
+    return ExchangeService(
+        member_id=settings.member_id,
+        signing_key=keys.signing,
+        database=database,
+        directory=documents.directory,
+        decider=decider,
+        recorder=recorder,
+        limits=DEFAULT_LIMITS,
+    )
+
+
+def _fetcher(
+    settings: NodeSettings,
+    keys: NodeKeys,
+    database: Database,
+    documents: Documents,
+    channels: Channels,
+    pair_keys: PairKeys,
+    recorder: ReleaseRecorder,
+) -> ExchangeClient:
+    inbox = Inbox(
+        member_id=settings.member_id,
+        database=database,
+        catalogue=documents.catalogue,
+        recorder=recorder,
+    )
+    return ExchangeClient(
+        member_id=settings.member_id,
+        signing_key=keys.signing,
+        directory=documents.directory,
+        channels=channels,
+        pair_keys=pair_keys,
+        inbox=inbox,
+        limits=DEFAULT_LIMITS,
+    )
+
+
+def _scoring(
+    settings: NodeSettings,
+    database: Database,
+    audit: AuditLog,
+    documents: Documents,
+    fetcher: ExchangeClient,
+) -> tuple[ScoringService, BatchScoring]:
+    def directory_key() -> VerifyKey:
+        key = _directory_key(settings)
+        if key is None:
+            raise NotJoined("this node trusts no directory key yet")
+        return key
+
+    model = ActiveModel(directory_key, documents.catalogue)
+    consent = ScoreConsent(settings.member_id, OwnUse(settings.member_id, documents.directory))
+    sources = ScoreSources(
+        member_id=settings.member_id,
+        database=database,
+        directory=documents.directory,
+        fetcher=fetcher,
+        deadline_s=settings.fetch_deadline_s,
+    )
+    scoring = ScoringService(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        now_ms=_clock,
+    )
+    batch = BatchScoring(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        now_ms=_clock,
+    )
+    return scoring, batch
+
+
+def _clock() -> int:
+    return int(time.time() * 1000)
+
+
+def _directory_key(settings: NodeSettings) -> VerifyKey | None:
+    known = settings.directory_key
+    return VerifyKey(bytes.fromhex(known)) if known else None
 
 
 def _coordinator(settings: NodeSettings) -> str:

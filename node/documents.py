@@ -194,27 +194,3 @@ def _newer(held: Versioned | None, offered: Versioned | None) -> Versioned | Non
     if offered is None or (held is not None and held.version > offered.version):
         return held
     return offered
-
-
-class DocumentRefresher:
-    """A background thread that refreshes every `interval_s`; start once, stop once."""
-
-    def __init__(self, documents: Documents, interval_s: float) -> None:
-        self._documents = documents
-        self._interval_s = interval_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="documents-refresher", daemon=True)
-
-    def start(self) -> None:
-        """Begin with a refresh at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop; returns when the thread has ended or 5 s are over."""
-        self._stopping.set()
-        self._thread.join(timeout=5.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._documents.refresh_if_older_than(self._interval_s / 2)
-            self._stopping.wait(self._interval_s)

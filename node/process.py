@@ -1,22 +1,25 @@
-"""What `credence node run` runs: the member port and the threads and processes beside it.
+"""What `credence node run` runs: the member port, and the threads and the worker beside it.
 
 The HTTP API is mounted by `api/`, which may know a node; a node does not know its faces.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import structlog
 
-from node.bootstrap import Node, open_node
-from node.documents import DocumentRefresher
-from node.exchange.server import ExchangeServer
+from node.bootstrap import open_node
+from node.federation.supervisor import Supervisor
 from node.home import only_process
-from node.server import MemberServer
-from protocols.v1.exchange_pb2_grpc import add_ExchangeServicer_to_server
+from node.parts import Node
+from node.periodic import Periodic
+from node.server import member_server
+from node.storage import signals
+
+PUSH_EVERY_S = 0.5
+TIDY_EVERY_S = 30.0
 
 log = structlog.get_logger("node.process")
 
@@ -34,26 +37,13 @@ class Running:
     port: int
 
 
-def member_server(node: Node) -> MemberServer:
-    """The server of a node's member port; nothing listens yet.
-
-    Raises:
-        NotJoined: the node has no certificate yet.
-    """
-
-    def exchange(server: grpc.Server) -> None:
-        add_ExchangeServicer_to_server(ExchangeServer(node.exchange), server)
-
-    return MemberServer(node.identity(), node.documents, [exchange], node.transport_limits)
-
-
 @contextmanager
-def running(home: Path, *, train: bool = True) -> Iterator[Running]:
+def running(home: Path, clock: Callable[[], int]) -> Iterator[Running]:
     """Serve the node in `home` until the block ends.
 
     Args:
         home: of a node that has joined.
-        train: whether to keep a training worker beside it.
+        clock: UTC milliseconds.
 
     Raises:
         AlreadyRunning: another process runs on `home`.
@@ -69,9 +59,29 @@ def running(home: Path, *, train: bool = True) -> Iterator[Running]:
         stack.callback(server.stop)
         port = server.bind(node.settings.listen)
         server.start()
-        refresher = DocumentRefresher(node.documents, node.settings.refresh_s)
-        refresher.start()
-        stack.callback(refresher.stop)
+        for work in _background(node, clock):
+            work.start()
+            stack.callback(work.stop)
         log.info("node.serving", member=node.member_id, port=port)
         yield Running(node, port)
         log.info("node.stopping", member=node.member_id)
+
+
+def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervisor]:
+    refresh_s = node.settings.refresh_s
+
+    def tidy() -> None:
+        node.consents.expire_due()
+        with node.database.write() as connection:
+            signals.delete_expired(connection, clock())
+
+    work: list[Periodic | Supervisor] = [
+        Periodic(
+            "documents", refresh_s, lambda: node.documents.refresh_if_older_than(refresh_s / 2)
+        ),
+        Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
+        Periodic("tidy", TIDY_EVERY_S, tidy),
+    ]
+    if node.settings.trains:
+        work.append(Supervisor(node.home))
+    return work

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import structlog
 
+from node.consent_server import ConsentServer
+from node.exchange.server import ExchangeServer
+from node.parts import Node
 from node.transport import (
     DirectorySource,
     MemberGate,
@@ -16,10 +18,12 @@ from node.transport import (
     server_options,
 )
 from protocols.errors import PortInUse
+from protocols.v1.exchange_pb2_grpc import (
+    add_ConsentsServicer_to_server,
+    add_ExchangeServicer_to_server,
+)
 
 Registration = Callable[[grpc.Server], None]
-
-log = structlog.get_logger("node.server")
 
 
 class MemberServer:
@@ -77,6 +81,24 @@ class MemberServer:
         """Refuse new calls, let those under way finish for `grace_s`, then cut them."""
         self._server.stop(grace_s).wait()
         self._workers.shutdown(wait=True)
+
+
+def member_server(node: Node) -> MemberServer:
+    """The server of a node's member port; nothing listens yet.
+
+    Raises:
+        NotJoined: the node has no certificate yet.
+    """
+
+    def exchange(server: grpc.Server) -> None:
+        add_ExchangeServicer_to_server(ExchangeServer(node.exchange), server)
+
+    def consents(server: grpc.Server) -> None:
+        add_ConsentsServicer_to_server(ConsentServer(node.consents), server)
+
+    return MemberServer(
+        node.identity(), node.documents, [exchange, consents], node.transport_limits
+    )
 
 
 def check_free(endpoint: str) -> None:

@@ -72,10 +72,12 @@ class NodeSettings(BaseSettings):
         http: where the HTTP API is served.
         endpoint: what members dial, when that differs from `listen`.
         database_url: any SQLAlchemy URL; empty: `node.db` in the home directory.
-        as_of: the day (YYYY-MM-DD) as of which signals are computed; None: today.
+        as_of: the day (YYYY-MM-DD) that every signal's window closes before; None: the end of the
+            last statement month in the records.
         max_epsilon: privacy budget of a population over all campaigns; none is joined past it.
         delta: the delta at which epsilon is counted.
         minimum_cohort: fewest consented subjects with which this node takes part in training.
+        train: whether to keep a training worker; None: banks do.
         fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
         refresh_s: how often the directory and the catalogue are refreshed, seconds.
         coordinator_endpoint: member port of the coordinator; written by `join`.
@@ -98,6 +100,7 @@ class NodeSettings(BaseSettings):
     max_epsilon: float = Field(default=3.0, gt=0, le=20)
     delta: float = Field(default=1e-5, gt=0, lt=1e-2)
     minimum_cohort: int = Field(default=100, ge=1)
+    train: bool | None = None
     fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
     refresh_s: float = Field(default=10.0, ge=0.05, le=60)
     coordinator_endpoint: Endpoint | None = None
@@ -119,6 +122,11 @@ class NodeSettings(BaseSettings):
     def dialled(self) -> str:
         """The endpoint that other members dial."""
         return self.endpoint or self.listen
+
+    @property
+    def trains(self) -> bool:
+        """Whether a training worker runs beside the node."""
+        return self.role == "bank" if self.train is None else self.train
 
     @property
     def joined(self) -> bool:

@@ -22,8 +22,7 @@ from consent.policy import Terms
 from models.catalogue import load_default
 from node.bootstrap import Node, init_node, open_node
 from node.joining import store_membership
-from node.process import member_server
-from node.server import MemberServer
+from node.server import MemberServer, member_server
 from node.storage import consents, signals
 from node.storage.consents import NewConsent
 from node.storage.signals import OWN, SignalVector

@@ -5,18 +5,16 @@ purpose; only of source classes that it grants and that the catalogue knows; and
 data life. The vectors, the release records and their audit leaves are one transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from audit.database import Connection, Database
-from audit.leaf import Entry
-from audit.store import AuditLog
+from audit.database import Database
 from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.exchange.pipeline import Consented, Sent
+from node.exchange.records import Act, ReleaseRecorder
 from node.storage import consents, signals
-from node.storage import exchange as storage
-from node.storage.exchange import IN, Release
+from node.storage.exchange import IN
 from node.storage.signals import SignalVector
 from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer
 
@@ -38,13 +36,13 @@ class Inbox:
         *,
         member_id: str,
         database: Database,
-        audit: AuditLog,
         catalogue: Callable[[], Catalogue],
+        recorder: ReleaseRecorder,
     ) -> None:
         self._member_id = member_id
         self._database = database
-        self._audit = audit
         self._catalogue = catalogue
+        self._recorder = recorder
 
     def store(self, sent: Sent, answer: AnswerBody, now_ms: int) -> list[Received]:
         """Keep one opened answer.
@@ -65,7 +63,8 @@ class Inbox:
                 for one, item in zip(sent.people, answer.answers, strict=True)
             ]
             signals.put_many(connection, [one.vector for one in received if one.vector])
-            self._record(connection, sent, received, now_ms)
+            acts = [_act(sent, one, now_ms) for one in received]
+            self._recorder.record(connection, acts)
         return received
 
     def _judge(
@@ -125,47 +124,22 @@ class Inbox:
             if signal.signal in allowed
         }
 
-    def _record(
-        self, connection: Connection, sent: Sent, received: Sequence[Received], now_ms: int
-    ) -> None:
-        body = sent.request.body
-        request_hash = sent.request.request_hash.hex()
-        entries = [
-            Entry(
-                kind="exchange.declined" if one.refusal else "exchange.received",
-                actor=self._member_id,
-                purpose=body.purpose,
-                correlation=body.request_id,
-                payload={
-                    "consent_hash": one.asked.consent_hash.hex(),
-                    "peer": body.to,
-                    "refusal": one.refusal,
-                    "request_hash": request_hash,
-                    "signals": list(one.vector.signals) if one.vector else [],
-                },
-                subject=one.asked.pseudonym,
-                at_ms=now_ms,
-            )
-            for one in received
-        ]
-        leaves = self._audit.append_many(connection, entries)
-        storage.record(
-            connection,
-            [
-                Release(
-                    direction=IN,
-                    request_id=body.request_id,
-                    consent_id=one.asked.consent_id,
-                    peer=body.to,
-                    purpose=body.purpose,
-                    refusal=one.refusal,
-                    signal_count=len(one.vector.signals) if one.vector else 0,
-                    at_ms=now_ms,
-                    leaf_seq=leaf.seq,
-                )
-                for one, leaf in zip(received, leaves, strict=True)
-            ],
-        )
+
+def _act(sent: Sent, one: Received, now_ms: int) -> Act:
+    body = sent.request.body
+    return Act(
+        direction=IN,
+        peer=body.to,
+        purpose=body.purpose,
+        request_id=body.request_id,
+        request_hash=sent.request.request_hash,
+        consent_id=one.asked.consent_id,
+        consent_hash=one.asked.consent_hash,
+        subject=one.asked.pseudonym,
+        refusal=one.refusal,
+        signals=list(one.vector.signals) if one.vector else [],
+        at_ms=now_ms,
+    )
 
 
 def _version(text: str) -> int:

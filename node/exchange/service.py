@@ -6,41 +6,38 @@ A holder checks, in this order; the first that fails is the answer:
   2. the request: sender, signature, audience, time, shape (`protocols.envelope.verify_request`);
   3. its nonce is new. Identical bytes again get the identical answer and leave no new trace, other
      bytes under a used nonce are refused;
-  then for every subject asked about
+  then for every subject asked about (`node.exchange.decisions`)
   4. the consent is kept here (its signatures and terms were verified when it was delivered), the
      token names its subject, and it allows this release now (`consent.policy.decide`);
   5. of the signals asked for, those whose source class was granted and that this node holds;
   6. a use is counted, and the release or refusal is recorded with its audit leaf.
 
 3 to 6 are one transaction, which also stores the sealed answer beside the nonce: what was checked
-is still true when it commits, and nothing is sent before. A refused request (1 to 3) changes
-nothing and is logged once, by the transport, without anything that it said.
+is still true when it commits, and nothing is sent before. Requests that arrive together share a
+transaction (`node.exchange.group`). A refused request (1 to 3) changes nothing and is logged once,
+by the transport, without anything that it said.
 """
 
 import hmac
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit.database import Connection, Database
-from audit.leaf import Entry
-from audit.store import AuditLog
-from consent.policy import Decision, ReleaseFacts, Terms, decide
-from models.catalogue import Catalogue
-from node.exchange.selection import Selection
-from node.pairwise import PairKeys
-from node.storage import consents, signals
+from node.exchange.decisions import Decided, Decider, Facts
+from node.exchange.group import GroupCommit
+from node.exchange.records import Act, ReleaseRecorder
+from node.storage import consents
 from node.storage import exchange as storage
-from node.storage.exchange import OUT, Claim, Release
-from node.storage.signals import SignalVector
+from node.storage.exchange import OUT, Claim, NewClaim
 from protocols.directory import Directory
 from protocols.envelope import Limits, VerifiedRequest, seal_answer, verify_request
-from protocols.errors import StateConflict
+from protocols.errors import CredenceError, StateConflict
 from protocols.keys import SigningKey
-from protocols.pseudonyms import query_token
-from protocols.v1.exchange_pb2 import AnswerBody, SealedAnswer, SealedRequest, SubjectAnswer
+from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
 
 FORGET_EVERY_MS = 30_000
+GROUP_QUERIES = 512  # subjects decided on in one transaction, unless one request has more
 
 
 class NonceReused(StateConflict):
@@ -51,13 +48,11 @@ class NonceReused(StateConflict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What one subject's query came to; `terms` only when the request is truly about them."""
+class _Verified:
+    """A request that passed checks 1 and 2, and when."""
 
-    consent_hash: bytes
-    terms: Terms | None
-    decision: Decision
-    answer: SubjectAnswer
+    request: VerifiedRequest
+    at_ms: int
 
 
 class ExchangeService:
@@ -67,26 +62,22 @@ class ExchangeService:
         self,
         *,
         member_id: str,
-        holds: Sequence[str],
         signing_key: SigningKey,
         database: Database,
-        audit: AuditLog,
         directory: Callable[[], Directory],
-        catalogue: Callable[[], Catalogue],
-        pair_keys: PairKeys,
+        decider: Decider,
+        recorder: ReleaseRecorder,
         limits: Limits,
     ) -> None:
         self._member_id = member_id
-        self._holds = frozenset(holds)
         self._key = signing_key
         self._database = database
-        self._audit = audit
         self._directory = directory
-        self._catalogue = catalogue
-        self._pair_keys = pair_keys
+        self._decider = decider
+        self._recorder = recorder
         self._limits = limits
         self._forget_at_ms = 0
-        self._forgetting = threading.Lock()
+        self._group: GroupCommit[_Verified, SealedAnswer] = GroupCommit(self._commit, GROUP_QUERIES)
 
     def answer(self, message: SealedRequest, peer: str, now_ms: int) -> SealedAnswer:
         """Answer one request of 1 to 256 subjects; see the module's checks.
@@ -110,128 +101,70 @@ class ExchangeService:
             peer_id=peer,
             limits=self._limits,
         )
-        nonce = request.body.nonce
+        return self._group.submit(_Verified(request, now_ms), len(request.body.queries))
+
+    def _commit(self, group: Sequence[_Verified]) -> list[SealedAnswer | Exception]:
         with self._database.write() as connection:
-            self._forget(connection, now_ms)
-            earlier = storage.claimed(connection, peer, nonce)  # 3
-            if earlier is not None:
-                return _same_answer(earlier, request)
-            sealed = self._release(connection, request, now_ms)  # 4, 5, 6
-            used = Claim(request.request_hash, sealed.SerializeToString())
-            storage.claim(connection, peer, nonce, used, request.nonce_until_ms)
-        return sealed
-
-    def _release(
-        self, connection: Connection, request: VerifiedRequest, now_ms: int
-    ) -> SealedAnswer:
-        selection = Selection(self._catalogue(), self._holds, request.body.signals)
-        outcomes = self._decide_all(connection, request, selection, now_ms)
-        released = [o.terms for o in outcomes if o.terms is not None and o.decision.allowed]
-        uses = {terms.consent_id: 1 for terms in released}
-        if consents.count_uses(connection, uses) != len(uses):
-            raise StateConflict("a consent changed while it was decided on; nothing was released")
-        self._record(connection, request, outcomes, now_ms)
-        body = AnswerBody(
-            request_id=request.body.request_id,
-            holder=self._member_id,
-            answered_at_ms=now_ms,
-            catalogue_version=str(selection.catalogue_version),
-            answers=[outcome.answer for outcome in outcomes],
-        )
-        return seal_answer(request, body, self._key, self._limits)
-
-    def _decide_all(
-        self,
-        connection: Connection,
-        request: VerifiedRequest,
-        selection: Selection,
-        now_ms: int,
-    ) -> list[_Outcome]:
-        queries = request.body.queries
-        known = consents.terms_by_hash(connection, [query.consent_hash for query in queries])
-        vectors = self._own_vectors(connection, known, now_ms)
-        pair_key = self._pair_keys.with_member(request.sender.member_id)
-        outcomes = []
-        for query in queries:
-            terms = known.get(query.consent_hash)
-            matches = terms is not None and hmac.compare_digest(
-                query.token, query_token(pair_key, terms.pseudonym, terms.consent_hash)
-            )
-            facts = ReleaseFacts(
-                terms=terms,
-                requester=request.sender.member_id,
-                requester_active=request.sender.active,
-                holder=self._member_id,
-                purpose=request.body.purpose,
-                categories=selection.categories,
-                subject_matches=matches,
-            )
-            decision = decide(facts, now_ms)  # 4
-            subject = terms if matches else None
-            vector = vectors.get(subject.pseudonym) if subject else None
-            answer = _answered(query.consent_hash, decision, selection, vector, now_ms)  # 5
-            outcomes.append(_Outcome(query.consent_hash, subject, decision, answer))
+            self._forget(connection, group[0].at_ms)
+            used = _claimed(connection, group)  # 3
+            facts = self._decider.facts(connection, [one.request for one in group], group[0].at_ms)
+            made: list[tuple[Decided, SealedAnswer]] = []
+            outcomes: list[SealedAnswer | Exception] = []
+            for one in group:
+                try:
+                    outcomes.append(self._answer_one(one, used, facts, made))
+                except CredenceError as error:
+                    outcomes.append(error)  # concerns this request alone
+            self._record(connection, made)  # 6
         return outcomes
 
-    def _own_vectors(
-        self, connection: Connection, known: Mapping[bytes, Terms], now_ms: int
-    ) -> dict[bytes, SignalVector]:
-        people = [terms.pseudonym for terms in known.values()]
-        return signals.of_pseudonyms(connection, people, self._member_id, signals.OWN, now_ms)
-
-    def _record(
+    def _answer_one(
         self,
-        connection: Connection,
-        request: VerifiedRequest,
-        outcomes: Sequence[_Outcome],
-        now_ms: int,
-    ) -> None:
-        body, peer = request.body, request.sender.member_id
-        request_hash = request.request_hash.hex()
-        entries = [
-            Entry(
-                kind="exchange.released" if outcome.decision.allowed else "exchange.refused",
-                actor=self._member_id,
-                purpose=body.purpose,
-                correlation=body.request_id,
-                payload={
-                    "consent_hash": outcome.consent_hash.hex(),
-                    "peer": peer,
-                    "refusal": outcome.decision.refusal or "",
-                    "request_hash": request_hash,
-                    "signals": [signal.signal for signal in outcome.answer.signals],
-                },
-                subject=outcome.terms.pseudonym if outcome.terms else None,
-                at_ms=now_ms,
-            )
-            for outcome in outcomes
-        ]
-        leaves = self._audit.append_many(connection, entries)
-        storage.record(
-            connection,
-            [
-                Release(
-                    direction=OUT,
-                    request_id=body.request_id,
-                    consent_id=outcome.terms.consent_id if outcome.terms else "",
-                    peer=peer,
-                    purpose=body.purpose,
-                    refusal=outcome.decision.refusal or "",
-                    signal_count=len(outcome.answer.signals),
-                    at_ms=now_ms,
-                    leaf_seq=leaf.seq,
-                )
-                for outcome, leaf in zip(outcomes, leaves, strict=True)
-            ],
-        )
+        verified: _Verified,
+        used: dict[tuple[str, bytes], Claim],
+        facts: Facts,
+        made: list[tuple[Decided, SealedAnswer]],
+    ) -> SealedAnswer:
+        """The answer to one request; a new one is added to `made`, to be recorded."""
+        request = verified.request
+        name = (request.sender.member_id, request.body.nonce)
+        earlier = used.get(name)
+        if earlier is not None:
+            return _same_answer(earlier, request)
+        decided = self._decider.decide(request, facts, verified.at_ms)  # 4, 5
+        sealed = seal_answer(request, decided.answer, self._key, self._limits)
+        facts.uses.update(decided.uses())
+        used[name] = Claim(request.request_hash, sealed.SerializeToString())
+        made.append((decided, sealed))
+        return sealed
+
+    def _record(self, connection: Connection, made: Sequence[tuple[Decided, SealedAnswer]]) -> None:
+        uses: Counter[str] = Counter()
+        for decided, _ in made:
+            uses.update(decided.uses())
+        if consents.count_uses(connection, uses) != len(uses):
+            raise StateConflict("a consent changed while it was decided on; nothing was released")
+        acts = [act for decided, _ in made for act in _acts(decided)]
+        self._recorder.record(connection, acts)
+        storage.claim(connection, [_claim(decided.request, sealed) for decided, sealed in made])
 
     def _forget(self, connection: Connection, now_ms: int) -> None:
-        """Delete old nonces now and then; two threads never both do."""
-        with self._forgetting:
-            if now_ms < self._forget_at_ms:
-                return
+        """Delete old nonces now and then; groups are one at a time, so no lock is needed."""
+        if now_ms >= self._forget_at_ms:
             self._forget_at_ms = now_ms + FORGET_EVERY_MS
-        storage.forget_claims(connection, now_ms)
+            storage.forget_claims(connection, now_ms)
+
+
+def _claimed(connection: Connection, group: Sequence[_Verified]) -> dict[tuple[str, bytes], Claim]:
+    """Nonces of the group that were used before, by sender and nonce."""
+    nonces: dict[str, list[bytes]] = {}
+    for one in group:
+        nonces.setdefault(one.request.sender.member_id, []).append(one.request.body.nonce)
+    return {
+        (sender, nonce): claim
+        for sender, own in nonces.items()
+        for nonce, claim in storage.claimed(connection, sender, own).items()
+    }
 
 
 def _same_answer(earlier: Claim, request: VerifiedRequest) -> SealedAnswer:
@@ -240,14 +173,30 @@ def _same_answer(earlier: Claim, request: VerifiedRequest) -> SealedAnswer:
     return SealedAnswer.FromString(earlier.answer)
 
 
-def _answered(
-    consent_hash: bytes,
-    decision: Decision,
-    selection: Selection,
-    vector: SignalVector | None,
-    now_ms: int,
-) -> SubjectAnswer:
-    if decision.refusal is not None:
-        return SubjectAnswer(consent_hash=consent_hash, refusal=decision.refusal.value)
-    values = selection.values(decision.categories, vector, now_ms)
-    return SubjectAnswer(consent_hash=consent_hash, signals=values)
+def _claim(request: VerifiedRequest, sealed: SealedAnswer) -> NewClaim:
+    return NewClaim(
+        sender=request.sender.member_id,
+        nonce=request.body.nonce,
+        claim=Claim(request.request_hash, sealed.SerializeToString()),
+        expires_at_ms=request.nonce_until_ms,
+    )
+
+
+def _acts(decided: Decided) -> list[Act]:
+    request = decided.request
+    return [
+        Act(
+            direction=OUT,
+            peer=request.sender.member_id,
+            purpose=request.body.purpose,
+            request_id=request.body.request_id,
+            request_hash=request.request_hash,
+            consent_id=outcome.terms.consent_id if outcome.terms else "",
+            consent_hash=outcome.consent_hash,
+            subject=outcome.terms.pseudonym if outcome.terms else None,
+            refusal=outcome.refusal,
+            signals=[signal.signal for signal in outcome.answer.signals],
+            at_ms=decided.at_ms,
+        )
+        for outcome in decided.outcomes
+    ]

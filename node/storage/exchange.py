@@ -1,10 +1,10 @@
 """What an exchange leaves behind: used nonces with their answers, and the release records."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from audit.database import Connection
 from node.storage.tables import nonce, release
@@ -24,6 +24,16 @@ class Claim:
 
     request_hash: bytes
     answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewClaim:
+    """A nonce to be remembered as `sender`'s until `expires_at_ms`, 16 bytes."""
+
+    sender: str
+    nonce: bytes
+    claim: Claim
+    expires_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +63,39 @@ class Release:
     leaf_seq: int
 
 
-def claimed(connection: Connection, sender: str, value: bytes) -> Claim | None:
-    """What a sender's nonce was used for, or None."""
-    row = connection.execute(
-        select(nonce.c.request_hash, nonce.c.answer).where(
-            nonce.c.sender == sender, nonce.c.nonce == value
-        )
-    ).one_or_none()
-    return None if row is None else Claim(row.request_hash, row.answer)
+# Built once: for one request, building a statement costs more than running it.
+_CLAIMED = select(nonce.c.nonce, nonce.c.request_hash, nonce.c.answer).where(
+    nonce.c.sender == bindparam("sender"),
+    nonce.c.nonce.in_(bindparam("nonces", expanding=True)),
+)
+_INSERT_NONCE = insert(nonce)
+_INSERT_RELEASE = insert(release)
 
 
-def claim(
-    connection: Connection, sender: str, value: bytes, used: Claim, expires_at_ms: int
-) -> None:
-    """Remember a nonce as used until `expires_at_ms`."""
-    connection.execute(
-        insert(nonce).values(
-            sender=sender,
-            nonce=value,
-            request_hash=used.request_hash,
-            answer=used.answer,
-            expires_at_ms=expires_at_ms,
+def claimed(connection: Connection, sender: str, nonces: Sequence[bytes]) -> dict[bytes, Claim]:
+    """What a sender's nonces were used for; a new one is absent."""
+    return {
+        row.nonce: Claim(row.request_hash, row.answer)
+        for row in connection.execute(_CLAIMED, {"sender": sender, "nonces": list(nonces)})
+    }
+
+
+def claim(connection: Connection, used: Sequence[NewClaim]) -> None:
+    """Remember nonces as used."""
+    if used:
+        connection.execute(
+            _INSERT_NONCE,
+            [
+                {
+                    "sender": one.sender,
+                    "nonce": one.nonce,
+                    "request_hash": one.claim.request_hash,
+                    "answer": one.claim.answer,
+                    "expires_at_ms": one.expires_at_ms,
+                }
+                for one in used
+            ],
         )
-    )
 
 
 def forget_claims(connection: Connection, now_ms: int) -> int:
@@ -86,7 +106,7 @@ def forget_claims(connection: Connection, now_ms: int) -> int:
 def record(connection: Connection, releases: Sequence[Release]) -> None:
     """Append release records."""
     if releases:
-        connection.execute(insert(release), [asdict(one) for one in releases])
+        connection.execute(_INSERT_RELEASE, [_to_row(one) for one in releases])
 
 
 def of_consent(connection: Connection, consent_id: str) -> list[Release]:
@@ -105,3 +125,17 @@ def totals(connection: Connection) -> dict[tuple[str, bool], int]:
         select(release.c.direction, refused, func.count()).group_by(release.c.direction, refused)
     ).tuples()
     return {(direction, bool(was)): number for direction, was, number in rows}
+
+
+def _to_row(one: Release) -> dict[str, Any]:
+    return {
+        "direction": one.direction,
+        "request_id": one.request_id,
+        "consent_id": one.consent_id,
+        "peer": one.peer,
+        "purpose": one.purpose,
+        "refusal": one.refusal,
+        "signal_count": one.signal_count,
+        "at_ms": one.at_ms,
+        "leaf_seq": one.leaf_seq,
+    }

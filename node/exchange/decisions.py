@@ -1,0 +1,160 @@
+"""What a holder decides on each subject of a request, from facts read in one transaction."""
+
+import hmac
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from audit.database import Connection
+from consent.policy import Decision, ReleaseFacts, Terms, decide
+from models.catalogue import Catalogue
+from node.exchange.selection import Selection
+from node.pairwise import PairKeys
+from node.storage import consents, signals
+from node.storage.signals import SignalVector
+from protocols.envelope import VerifiedRequest
+from protocols.pseudonyms import query_token
+from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer, SubjectQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one subject's query came to.
+
+    Attributes:
+        consent_hash: the consent that was named.
+        terms: its terms; None unless the query is truly about its subject.
+        refusal: stable code, or empty.
+        answer: what is answered.
+    """
+
+    consent_hash: bytes
+    terms: Terms | None
+    refusal: str
+    answer: SubjectAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the decisions of one transaction rest on.
+
+    Attributes:
+        terms: by consent hash.
+        vectors: this node's own signals, by pseudonym.
+        uses: uses that were decided in this transaction and are not stored yet, by consent id.
+    """
+
+    terms: Mapping[bytes, Terms]
+    vectors: Mapping[bytes, SignalVector]
+    uses: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request with what every subject's query came to, in order, and the answer to seal."""
+
+    request: VerifiedRequest
+    at_ms: int
+    outcomes: Sequence[Outcome]
+    answer: AnswerBody
+
+    def uses(self) -> Counter[str]:
+        """Uses that this answer takes, by consent id."""
+        return Counter(
+            outcome.terms.consent_id
+            for outcome in self.outcomes
+            if outcome.terms is not None and not outcome.refusal
+        )
+
+
+class Decider:
+    """Decides on requests; stateless but for what it is given."""
+
+    def __init__(
+        self,
+        *,
+        member_id: str,
+        holds: Sequence[str],
+        catalogue: Callable[[], Catalogue],
+        pair_keys: PairKeys,
+    ) -> None:
+        self._member_id = member_id
+        self._holds = frozenset(holds)
+        self._catalogue = catalogue
+        self._pair_keys = pair_keys
+
+    def facts(
+        self, connection: Connection, requests: Iterable[VerifiedRequest], now_ms: int
+    ) -> Facts:
+        """Read, once for all of them, what deciding on `requests` needs."""
+        hashes = {query.consent_hash for request in requests for query in request.body.queries}
+        terms = consents.terms_by_hash(connection, hashes)
+        people = sorted({one.pseudonym for one in terms.values()})
+        vectors = signals.of_pseudonyms(connection, people, self._member_id, signals.OWN, now_ms)
+        return Facts(terms, vectors)
+
+    def decide(self, request: VerifiedRequest, facts: Facts, now_ms: int) -> Decided:
+        """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
+        body = request.body
+        selection = Selection(self._catalogue(), self._holds, body.signals)
+        pair_key = self._pair_keys.with_member(request.sender.member_id)
+        outcomes = [
+            self._outcome(request, query, facts, selection, pair_key, now_ms)
+            for query in body.queries
+        ]
+        answer = AnswerBody(
+            request_id=body.request_id,
+            holder=self._member_id,
+            answered_at_ms=now_ms,
+            catalogue_version=str(selection.catalogue_version),
+            answers=[outcome.answer for outcome in outcomes],
+        )
+        return Decided(request, now_ms, outcomes, answer)
+
+    def _outcome(
+        self,
+        request: VerifiedRequest,
+        query: SubjectQuery,
+        facts: Facts,
+        selection: Selection,
+        pair_key: bytes,
+        now_ms: int,
+    ) -> Outcome:
+        terms = facts.terms.get(query.consent_hash)
+        matches = terms is not None and hmac.compare_digest(
+            query.token, query_token(pair_key, terms.pseudonym, terms.consent_hash)
+        )
+        asked = ReleaseFacts(
+            terms=terms,
+            requester=request.sender.member_id,
+            requester_active=request.sender.active,
+            holder=self._member_id,
+            purpose=request.body.purpose,
+            categories=selection.categories,
+            subject_matches=matches,
+        )
+        if terms is not None:
+            asked = asked.with_uses(facts.uses[terms.consent_id])
+        decision = decide(asked, now_ms)  # 4
+        subject = terms if matches else None
+        answer = _answer(query.consent_hash, decision, selection, subject, facts, now_ms)  # 5
+        return Outcome(query.consent_hash, subject, _code(decision), answer)
+
+
+def _answer(
+    consent_hash: bytes,
+    decision: Decision,
+    selection: Selection,
+    subject: Terms | None,
+    facts: Facts,
+    now_ms: int,
+) -> SubjectAnswer:
+    if decision.refusal is not None or subject is None:
+        return SubjectAnswer(consent_hash=consent_hash, refusal=_code(decision))
+    vector = facts.vectors.get(subject.pseudonym)
+    values = selection.values(decision.categories, vector, now_ms)
+    return SubjectAnswer(consent_hash=consent_hash, signals=values)
+
+
+def _code(decision: Decision) -> str:
+    return decision.refusal.value if decision.refusal is not None else ""
