@@ -60,6 +60,11 @@ signal_vector = Table(
     Column("consent_id", String(40), nullable=True),
     Column("expires_at_ms", BigInteger, nullable=True),
     Index("ix_signal_vector_consent", "consent_id"),  # a withdrawal deletes by it
+    # By source and purpose; training asks before each round whether any of this changed.
+    Index(
+        "ix_signal_vector_source",
+        *("purpose", "source", "as_of_ms", "expires_at_ms", "catalogue_version"),
+    ),
 )
 
 # Known outcomes (1 = default), the training label.
