@@ -56,7 +56,9 @@ def _run(home: Path, stop: threading.Event) -> int:
 
 
 def _until_input_closes(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held by this thread at exit, would abort the process.
+    while os.read(0, 4096):
+        pass
     stop.set()
 
 

@@ -163,6 +163,12 @@ def count(connection: Connection, source: str, purpose: str) -> int:
     return connection.execute(query).scalar_one()
 
 
+def count_fetched(connection: Connection, member_id: str) -> int:
+    """How many vectors came from other sources than this member."""
+    query = select(func.count()).select_from(signal_vector)
+    return connection.execute(query.where(signal_vector.c.source != member_id)).scalar_one()
+
+
 def matrix(
     people: Sequence[Signals], signal_ids: Sequence[str]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:

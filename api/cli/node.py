@@ -1,0 +1,345 @@
+"""`credence node`: make a node, let it join, run it, feed it records, see how it is."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli import console
+
+if TYPE_CHECKING:
+    from node.parts import Node
+
+app = typer.Typer(
+    help="Make, run and feed the node of an institution.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+FETCH_DEADLINE_S = 600.0
+
+Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command(
+    epilog="Example: credence node init ./bank-a --member bank-a --name 'Harbour Bank' "
+    "--role bank --holds credit_account --network-key ./network.key"
+)
+def init(
+    home: Home,
+    member: Annotated[str, typer.Option(help="Member id in the network.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Legal name.", show_default=False)],
+    role: Annotated[
+        str,
+        typer.Option(help="bank, data_provider, public_record_publisher or licensed_agency."),
+    ] = "bank",
+    holds: Annotated[
+        list[str] | None,
+        typer.Option(help="A source class whose records it keeps; repeat.", show_default=False),
+    ] = None,
+    listen: Annotated[str | None, typer.Option(help="host:port for members.")] = None,
+    http: Annotated[str | None, typer.Option(help="host:port of the HTTP API.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="What members dial, when it differs.", show_default=False)
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence number.", show_default=False)] = "",
+    contact: Annotated[
+        str, typer.Option(help="For subjects and members.", show_default=False)
+    ] = "",
+    network_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the members' key (64 hex digits); none: a first member makes one.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new node: its settings, its keys, its empty database."""
+    from node.bootstrap import init_node
+
+    settings = init_node(
+        home,
+        member_id=member,
+        name=name,
+        role=role,
+        holds=holds or (),
+        listen=listen,
+        http=http,
+        endpoint=endpoint,
+        licence=licence,
+        contact=contact,
+        network_key=None if network_key is None else _read_key(network_key),
+    )
+    if as_json:
+        console.print_json({"home": str(home), **settings.model_dump(mode="json")})
+        return
+    console.out.print(f"node [bold]{settings.member_id}[/bold] made in {home}")
+    console.out.print(f"next: credence node join {home} --invitation TEXT")
+
+
+@app.command(
+    "network-key", epilog="Example: credence node network-key ./bank-a --out ./network.key"
+)
+def network_key(
+    home: Home,
+    out: Annotated[Path, typer.Option(help="A new file to write it to.", show_default=False)],
+) -> None:
+    """Write the members' key to a file, to be handed to another member, never to the operator."""
+    from node.keystore import open_keystore, write_secret
+    from protocols.errors import HomeUnusable
+
+    key = open_keystore(home).network_key
+    try:
+        write_secret(out, key.hex().encode() + b"\n")
+    except OSError as error:
+        raise HomeUnusable(f"cannot write {out}: {error.strerror}") from error
+    console.out.print(f"written to {out}; who holds it can turn identifiers into pseudonyms")
+
+
+@app.command(epilog="Example: credence node join ./bank-a --invitation 'credence-invite:...'")
+def join(
+    home: Home,
+    invitation: Annotated[
+        str,
+        typer.Option(help="The invitation's line, or a file that holds it.", show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Join a network: certificate, member directory, signal catalogue."""
+    from node.bootstrap import join as join_network
+
+    joined = join_network(home, _invitation(invitation), _now_ms())
+    if as_json:
+        console.print_json(
+            {
+                "member_id": joined.member_id,
+                "directory_version": joined.directory_version,
+                "members": joined.members,
+            }
+        )
+        return
+    console.out.print(
+        f"[bold]{joined.member_id}[/bold] is a member: directory version "
+        f"{joined.directory_version}, {joined.members} members"
+    )
+    console.out.print(f"next: credence node run {home}")
+
+
+@app.command(epilog="Example: credence node run ./bank-a")
+def run(
+    home: Home,
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="Stop when the starting process is gone.")
+    ] = False,
+) -> None:
+    """Serve other members and the HTTP API until interrupted."""
+    from api.cli import logs
+    from api.cli.stopping import stop_event
+    from api.http.app import create_app
+    from api.http.server import HttpServer
+    from node.process import running
+
+    logs.configure()
+    stop = stop_event(exit_with_parent=exit_with_parent)
+    with running(home, _now_ms) as process:
+        http = HttpServer(create_app(process.node), process.node.settings.http)
+        try:
+            http.start()
+            console.out.print(
+                f"{process.node.member_id} ready: members on port {process.port}, "
+                f"HTTP on port {http.port}; Ctrl-C stops it"
+            )
+            stop.wait()
+        finally:
+            http.stop()
+
+
+@app.command(epilog="Example: credence node ingest ./bank-a ./inbox/bank-a")
+def ingest(
+    home: Home,
+    directory: Annotated[
+        Path, typer.Argument(help="Directory of canonical CSV files.", show_default=False)
+    ],
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Day that signals look back from, YYYY-MM-DD.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn records into signals; a full snapshot, all of it or nothing."""
+    with _opened(home) as node, console.err.status("reading") as progress:
+        report = node.ingestion().ingest_directory(
+            directory,
+            now_ms=_now_ms(),
+            as_of_ms=_day_ms(as_of or node.settings.as_of),
+            progress=lambda stage: progress.update(stage),
+        )
+    if as_json:
+        console.print_json(
+            {
+                "as_of_ms": report.as_of_ms,
+                "rows": dict(report.rows),
+                "sha256": dict(report.sha256),
+                "subjects": report.subjects,
+                "outcomes": report.outcomes,
+                "signals": {name: dict(counts) for name, counts in report.signals.items()},
+                "audit_seq": report.audit_seq,
+            }
+        )
+        return
+    rows = ", ".join(f"{number:,} {table}" for table, number in report.rows.items())
+    console.out.print(f"read {rows}")
+    console.out.print(f"{report.subjects:,} subjects with {len(report.signals)} signals")
+
+
+@app.command(epilog="Example: credence node fetch ./bank-a --purpose train")
+def fetch(
+    home: Home,
+    purpose: Annotated[str, typer.Option(help="score, train or monitor.")] = "train",
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the signals of all consenting customers from the holders their consents name."""
+    if purpose not in {"score", "train", "monitor"}:
+        raise console.usage_error("a purpose is score, train or monitor")
+    with _opened(home) as node:
+        with node.database.read() as connection:
+            people = node.consents.live_consents(connection, purpose)
+        report = node.fetcher.fetch(people, purpose=purpose, deadline_s=FETCH_DEADLINE_S)
+    if as_json:
+        console.print_json(_fetched(report))
+        return
+    for one in report.holders:
+        refused = ", ".join(f"{number:,} {code}" for code, number in one.refused.items())
+        state = f"[yellow]{one.error}[/yellow]" if one.error else "complete"
+        console.out.print(
+            f"{one.holder}: {one.answered:,} of {one.asked:,} answered, "
+            f"{refused or 'none refused'}, {one.unanswered:,} open; {state}"
+        )
+
+
+@app.command(epilog="Example: credence node status ./bank-a --json")
+def status(home: Home, as_json: AsJson = False) -> None:
+    """Show whether it runs, its network, what it knows and released, and its log."""
+    from node.home import is_running
+    from node.status import summary
+
+    with _opened(home) as node:
+        facts = {"running": is_running(home), **summary(node)}
+    if as_json:
+        console.print_json(facts)
+        return
+    _print_status(facts)
+
+
+def _print_status(facts: dict[str, Any]) -> None:
+    running = "[green]running[/green]" if facts["running"] else "[yellow]not running[/yellow]"
+    network, releases, privacy = facts["network"], facts["releases"], facts["privacy"]
+    consents = ", ".join(f"{number:,} {state}" for state, number in facts["consents"].items())
+    waiting = ", ".join(
+        f"{number:,} for {to}" for to, number in facts["deliveries_waiting"].items()
+    )
+    console.out.print(f"[bold]{facts['member_id']}[/bold]  {facts['name']}  {running}")
+    lines = {
+        "members": facts["endpoints"]["members"],
+        "http": facts["endpoints"]["http"],
+        "network": "not joined"
+        if network is None
+        else f"directory {network['directory_version']} with {network['members']} members, "
+        f"catalogue {network['catalogue_version']}",
+        "certificate": "none"
+        if network is None
+        else f"until {_utc(network['certificate_until_ms'])}",
+        "subjects": f"{facts['subjects']:,}, outcomes {facts['outcomes']:,}",
+        "signals": f"{facts['signals']['own']:,} own, {facts['signals']['fetched']:,} fetched",
+        "consents": consents or "none",
+        "deliveries": waiting or "none waiting",
+        "releases": f"{releases['out']:,} given, {releases['out_refused']:,} refused; "
+        f"{releases['in']:,} received, {releases['in_refused']:,} declined",
+        "model": facts["model"] or "none",
+        "privacy": f"epsilon {privacy['epsilon']:.3g} of {privacy['max_epsilon']:.3g} "
+        f"at delta {privacy['delta']:.0e}",
+        "audit": f"{facts['audit']['size']:,} leaves, root {facts['audit']['root']}",
+    }
+    for name, text in lines.items():
+        console.out.print(f"  {name:<12} {text}", soft_wrap=True)
+
+
+def _fetched(report: Any) -> dict[str, Any]:
+    return {
+        "purpose": report.purpose,
+        "asked": report.asked,
+        "answered": report.answered,
+        "requests": report.requests,
+        "median_ms": round(report.median_ms, 2),
+        "complete": report.complete,
+        "holders": [
+            {
+                "holder": one.holder,
+                "asked": one.asked,
+                "answered": one.answered,
+                "refused": dict(one.refused),
+                "unanswered": one.unanswered,
+                "error": one.error,
+            }
+            for one in report.holders
+        ],
+    }
+
+
+@contextmanager
+def _opened(home: Path) -> Iterator["Node"]:
+    from node.bootstrap import open_node
+
+    node = open_node(home)
+    try:
+        yield node
+    finally:
+        node.close()
+
+
+def _invitation(given: str) -> str:
+    from protocols.invitations import PREFIX
+
+    if given.strip().startswith(PREFIX):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise console.usage_error(
+            f"--invitation is neither a line {PREFIX}... nor a file"
+        ) from error
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise console.usage_error(f"--network-key: {path} does not hold 64 hex digits") from error
+    if len(key) != 32:
+        raise console.usage_error(f"--network-key: {path} does not hold 64 hex digits")
+    return key
+
+
+def _day_ms(day: str | None) -> int | None:
+    from datetime import UTC, datetime
+
+    if day is None:
+        return None
+    try:
+        at = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise console.usage_error("--as-of is a day, YYYY-MM-DD") from error
+    return int(at.timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))
