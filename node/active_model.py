@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from audit.database import Connection
 from models.bundle import Bundle
@@ -10,7 +9,6 @@ from models.catalogue import Catalogue
 from models.evaluate import Scorer
 from node.storage import bundles
 from node.storage.bundles import BundleRow
-from protocols.canonical import canonical_json, sha256
 from protocols.documents import Document, verify_document
 from protocols.errors import NotFound, Unavailable
 from protocols.keys import VerifyKey
@@ -29,30 +27,8 @@ class UnknownModelVersion(NotFound):
     code = "unknown_model_version"
 
 
-@dataclass(frozen=True)
-class Model:
-    """A loaded bundle.
-
-    Attributes:
-        calibration: first 12 hex digits of the SHA-256 of the calibration's canonical JSON.
-    """
-
-    scorer: Scorer
-    calibration: str
-
-    @property
-    def version(self) -> str:
-        """Name of the bundle."""
-        return self.scorer.bundle.version
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The catalogue it reads."""
-        return self.scorer.encoder.catalogue
-
-
 class ActiveModel:
-    """Hands out the model in use; thread-safe.
+    """Hands out the scorer of the model in use; thread-safe.
 
     A bundle is believed only when its signed manifest verifies under the network's directory key
     and its tensors have the hash that the manifest names, each time it is loaded.
@@ -70,10 +46,10 @@ class ActiveModel:
         self._directory_key = directory_key
         self._catalogue = catalogue
         self._lock = threading.Lock()
-        self._held: Model | None = None
+        self._held: Scorer | None = None
 
-    def get(self, connection: Connection, version: str | None = None) -> Model:
-        """The model of the active bundle, or of the kept bundle `version`.
+    def get(self, connection: Connection, version: str | None = None) -> Scorer:
+        """The scorer of the active bundle, or of the kept bundle `version`.
 
         Raises:
             NoModel: no bundle is active.
@@ -87,7 +63,7 @@ class ActiveModel:
         catalogue = self._catalogue()
         with self._lock:
             held = self._held
-            if held is not None and held.version == wanted and held.catalogue is catalogue:
+            if held is not None and _is(held, wanted, catalogue):
                 return held
             row = bundles.find(connection, wanted)
             if row is None:
@@ -97,9 +73,11 @@ class ActiveModel:
                 self._held = loaded
             return loaded
 
-    def _load(self, row: BundleRow, catalogue: Catalogue) -> Model:
+    def _load(self, row: BundleRow, catalogue: Catalogue) -> Scorer:
         document = Document("bundle", 0, row.manifest, row.signature, row.key_id)
         manifest = verify_document(document, self._directory_key(), "bundle")
-        bundle = Bundle.load(manifest, row.tensors)
-        calibration = sha256(canonical_json(bundle.manifest.calibration.to_json()))
-        return Model(Scorer(bundle, catalogue), calibration.hex()[:12])
+        return Scorer(Bundle.load(manifest, row.tensors), catalogue)
+
+
+def _is(held: Scorer, version: str, catalogue: Catalogue) -> bool:
+    return held.bundle.version == version and held.encoder.catalogue is catalogue

@@ -14,7 +14,8 @@ from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.refusals import ReleaseRefused
-from node.active_model import ActiveModel, Model
+from models.evaluate import Scorer
+from node.active_model import ActiveModel
 from node.score_consent import Granted, ScoreConsent
 from node.score_evaluation import merge
 from node.score_sources import ScoreSources
@@ -98,11 +99,11 @@ class BatchScoring:
                 connection,
                 [(one.terms, one.decision) for one in granted],
                 purpose,
-                loaded.catalogue,
+                loaded.encoder.catalogue,
                 now_ms,
                 exchanged=exchanged,
             )
-            self._log(connection, loaded.version, purpose, len(contributions), now_ms)
+            self._log(connection, loaded.bundle.version, purpose, len(contributions), now_ms)
         return _scores(asked, refusals, [merge(one) for one in contributions], loaded)
 
     def _decide(
@@ -144,7 +145,7 @@ def _scores(
     asked: Sequence[tuple[str, str]],
     refusals: Sequence[str],
     people: Sequence[Signals],
-    model: Model,
+    scorer: Scorer,
 ) -> BatchScores:
     scored = np.array([not refusal for refusal in refusals], dtype=np.bool_)
     found = BatchScores(
@@ -153,11 +154,11 @@ def _scores(
         pd=np.full(len(asked), np.nan),
         points=np.zeros(len(asked), dtype=np.int64),
         coverage=np.zeros(len(asked)),
-        model=model.version,
+        model=scorer.bundle.version,
     )
     if people:
-        status, value = matrix(people, [spec.id for spec in model.catalogue.signals])
-        scores = model.scorer.score(status, value)
+        status, value = matrix(people, [spec.id for spec in scorer.encoder.catalogue.signals])
+        scores = scorer.score(status, value)
         found.pd[scored] = scores.pd
         found.points[scored] = scores.points
         found.coverage[scored] = scores.coverage

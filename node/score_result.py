@@ -69,7 +69,7 @@ class ScoreVersions:
 
     model: str
     catalogue: int
-    calibration: str
+    calibration: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ from typing import Any
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
+from models.evaluate import Scorer
 from models.reasons import LANGUAGES
-from node.active_model import ActiveModel, Model
+from node.active_model import ActiveModel
 from node.score_consent import Granted, ScoreConsent
 from node.score_evaluation import Contribution, Evaluated, coverage, evaluate, merge
 from node.score_result import ScoreFacts, ScoreReceipt, ScoreResult, ScoreVersions
@@ -116,7 +117,7 @@ class _Start:
     """What one snapshot says at the beginning of a call."""
 
     granted: Granted
-    model: Model
+    scorer: Scorer
     kept: dict[str, SignalVector]
 
 
@@ -167,7 +168,7 @@ class ScoringService:
             granted = self._consent.check(connection, subject, request, now_ms)  # 2
             start = _Start(
                 granted=granted,
-                model=self._model.get(connection),
+                scorer=self._model.get(connection),
                 kept=self._sources.kept(connection, granted.terms, request.purpose, now_ms),
             )
         contributions = self._sources.gather(  # 3
@@ -175,10 +176,10 @@ class ScoringService:
             granted.decision,
             start.kept,
             request.purpose,
-            start.model.catalogue,
+            start.scorer.encoder.catalogue,
             self._now_ms,
         )
-        evaluated = evaluate(start.model.scorer, merge(contributions), request.language)  # 4, 5
+        evaluated = evaluate(start.scorer, merge(contributions), request.language)  # 4, 5
         with self._database.write() as connection:  # 6
             return self._give(connection, request, start, contributions, evaluated)
 
@@ -220,7 +221,7 @@ class ScoringService:
             NoModel, BundleInvalid, SignatureInvalid: there is none that can be used.
         """
         with self._database.read() as connection:
-            return self._model.get(connection).version
+            return self._model.get(connection).bundle.version
 
     def _give(
         self,
@@ -306,7 +307,7 @@ def _facts(
     evaluated: Evaluated,
     now_ms: int,
 ) -> ScoreFacts:
-    granted = start.granted
+    granted, bundle = start.granted, start.scorer.bundle
     ends = [
         one.vector.expires_at_ms
         for one in contributions
@@ -325,9 +326,9 @@ def _facts(
         coverage=tuple(coverage(one) for one in contributions),
         signal_coverage=evaluated.signal_coverage,
         versions=ScoreVersions(
-            model=start.model.version,
-            catalogue=start.model.catalogue.version,
-            calibration=start.model.calibration,
+            model=bundle.version,
+            catalogue=bundle.manifest.catalogue_version,
+            calibration=bundle.manifest.calibration.version,
         ),
         issued_at_ms=now_ms,
         expires_at_ms=min(granted.decision.expires_at_ms, granted.terms.valid_until_ms, *ends),

@@ -23,7 +23,9 @@ Credentials = Annotated[
 ]
 
 
-def caller(clients: Clients, credentials: HTTPAuthorizationCredentials | None, scope: str) -> Client:
+def caller(
+    clients: Clients, credentials: HTTPAuthorizationCredentials | None, scope: str
+) -> Client:
     """The calling client, which has `scope`.
 
     Raises:

@@ -1,5 +1,7 @@
 """The HTTP application of a node, put together."""
 
+from typing import Protocol
+
 from fastapi import FastAPI
 
 from api.http import problems
@@ -7,7 +9,9 @@ from api.http.health import health_routes
 from api.http.limits import BodyLimits, LimitedBodies
 from api.http.requests import RequestContext
 from api.http.scores import score_routes
-from node.bootstrap import Node
+from node.clients import Clients
+from node.documents import Documents
+from node.scoring import ScoringService
 
 VERSION = "1.0.0"
 DESCRIPTION = """\
@@ -18,7 +22,26 @@ may help (`retryable`) and what to do (`next_step`).
 """
 
 
-def create_app(node: Node, limits: BodyLimits | None = None) -> FastAPI:
+class ScoringNode(Protocol):
+    """What the application needs of a node; `node.bootstrap.Node` is one."""
+
+    @property
+    def clients(self) -> Clients:
+        """Who may call."""
+        ...
+
+    @property
+    def scoring(self) -> ScoringService:
+        """Makes scores."""
+        ...
+
+    @property
+    def documents(self) -> Documents:
+        """Directory and catalogue in force."""
+        ...
+
+
+def create_app(node: ScoringNode, limits: BodyLimits | None = None) -> FastAPI:
     """The application that serves `node`; pages and consoles are mounted on it later.
 
     There is no documentation page: those that come with the framework load scripts from elsewhere.

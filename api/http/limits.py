@@ -38,8 +38,8 @@ class BodyLimits:
     content_types: frozenset[str] = frozenset({"application/json"})
 
 
-class _TooLarge(Exception):  # noqa: N818 - a signal inside this module, not an error class
-    pass
+class _TooLarge(Exception):
+    """A signal inside this module."""
 
 
 class LimitedBodies:

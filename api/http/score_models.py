@@ -71,7 +71,7 @@ class Versions(BaseModel):
 
     model: str
     catalogue: int
-    calibration: str
+    calibration: int
 
 
 class Receipt(BaseModel):

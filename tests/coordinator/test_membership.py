@@ -189,7 +189,9 @@ def test_an_expired_invitation_admits_nobody(coordinator: Coordinator) -> None:
     assert coordinator.membership.pending_invitations(invitation.expires_at_ms) == []
 
 
-@pytest.mark.parametrize("applicant", [Applicant(member_id="bank-b"), Applicant(role="data_provider")])
+@pytest.mark.parametrize(
+    "applicant", [Applicant(member_id="bank-b"), Applicant(role="data_provider")]
+)
 def test_an_invitation_admits_only_the_member_and_role_it_was_made_for(
     coordinator: Coordinator, applicant: Applicant
 ) -> None:
@@ -211,9 +213,7 @@ def test_a_csr_for_another_member_is_refused(coordinator: Coordinator) -> None:
 
 
 def test_a_member_id_is_given_once(coordinator: Coordinator) -> None:
-    first, second = (
-        coordinator.membership.invite("bank-a", "bank", HOUR_S, NOW) for _ in range(2)
-    )
+    first, second = (coordinator.membership.invite("bank-a", "bank", HOUR_S, NOW) for _ in range(2))
     coordinator.membership.join(Applicant().attempt(first), NOW)
     with pytest.raises(AlreadyMember):
         coordinator.membership.join(Applicant().attempt(second), NOW)

@@ -140,9 +140,7 @@ def test_a_member_suspended_on_an_open_connection_is_out_at_its_next_call(
     assert code_of(caught.value) == "member_not_active"
 
 
-def test_only_the_networks_own_documents_are_served(
-    coordinator: Coordinator, ports: Ports
-) -> None:
+def test_only_the_networks_own_documents_are_served(coordinator: Coordinator, ports: Ports) -> None:
     applicant = Applicant()
     joined = join(coordinator, applicant)
     with channel(
