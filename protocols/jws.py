@@ -11,17 +11,27 @@ third of that; tests hold the two to the same bytes.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from protocols.canonical import b64url_decode, b64url_encode, canonical_json, parse_canonical
+from protocols.canonical import b64url_decode, b64url_encode
 from protocols.errors import InvalidInput, Malformed, SignatureInvalid
 from protocols.keys import SigningKey, VerifyKey
 
 ALGORITHM: Final = "Ed25519"
 MAX_SIGNATURES: Final = 8
-MAX_HEADER_BYTES: Final = 256
 
+# One JWS of this profile has one spelling, so its grammar is a regular expression: a tenth of the
+# time that a JSON parser with the check of its canonical form takes.
 _KID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,95}")
+_HEADER: Final = re.compile(
+    rb'\{"alg":"%s","kid":"(%s)"\}' % (ALGORITHM.encode(), _KID.pattern.encode())
+)
+_ENTRY: Final = re.compile(rb'\{"protected":"([A-Za-z0-9_-]*+)","signature":"([A-Za-z0-9_-]*+)"\}')
+_UNNAMED: Final = _ENTRY.pattern.replace(b"(", b"(?:")
+_GENERAL: Final = re.compile(
+    rb'\{"payload":"([A-Za-z0-9_-]*+)","signatures":\[(%s(?:,%s){0,%d})\]\}'
+    % (_UNNAMED, _UNNAMED, MAX_SIGNATURES - 1)
+)
 
 
 def sign_general(payload: bytes, signers: Sequence[tuple[str, SigningKey]]) -> bytes:
@@ -99,49 +109,38 @@ def unverified_payload(jws: bytes, *, max_bytes: int) -> bytes:
 
 
 def _signature(encoded: str, kid: str, key: SigningKey) -> dict[str, str]:
-    protected = b64url_encode(canonical_json({"alg": ALGORITHM, "kid": kid}))
+    protected = b64url_encode(f'{{"alg":"{ALGORITHM}","kid":"{kid}"}}'.encode())
     signature = key.sign_raw(f"{protected}.{encoded}".encode())
     return {"protected": protected, "signature": b64url_encode(signature)}
 
 
 def _encode(encoded: str, signatures: list[dict[str, str]]) -> bytes:
-    return canonical_json({"payload": encoded, "signatures": signatures})
+    entries = ",".join(
+        f'{{"protected":"{entry["protected"]}","signature":"{entry["signature"]}"}}'
+        for entry in signatures
+    )
+    return f'{{"payload":"{encoded}","signatures":[{entries}]}}'.encode()
 
 
 def _decode(jws: bytes, max_bytes: int) -> tuple[str, list[dict[str, str]]]:
-    parsed = parse_canonical(jws, max_bytes=max_bytes, max_depth=3)
-    if not isinstance(parsed, dict) or set(parsed) != {"payload", "signatures"}:
-        raise Malformed("a general JWS has a payload and signatures, and nothing else")
-    payload, signatures = parsed["payload"], parsed["signatures"]
-    if (
-        not isinstance(payload, str)
-        or not isinstance(signatures, list)
-        or not 1 <= len(signatures) <= MAX_SIGNATURES
-        or not all(map(_is_signature, signatures))
-    ):
-        raise Malformed("a general JWS with a field of the wrong form")
-    return payload, signatures
-
-
-def _is_signature(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and set(entry) == {"protected", "signature"}
-        and all(isinstance(text, str) for text in entry.values())
-    )
+    if len(jws) > max_bytes:
+        raise Malformed(f"{len(jws)} bytes of JWS where {max_bytes} are allowed")
+    match = _GENERAL.fullmatch(jws)
+    if match is None:
+        raise Malformed("not a general JWS: a payload and 1 to 8 signatures, in canonical form")
+    signatures = [
+        {"protected": protected.decode(), "signature": signature.decode()}
+        for protected, signature in _ENTRY.findall(match[2])
+    ]
+    return match[1].decode(), signatures
 
 
 def _kid_of(entry: dict[str, str]) -> str:
     raw = b64url_decode(entry["protected"])
-    header = parse_canonical(raw, max_bytes=MAX_HEADER_BYTES, max_depth=1)
-    if not isinstance(header, dict) or set(header) != {"alg", "kid"}:
-        raise Malformed("a JWS header has alg and kid, and nothing else")
-    if header["alg"] != ALGORITHM:
-        raise Malformed(f"a JWS with another algorithm than {ALGORITHM}")
-    kid = header["kid"]
-    if not isinstance(kid, str) or _KID.fullmatch(kid) is None:
-        raise Malformed("a JWS header with a kid of the wrong form")
-    return kid
+    match = _HEADER.fullmatch(raw)
+    if match is None:
+        raise Malformed(f"a JWS header is exactly alg {ALGORITHM} and a kid")
+    return match[1].decode()
 
 
 def _check_kids(kids: Sequence[str]) -> None:
