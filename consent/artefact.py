@@ -162,7 +162,9 @@ class Artefact:
             Malformed: too large, not canonical, a field missing, unknown or out of its grammar, or
                 fields that contradict one another.
         """
-        return cls._read(Fields(parse_canonical(body, max_bytes=MAX_BODY_BYTES), "the consent"))
+        found = cls._read(Fields(parse_canonical(body, max_bytes=MAX_BODY_BYTES), "the consent"))
+        found.__dict__["_body"] = body  # canonical and complete: encoding again gives the same
+        return found
 
     @classmethod
     def _read(cls, fields: Fields) -> Self:

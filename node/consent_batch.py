@@ -61,6 +61,7 @@ class DeliveryBatch:
         self._peer = peer
         self._now_ms = now_ms
         self._outcomes: list[Outcome] = []
+        self._tables: dict[int, Mapping[bytes, bytes]] = {}  # epoch -> handle -> pseudonym
 
     def settle(self, offered: Sequence[Offered]) -> list[Outcome]:
         """Decide and store; one outcome for each delivery, in order."""
@@ -108,7 +109,7 @@ class DeliveryBatch:
         dead: Mapping[str, int],
     ) -> Verified | None:
         # 8
-        people = self._handles.people(self._connection, self._peer, artefact.handle_epoch)
+        people = self._people(artefact.handle_epoch)
         pseudonym = people.get(artefact.handles[self._member_id])
         if pseudonym is None:
             raise UnknownSubject("the consent's subject is not known here")
@@ -123,6 +124,13 @@ class DeliveryBatch:
         if not check_version(artefact, held_of(stored)):
             return None
         return Verified(artefact, offered.delivery.data, pseudonym, replaces=stored)
+
+    def _people(self, epoch: int) -> Mapping[bytes, bytes]:
+        found = self._tables.get(epoch)
+        if found is None:
+            found = self._handles.people(self._connection, self._peer, epoch)
+            self._tables[epoch] = found
+        return found
 
     def _apply(self, event: ConsentEvent, delivery: Delivery) -> Outcome:
         stored = consents.find(self._connection, event.consent_id)
