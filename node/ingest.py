@@ -125,42 +125,39 @@ class IngestService:
         tell("pseudonyms")
         names = self._pseudonyms.pseudonyms(records.customers["identifier"].to_pylist())  # 4
         tell("store")
+        people = self._people(matrix, names, now_ms)
+        vectors = self._vectors(matrix, names, as_of)
+        labels = _labels(records, dict(zip(matrix.customer_ids, names, strict=True)))
         # The store's context is the outer one: a failing commit, too, puts the old files back.
         with self._store.staged(records) as staged, self._database.write() as connection:  # 5
-            known = self._replace(connection, records, matrix, names, as_of, now_ms)  # 6
-            report = self._report(connection, raw, matrix, known, as_of, now_ms)  # 7
+            subjects.replace_all(connection, people)  # 6
+            signals.replace_own(connection, self._member_id, vectors)
+            outcomes.replace_all(connection, labels)
+            report = self._report(connection, raw, matrix, len(labels), as_of, now_ms)  # 7
             staged.publish()  # 8
         return report
 
-    def _replace(
-        self,
-        connection: Connection,
-        records: Records,
-        matrix: SignalMatrix,
-        names: Sequence[bytes],
-        as_of: AsOf,
-        now_ms: int,
-    ) -> tuple[int, int]:
-        people = [
+    def _people(self, matrix: SignalMatrix, names: Sequence[bytes], now_ms: int) -> list[Subject]:
+        return [
             Subject(name, self._pseudonyms.subject_ref(name), customer, now_ms)
             for customer, name in zip(matrix.customer_ids, names, strict=True)
         ]
-        vectors = [
-            SignalVector(name, self._member_id, OWN, as_of.at_ms, self._catalogue.version, row)
+
+    def _vectors(
+        self, matrix: SignalMatrix, names: Sequence[bytes], as_of: AsOf
+    ) -> list[SignalVector]:
+        version = self._catalogue.version
+        return [
+            SignalVector(name, self._member_id, OWN, as_of.at_ms, version, row)
             for name, row in zip(names, matrix.rows(), strict=True)
         ]
-        labels = _labels(records, dict(zip(matrix.customer_ids, names, strict=True)))
-        subjects.replace_all(connection, people)
-        signals.replace_own(connection, self._member_id, vectors)
-        outcomes.replace_all(connection, labels)
-        return len(people), len(labels)
 
     def _report(
         self,
         connection: Connection,
         raw: Sequence[RawTable],
         matrix: SignalMatrix,
-        known: tuple[int, int],
+        labels: int,
         as_of: AsOf,
         now_ms: int,
     ) -> IngestReport:
@@ -171,8 +168,8 @@ class IngestService:
             "catalogue_version": self._catalogue.version,
             "rows": rows,
             "sha256": hashes,
-            "subjects": known[0],
-            "outcomes": known[1],
+            "subjects": len(matrix.customer_ids),
+            "outcomes": labels,
             "signals": list(matrix.held),
         }
         entry = Entry(
@@ -189,8 +186,8 @@ class IngestService:
             as_of_ms=as_of.at_ms,
             rows=rows,
             sha256=hashes,
-            subjects=known[0],
-            outcomes=known[1],
+            subjects=len(matrix.customer_ids),
+            outcomes=labels,
             signals=matrix.counts(),
             audit_seq=leaf.seq,
         )

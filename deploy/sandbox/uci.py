@@ -66,6 +66,8 @@ def load(path: Path, seed: int) -> Population:
             next_step="Give the path of the data file with --data, or leave it out.",
         ) from error
     table = read_csv(data, path.name, HEADER)
+    if table.num_rows == 0:
+        raise RecordsInvalid("holds nobody", file=path.name)
     columns = {name: _numbers(table[name], path.name, name) for name in RANGES}
     _check_distinct(columns["ID"], path.name)
     limits, ages = columns["LIMIT_BAL"], columns["AGE"]

@@ -6,7 +6,7 @@ between columns. Nothing is repaired silently apart from blanks around a value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ AMOUNT_REQUIRED = ("enforcement", "tax_arrears")
 class Records:
     """Clean canonical tables by name; a table the institution does not keep is absent."""
 
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, pa.Table] = field(repr=False)
 
     @property
     def customers(self) -> pa.Table:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ class RawTable:
     """
 
     spec: TableSpec
-    columns: pa.Table
+    columns: pa.Table = field(repr=False)  # raw personal data: no traceback shows it
     file: str
     sha256: str
 

@@ -41,22 +41,22 @@ class SignalMatrix:
     def counts(self) -> dict[str, dict[str, int]]:
         """How many customers have each status, by held signal."""
         counts = {}
-        for column, signal in enumerate(self.signal_ids):
-            status = self.status[:, column]
-            if signal in self.held:
-                counts[signal] = {
-                    "present": int((status == SignalStatus.PRESENT).sum()),
-                    "none_on_record": int((status == SignalStatus.NONE_ON_RECORD).sum()),
-                }
+        for signal in self.held:
+            status = self.status[:, self.signal_ids.index(signal)]
+            counts[signal] = {
+                "present": int((status == SignalStatus.PRESENT).sum()),
+                "none_on_record": int((status == SignalStatus.NONE_ON_RECORD).sum()),
+            }
         return counts
 
     def rows(self) -> list[dict[str, tuple[int, float]]]:
         """One mapping of signal id -> (status, value) a customer; what is not held is absent."""
-        columns = [self.signal_ids.index(signal) for signal in self.held]
+        held = self.held
+        columns = [self.signal_ids.index(signal) for signal in held]
         status = self.status[:, columns].tolist()
         value = self.value[:, columns].tolist()
         return [
-            dict(zip(self.held, zip(one_status, one_value, strict=True), strict=True))
+            dict(zip(held, zip(one_status, one_value, strict=True), strict=True))
             for one_status, one_value in zip(status, value, strict=True)
         ]
 

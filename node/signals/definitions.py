@@ -67,7 +67,7 @@ def _open_amount(kind: str) -> Definition:
 
 
 def _recent_suits(t: ir.Table) -> ir.Scalar:
-    recent = (t.kind == "defendant_suit") & (t.months_before < SUIT_MONTHS)
+    recent = (t.kind == "defendant_suit") & (t.lag <= SUIT_MONTHS)
     return t.kind.count(where=recent).nullif(0)
 
 

@@ -24,7 +24,7 @@ class Relation(StrEnum):
     ACCOUNTS = "accounts"  # credit_limit
     STATUSES = "statuses"  # lag, status (-2 inactive, -1 cleared, 0 normal, 1..7 late)
     AMOUNTS = "amounts"  # lag, billed, paid
-    FILINGS = "filings"  # kind, amount, filed_on, months_before, is_open
+    FILINGS = "filings"  # lag, kind, amount, is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,10 @@ def _filings(filings: ir.Table, as_of: AsOf) -> ir.Table:
     day = ibis.literal(as_of.day)
     made = filings.filter(filings.filed_on < day)
     number = made.filed_on.year() * 12 + made.filed_on.month()
-    # Whole months back: filed on the 15th and asked on the 14th is one month less.
-    incomplete = (made.filed_on.day() > as_of.day.day).cast("int64")
+    # Filed in the k-th month before as_of, counted from its day: asked on the 15th, the 14th of
+    # this month and the 15th of the last one are both in the first.
+    earlier_day = (made.filed_on.day() < as_of.day.day).cast("int64")
     return made.mutate(
-        months_before=as_of.month_number - number - incomplete,
+        lag=as_of.month_number - number + earlier_day,
         is_open=made.closed_on.isnull() | (made.closed_on >= day),
     )
