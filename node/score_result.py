@@ -120,20 +120,3 @@ class ScoreFacts:
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
-    """A score as given out.
-
-    Attributes:
-        facts: what was computed.
-        receipt: the proof that it was logged.
-    """
-
-    facts: ScoreFacts
-    receipt: ScoreReceipt
-
-    def to_json(self) -> dict[str, Any]:
-        """As the API's JSON object."""
-        return self.facts.to_json() | {"receipt": asdict(self.receipt)}

@@ -19,8 +19,8 @@ Nothing is answered before that commits.
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from audit.database import Connection, Database
@@ -31,7 +31,7 @@ from models.reasons import LANGUAGES
 from node.active_model import ActiveModel
 from node.score_consent import Granted, ScoreConsent
 from node.score_evaluation import Contribution, Evaluated, coverage, evaluate, merge
-from node.score_result import ScoreFacts, ScoreReceipt, ScoreResult, ScoreVersions
+from node.score_result import ScoreFacts, ScoreReceipt, ScoreVersions
 from node.score_sources import ScoreSources
 from node.storage import scores, subjects
 from node.storage.scores import ScoreRow
@@ -237,8 +237,10 @@ class ScoringService:
             return repeat
         self._consent.use(connection, start.granted, request, now_ms)
         facts = _facts(request, start, contributions, evaluated, now_ms)
-        result = self._log(connection, request, facts, start.granted.terms.pseudonym)
-        body = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
+        told = facts.to_json()
+        receipt = self._log(connection, request, facts, told, start.granted.terms.pseudonym)
+        told["receipt"] = asdict(receipt)
+        body = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
         if request.idempotency_key is not None:
             scores.free_key(connection, request.client_id, request.idempotency_key)
         scores.add(
@@ -251,7 +253,7 @@ class ScoringService:
                 purpose=request.purpose,
                 result=body,
                 at_ms=now_ms,
-                leaf_seq=result.receipt.seq,
+                leaf_seq=receipt.seq,
                 idempotency_key=request.idempotency_key,
                 request_sha256=request.digest(),
             ),
@@ -259,27 +261,31 @@ class ScoringService:
         return Scored(facts.score_id, body)
 
     def _log(
-        self, connection: Connection, request: ScoreRequest, facts: ScoreFacts, pseudonym: bytes
-    ) -> ScoreResult:
+        self,
+        connection: Connection,
+        request: ScoreRequest,
+        facts: ScoreFacts,
+        told: Mapping[str, Any],
+        pseudonym: bytes,
+    ) -> ScoreReceipt:
         entry = Entry(
             kind="score.issued",
             actor=request.client_id,
             purpose=request.purpose,
             correlation=facts.score_id,
-            payload=facts.to_json(),
+            payload=told,
             subject=pseudonym,
             at_ms=facts.issued_at_ms,
         )
         leaf = self._audit.append(connection, entry)
         head = self._audit.head(connection)
-        receipt = ScoreReceipt(
+        return ScoreReceipt(
             log=self._audit.origin,
             seq=leaf.seq,
             leaf_hash=leaf.leaf_hash.hex(),
             tree_size=head.size,
             root=head.root.hex(),
         )
-        return ScoreResult(facts, receipt)
 
     def _repeat(self, connection: Connection, request: ScoreRequest, now_ms: int) -> Scored | None:
         if request.idempotency_key is None:

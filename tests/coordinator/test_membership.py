@@ -21,8 +21,14 @@ from protocols.certificates import (
 )
 from protocols.directory import Directory, accept
 from protocols.documents import verify_document
-from protocols.errors import CredenceError, InvalidInput, Malformed, NotFound, SignatureInvalid
-from protocols.errors import StateConflict
+from protocols.errors import (
+    CredenceError,
+    InvalidInput,
+    Malformed,
+    NotFound,
+    SignatureInvalid,
+    StateConflict,
+)
 from protocols.invitations import InvitationExpired, InvitationRefused, InvitationUsed
 from protocols.joining import AlreadyMember, DeclarationMismatch, sign_join
 from protocols.keys import SigningKey

@@ -87,9 +87,11 @@ def test_a_refused_join_carries_its_code(coordinator: Coordinator, ports: Ports)
 def test_a_stranger_without_a_certificate_is_turned_away_by_tls(
     coordinator: Coordinator, ports: Ports
 ) -> None:
-    with channel(ports.members, coordinator.identity.ca) as opened:
-        with pytest.raises(grpc.RpcError) as caught:
-            MembershipStub(opened).GetDocument(GetDocumentRequest(kind="directory"), timeout=2)
+    with (
+        channel(ports.members, coordinator.identity.ca) as opened,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        MembershipStub(opened).GetDocument(GetDocumentRequest(kind="directory"), timeout=2)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -100,9 +102,11 @@ def test_a_certificate_of_another_ca_is_turned_away_by_tls(
     key, ca = create_ca("another network", NOW, 30)
     csr = make_csr(applicant.tls, "bank-a")
     certificate = issue_certificate(key, ca, csr, "bank-a", "bank", NOW, 30)
-    with channel(ports.members, coordinator.identity.ca, applicant, certificate) as opened:
-        with pytest.raises(grpc.RpcError) as caught:
-            MembershipStub(opened).GetDocument(GetDocumentRequest(kind="directory"), timeout=2)
+    with (
+        channel(ports.members, coordinator.identity.ca, applicant, certificate) as opened,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        MembershipStub(opened).GetDocument(GetDocumentRequest(kind="directory"), timeout=2)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -115,11 +119,11 @@ def test_an_older_certificate_of_a_member_is_refused(
     other = issue_certificate(
         coordinator.keys.ca, coordinator.identity.ca, csr, "bank-a", "bank", NOW, 30
     )
-    with channel(ports.members, coordinator.identity.ca, applicant, other) as opened:
-        with pytest.raises(grpc.RpcError) as caught:
-            MembershipStub(opened).GetDocument(
-                GetDocumentRequest(kind="directory"), timeout=TIMEOUT_S
-            )
+    with (
+        channel(ports.members, coordinator.identity.ca, applicant, other) as opened,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        MembershipStub(opened).GetDocument(GetDocumentRequest(kind="directory"), timeout=TIMEOUT_S)
     assert code_of(caught.value) == "caller_not_admitted"
 
 
