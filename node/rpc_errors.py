@@ -125,8 +125,9 @@ def error_from_rpc(error: grpc.RpcError, peer: str) -> CredenceError:
     text = _printable(call.details() or "", MAX_DETAILS)
     code = _code_of(call)
     if code is not None:
-        cls = error_classes().get(code)
-        if cls is None or cls.__init__ is not CredenceError.__init__:
+        cls = error_classes().get(code, CredenceError)
+        # Its own failure is not ours, and some classes make their own message.
+        if cls is CredenceError or cls.__init__ is not CredenceError.__init__:
             return PeerFailed(f"{peer}: {_printable(code, 64)}: {text}")
         return cls(f"{peer}: {text}")
     status = call.code()

@@ -4,8 +4,8 @@ A holder checks, in this order; the first that fails is the answer:
 
   1. the caller's certificate is the current one of an active member (`node.transport.MemberGate`);
   2. the request: sender, signature, audience, time, shape (`protocols.envelope.verify_request`);
-  3. its nonce is new. Identical bytes again get the identical answer and leave no new trace, other
-     bytes under a used nonce are refused;
+  3. its nonce is new. Identical bytes again get the identical answer and leave no new trace, unless
+     a consent that it rests on has ended meanwhile; other bytes under a used nonce are refused;
   then for every subject asked about (`node.exchange.decisions`)
   4. the consent is kept here (its signatures and terms were verified when it was delivered), the
      token names its subject, and it allows this release now (`consent.policy.decide`);
@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit.database import Connection, Database
+from consent.policy import Refusal
 from node.exchange.decisions import Decided, Decider, Facts
 from node.exchange.group import GroupCommit
 from node.exchange.records import Act, ReleaseRecorder
@@ -45,6 +46,13 @@ class NonceReused(StateConflict):
 
     code = "nonce_reused"
     next_step = "Make a new request with a fresh nonce; if you did not, your key may be misused."
+
+
+class AnswerWithdrawn(StateConflict):
+    """The answer to these bytes rests on a consent that has ended since it was first given."""
+
+    code = "answer_withdrawn"
+    next_step = "Ask again with a new request; its answer says which consents ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class ExchangeService:
         Raises:
             Malformed, SuiteUnsupported, UnknownMember, MemberNotActive, SenderMismatch,
             SignatureInvalid, WrongAudience, RequestExpired, RequestFromFuture: check 2.
-            NonceReused: check 3.
+            NonceReused, AnswerWithdrawn: check 3.
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
         request = verify_request(  # 2
@@ -112,7 +120,7 @@ class ExchangeService:
             outcomes: list[SealedAnswer | Exception] = []
             for one in group:
                 try:
-                    outcomes.append(self._answer_one(one, used, facts, made))
+                    outcomes.append(self._answer_one(connection, one, used, facts, made))
                 except CredenceError as error:
                     outcomes.append(error)  # concerns this request alone
             self._record(connection, made)  # 6
@@ -120,6 +128,7 @@ class ExchangeService:
 
     def _answer_one(
         self,
+        connection: Connection,
         verified: _Verified,
         used: dict[tuple[str, bytes], Claim],
         facts: Facts,
@@ -128,10 +137,10 @@ class ExchangeService:
         """The answer to one request; a new one is added to `made`, to be recorded."""
         request = verified.request
         name = (request.sender.member_id, request.body.nonce)
-        earlier = used.get(name)
-        if earlier is not None:
-            return _same_answer(earlier, request)
         decided = self._decider.decide(request, facts, verified.at_ms)  # 4, 5
+        earlier = used.get(name)
+        if earlier is not None:  # 3
+            return _same_answer(connection, earlier, decided)
         sealed = seal_answer(request, decided.answer, self._key, self._limits)
         facts.uses.update(decided.uses())
         used[name] = Claim(request.request_hash, sealed.SerializeToString())
@@ -167,9 +176,20 @@ def _claimed(connection: Connection, group: Sequence[_Verified]) -> dict[tuple[s
     }
 
 
-def _same_answer(earlier: Claim, request: VerifiedRequest) -> SealedAnswer:
+def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> SealedAnswer:
+    """The answer that these bytes were given before; `decided` is what they would get now."""
+    request = decided.request
     if not hmac.compare_digest(earlier.request_hash, request.request_hash):
         raise NonceReused("this nonce was used for another request")
+    released = storage.released_to(connection, request.sender.member_id, request.body.request_id)
+    ended = (
+        outcome.terms is not None
+        and outcome.terms.consent_id in released
+        and outcome.refusal not in {"", Refusal.USES_EXHAUSTED}
+        for outcome in decided.outcomes
+    )
+    if any(ended):
+        raise AnswerWithdrawn("a consent that the answer rests on has ended")
     return SealedAnswer.FromString(earlier.answer)
 
 

@@ -118,6 +118,19 @@ def of_consent(connection: Connection, consent_id: str) -> list[Release]:
     return [Release(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def released_to(connection: Connection, peer: str, request_id: str) -> set[str]:
+    """Consents under which a request of `peer` was answered with signals."""
+    rows = connection.execute(
+        select(release.c.consent_id).where(
+            release.c.request_id == request_id,
+            release.c.direction == OUT,
+            release.c.peer == peer,
+            release.c.refusal == "",
+        )
+    )
+    return set(rows.scalars())
+
+
 def totals(connection: Connection) -> dict[tuple[str, bool], int]:
     """How many records there are, by direction and whether refused."""
     refused = release.c.refusal != ""
