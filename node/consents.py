@@ -216,6 +216,11 @@ class ConsentService:
         with self._database.read() as connection:
             return consent_outbox.waiting_counts(connection)
 
+    def unanswered(self) -> dict[str, int]:
+        """How many deliveries each member has not answered; one refused for now has been."""
+        with self._database.read() as connection:
+            return consent_outbox.unanswered_counts(connection)
+
     def receipt(self, consent_id: str) -> dict[str, Any]:
         """The receipt of a consent this node controls; see `consent.receipts`.
 

@@ -67,19 +67,17 @@ def init(
 
 
 @app.command(epilog="Example: credence coordinator run ./coordinator")
-def run(home: Home) -> None:
+def run(
+    home: Home,
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="Stop when the starting process is gone.")
+    ] = False,
+) -> None:
     """Serve the network until interrupted."""
-    import signal
-    import threading
-
     from api.cli import logs
+    from api.cli.stopping import stop_event
     from coordinator.process import Ports
     from coordinator.process import run as run_process
-
-    logs.configure()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
 
     def ready(ports: Ports) -> None:
         console.out.print(
@@ -87,7 +85,8 @@ def run(home: Home) -> None:
             f"enrolment on port {ports.enrolment}; Ctrl-C stops it"
         )
 
-    run_process(home, stop, ready)
+    logs.configure()
+    run_process(home, stop_event(exit_with_parent=exit_with_parent), ready)
 
 
 @app.command(epilog="Example: credence coordinator invite ./coordinator bank-a --role bank")

@@ -4,11 +4,9 @@ Command modules import typer and nothing heavy; what a command needs it imports 
 that `credence --help` stays under 0.3 s.
 """
 
-import sys
-
 import typer
 
-from api.cli import console
+from api.cli import audit, console, coordinator, node
 
 app = typer.Typer(
     name="credence",
@@ -18,6 +16,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+app.add_typer(coordinator.app, name="coordinator")
+app.add_typer(node.app, name="node")
+app.add_typer(audit.app, name="audit")
+
 
 def main() -> None:
     """Run the command line; a `CredenceError` becomes three lines and a non-zero exit."""
@@ -26,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

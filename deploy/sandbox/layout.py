@@ -1,12 +1,12 @@
 """Who is in the sandbox, and where each process keeps its things.
 
-    ROOT/coordinator/            the coordinator's home
-    ROOT/members/<member id>/    one node's home
-    ROOT/inbox/<member id>/      the CSV files that the institution's own systems would deliver
-    ROOT/subjects/               what people hold themselves: their keys (in life: their passkeys)
-    ROOT/logs/<process>.log      standard output and error of each process
-    ROOT/holdout.csv             outcomes kept from everybody, for the report's table
-    ROOT/sandbox.json            members and ports, so that a second run finds its way
+ROOT/coordinator/            the coordinator's home
+ROOT/members/<member id>/    one node's home
+ROOT/inbox/<member id>/      the CSV files that the institution's own systems would deliver
+ROOT/subjects/               what people hold themselves: their keys (in life: their passkeys)
+ROOT/logs/<process>.log      standard output and error of each process
+ROOT/holdout.csv             outcomes kept from everybody, for the report's table
+ROOT/sandbox.json            members and ports, so that a second run finds its way
 """
 
 import json
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.sandbox.lock import LOCK_FILE
 from protocols.errors import InvalidInput, StateConflict
 
 LOOPBACK = "127.0.0.1"
@@ -142,7 +143,8 @@ def load(root: Path) -> Layout:
 
 def _make_room(root: Path, *, reset: bool) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    if not any(root.iterdir()):
+    entries = [entry for entry in root.iterdir() if entry.name != LOCK_FILE]
+    if not entries:
         return
     if not (root / "sandbox.json").exists():
         raise InvalidInput(
@@ -154,9 +156,7 @@ def _make_room(root: Path, *, reset: bool) -> None:
             f"{root} holds a sandbox already",
             next_step="Use --keep to start it again as it is, or --reset to begin anew.",
         )
-    for entry in root.iterdir():
-        if entry.name == "sandbox.lock":
-            continue  # held by the caller
+    for entry in entries:
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -166,7 +166,7 @@ def _make_room(root: Path, *, reset: bool) -> None:
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now, all different."""
     with ExitStack() as held:
-        return [port for port in _bound_ports(count, held)]
+        return list(_bound_ports(count, held))
 
 
 def _bound_ports(count: int, held: ExitStack) -> Iterator[int]:

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from protocols.errors import Unavailable
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+WATCH_S = 0.5
 
 
 class ProcessFailed(Unavailable):
@@ -126,6 +128,16 @@ class Supervisor:
         """The largest sum that `sample_memory` saw."""
         return self._peak_bytes / 2**20
 
+    def wait(self) -> None:
+        """Watch the processes until one ends by itself or a signal comes.
+
+        Raises:
+            ProcessFailed: one ended by itself.
+        """
+        while True:
+            self.check()
+            time.sleep(WATCH_S)
+
     def stop(self) -> None:
         """Stop all, the newest first; kill what does not stop in time."""
         running = [p for p in reversed(self._processes.values()) if p.popen.poll() is None]
@@ -143,6 +155,22 @@ class Supervisor:
         for child in alive:
             child.kill()
         self._processes.clear()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Let a termination or a hang-up end the block like Ctrl-C, so that all is stopped."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def credence() -> list[str]:

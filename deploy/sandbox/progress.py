@@ -32,35 +32,35 @@ class Stage:
 class Stages:
     """Runs stages by name and keeps how long each took."""
 
-    def __init__(self, on_tick: Callable[[], None]) -> None:
+    def __init__(self, on_tick: Callable[[], object]) -> None:
         self.seconds: dict[str, float] = {}
         self._on_tick = on_tick
 
     @contextmanager
-    def stage(self, name: str, title: str) -> Iterator[Stage]:
+    def stage(self, name: str) -> Iterator[Stage]:
         """Run one stage; an exception passes through after its line is closed."""
         begun = time.monotonic()
-        with self._bar(title) as stage, self._ticking():
+        with self._bar(name) as stage, self._ticking():
             yield stage
         took = time.monotonic() - begun
         self.seconds[name] = round(took, 2)
-        err.print(f"  [green]ok[/green] {title:<10} {took:6.1f} s  ", end="")
+        err.print(f"  [green]ok[/green] {name:<9} {took:6.1f} s  ", end="")
         err.print(stage.summary, markup=False)
 
     @contextmanager
-    def _bar(self, title: str) -> Iterator[Stage]:
+    def _bar(self, name: str) -> Iterator[Stage]:
         if not err.is_terminal:
             yield Stage(lambda _done, _total, _note: None)
             return
         columns = (
             SpinnerColumn(finished_text=" "),
-            TextColumn("  {task.description:<10}"),
+            TextColumn("  {task.description:<9}"),
             BarColumn(bar_width=32),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
         )
         with Progress(*columns, console=err, transient=True) as progress:
-            task = progress.add_task(title, total=None, note="")
+            task = progress.add_task(name, total=None, note="")
 
             def update(done: float | None, total: float | None, note: str) -> None:
                 progress.update(task, completed=done, total=total, note=note)

@@ -30,7 +30,7 @@ def _network(report: Report) -> Panel:
     consents, exchange, training = report["consents"], report["exchange"], report["training"]
     lines = Text()
     lines.append(f"{len(report['members'])} members over mutual TLS; ")
-    lines.append(f"{report['strangers_refused']} stranger without a certificate turned away\n")
+    lines.append(f"{report['strangers_turned_away']} strangers turned away\n")
     lines.append(f"{report['subjects']:,} people, {len(report['signals'])} signals; ")
     lines.append(f"{consents['granted']:,} consents, {consents['withdrawn']} withdrawn\n")
     lines.append(

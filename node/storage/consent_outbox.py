@@ -198,3 +198,15 @@ def waiting_counts(connection: Connection) -> dict[str, int]:
     member = consent_outbox.c.member_id
     query = select(member, func.count()).group_by(member).order_by(member)
     return {member_id: int(number) for member_id, number in connection.execute(query)}
+
+
+def unanswered_counts(connection: Connection) -> dict[str, int]:
+    """How many deliveries each member has neither taken nor refused yet."""
+    member = consent_outbox.c.member_id
+    query = (
+        select(member, func.count())
+        .where(consent_outbox.c.refusals == 0)
+        .group_by(member)
+        .order_by(member)
+    )
+    return {member_id: int(number) for member_id, number in connection.execute(query)}

@@ -1,0 +1,141 @@
+"""`credence demo`: the whole network on this machine."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli import console
+
+if TYPE_CHECKING:
+    from deploy.sandbox.layout import Layout
+    from deploy.sandbox.run import Options
+
+EPILOG = (
+    "Example: credence demo --once --json report.json\n\n"
+    "Example: credence demo --data default-of-credit-card-clients.csv --epsilon 1"
+)
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV of real clients (UCI default of credit card clients)."),
+    ] = None,
+    subjects: Annotated[
+        int, typer.Option(min=600, max=200_000, help="Size of the synthetic population.")
+    ] = 12_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the population and the split.")] = 1,
+    consent: Annotated[
+        float, typer.Option(min=0.05, max=1.0, help="Share of people who consent.")
+    ] = 0.8,
+    epsilon: Annotated[
+        float, typer.Option(min=0.05, max=20.0, help="Most that training may spend on anybody.")
+    ] = 3.0,
+    delta: Annotated[float, typer.Option(min=1e-12, max=1e-3, help="At this delta.")] = 1e-5,
+    rounds: Annotated[
+        int | None, typer.Option(min=2, max=2000, help="Training rounds.", show_default=False)
+    ] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the sandbox lives.")] = Path(
+        "sandbox"
+    ),
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Start the sandbox that is there, without the job.")
+    ] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset/--no-reset", help="Replace the sandbox that is there.")
+    ] = True,
+    once: Annotated[
+        bool, typer.Option("--once", help="Run the main job, then stop everything.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report as JSON to this file.")
+    ] = None,
+) -> None:
+    """Run a coordinator and five nodes here, and show the whole main job on them."""
+    from deploy.sandbox.lock import only_sandbox
+    from deploy.sandbox.run import Options
+
+    if json_file is not None:
+        _check_writable(json_file)
+    options = Options(
+        data=data,
+        subjects=subjects,
+        seed=seed,
+        consent_share=consent,
+        epsilon=epsilon,
+        delta=delta,
+        rounds=rounds,
+    )
+    _check_data(options)
+    root = directory.resolve()
+    with only_sandbox(root):
+        if keep:
+            _start_again(root, once=once)
+        else:
+            _run(root, options, reset=reset, once=once, json_file=json_file)
+
+
+def _run(
+    root: Path, options: "Options", *, reset: bool, once: bool, json_file: Path | None
+) -> None:
+    from deploy.sandbox import layout
+    from deploy.sandbox.job import run_main_job
+    from deploy.sandbox.processes import Supervisor, stop_on_signals
+    from deploy.sandbox.progress import Stages
+    from deploy.sandbox.report import print_report
+    from deploy.sandbox.run import Run
+
+    placed = layout.create(root, reset=reset)
+    console.err.print(f"[bold]Credence sandbox[/bold] in {root}\n")
+    with Supervisor() as supervisor, stop_on_signals():
+        run = Run(placed, options, supervisor, Stages(supervisor.sample_memory))
+        report = run_main_job(run)
+        console.err.print()
+        print_report(report, console.out)
+        if json_file is not None:
+            json_file.write_text(json.dumps(report, indent=2) + "\n")
+        if not once:
+            _stay(placed, supervisor.wait)
+
+
+def _start_again(root: Path, *, once: bool) -> None:
+    from deploy.sandbox import layout, network
+    from deploy.sandbox.processes import Supervisor, stop_on_signals
+
+    placed = layout.load(root)
+    with Supervisor() as supervisor, stop_on_signals():
+        network.start_coordinator(placed, supervisor)
+        network.start_nodes(placed, supervisor)
+        if not once:
+            _stay(placed, supervisor.wait)
+
+
+def _stay(placed: "Layout", wait: Callable[[], None]) -> None:
+    console.out.print("\nThe network stays up; Ctrl-C stops it all.")
+    for member in placed.members:
+        console.out.print(f"  {member.name:<24} {member.http_url}/docs", highlight=False)
+    console.out.print(f"  credence coordinator status {placed.coordinator_home}", soft_wrap=True)
+    wait()
+
+
+def _check_data(options: "Options") -> None:
+    """Read the data before anything is started: a wrong file costs nobody a minute."""
+    if options.data is not None:
+        from deploy.sandbox import uci
+
+        uci.load(options.data, options.seed)
+
+
+def _check_writable(path: Path) -> None:
+    from protocols.errors import InvalidInput
+
+    try:
+        with path.open("a"):
+            return
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot write {path}: {error.strerror}", next_step="Give another file with --json."
+        ) from error

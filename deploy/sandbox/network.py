@@ -1,0 +1,116 @@
+"""Brings the sandbox's network up: coordinator, invitations, five nodes that join and serve."""
+
+import secrets
+import socket
+import time
+
+import httpx
+
+from deploy.sandbox.layout import LOOPBACK, Layout, MemberLayout
+from deploy.sandbox.processes import Supervisor
+from deploy.sandbox.progress import Stage
+from deploy.sandbox.stranger import is_turned_away
+from protocols.errors import CredenceError
+
+INVITATION_S = 3600
+PROBE_S = 1.0
+
+
+class StrangerAdmitted(CredenceError):
+    """A server spoke with a caller that no member's certificate vouches for."""
+
+    code = "stranger_admitted"
+    next_step = "This is a security fault: keep the sandbox as it is and report it."
+
+
+def found(layout: Layout) -> None:
+    """Make the coordinator's home: CA, signing key, first directory, signed catalogue."""
+    from coordinator.bootstrap import init_coordinator
+    from coordinator.settings import make_settings
+
+    settings = make_settings(
+        name="sandbox",
+        listen_members=f"{LOOPBACK}:{layout.member_port}",
+        listen_enrolment=f"{LOOPBACK}:{layout.enrolment_port}",
+    )
+    init_coordinator(layout.coordinator_home, settings)
+
+
+def start_coordinator(layout: Layout, supervisor: Supervisor) -> None:
+    """Start the coordinator's process and wait until both its ports answer."""
+    arguments = ["coordinator", "run", str(layout.coordinator_home)]
+    supervisor.start("coordinator", arguments, layout.log("coordinator"))
+    ports = (layout.enrolment_port, layout.member_port)
+    supervisor.wait_until("coordinator", lambda: all(_listens(port) for port in ports))
+
+
+def join(layout: Layout, stage: Stage) -> None:
+    """Invite every member, make its home and let it join; each makes its keys itself."""
+    from coordinator.bootstrap import open_coordinator
+    from node.bootstrap import init_node
+    from node.bootstrap import join as join_network
+
+    network_key = secrets.token_bytes(32)
+    coordinator = open_coordinator(layout.coordinator_home)
+    try:
+        for number, member in enumerate(layout.members):
+            stage.advance(number, len(layout.members), member.name)
+            now_ms = int(time.time() * 1000)
+            invitation = coordinator.membership.invite(
+                member.member_id, member.role, INVITATION_S, now_ms
+            )
+            init_node(
+                layout.home(member.member_id),
+                member_id=member.member_id,
+                name=member.name,
+                role=member.role,
+                holds=member.holds,
+                listen=f"{LOOPBACK}:{member.exchange_port}",
+                http=f"{LOOPBACK}:{member.http_port}",
+                network_key=network_key,
+            )
+            join_network(layout.home(member.member_id), invitation.to_text(), now_ms)
+    finally:
+        coordinator.close()
+
+
+def start_nodes(layout: Layout, supervisor: Supervisor) -> None:
+    """Start all nodes and wait until each answers its readiness check."""
+    for member in layout.members:
+        supervisor.start(
+            member.member_id,
+            ["node", "run", str(layout.home(member.member_id))],
+            layout.log(member.member_id),
+        )
+    for member in layout.members:
+        supervisor.wait_until(member.member_id, lambda member=member: _healthy(member))  # type: ignore[misc]
+
+
+def strangers_turned_away(layout: Layout) -> int:
+    """Knock at every member port without a certificate and with a forged one; how many failed.
+
+    Raises:
+        StrangerAdmitted: a server talked to one.
+    """
+    doors = [layout.member_port, *(member.exchange_port for member in layout.members)]
+    claimed = layout.members[0].member_id
+    for port in doors:
+        for member_id in (None, claimed):
+            if not is_turned_away(port, member_id):
+                raise StrangerAdmitted(f"port {port} talked to a stranger")
+    return 2 * len(doors)
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), PROBE_S):
+            return True
+    except OSError:
+        return False
+
+
+def _healthy(member: MemberLayout) -> bool:
+    try:
+        return httpx.get(f"{member.http_url}/healthz", timeout=PROBE_S).is_success
+    except httpx.HTTPError:
+        return False
