@@ -157,6 +157,7 @@ def verify_inclusion(
     # 1. The index is in the tree.
     if not 0 <= index < size:
         raise ProofInvalid(f"leaf {index} is not in a tree of {size} leaves")
+    _all_hashes(leaf, root, *proof)
     # 2.-3. Start at the leaf.
     fn, sn, r = index, size - 1, leaf
     # 4. Fold in one sibling after another.
@@ -186,6 +187,7 @@ def verify_consistency(
     """
     if not 0 < old <= new:
         raise ProofInvalid(f"no consistency proof leads from {old} to {new} leaves")
+    _all_hashes(old_root, new_root, *proof)
     if old == new and not proof:
         _same_root(old_root, new_root)
         return
@@ -226,6 +228,11 @@ def _fold_both(path: Sequence[bytes], fn: int, sn: int) -> tuple[bytes, bytes]:
 def _split(width: int) -> int:
     """The largest power of two below `width` (> 1), section 2.1.1."""
     return 1 << ((width - 1).bit_length() - 1)
+
+
+def _all_hashes(*values: bytes) -> None:
+    if any(len(value) != HASH_SIZE for value in values):
+        raise ProofInvalid("a hash in the proof has not 32 bytes")
 
 
 def _same_root(computed: bytes, given: bytes) -> None:

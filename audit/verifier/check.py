@@ -161,30 +161,34 @@ class _Walk:
         # 5. Tiles as the leaves give them.
         if not self._source.has_store:
             return
-        first = _first_leaf(tile.level, tile.index)
-        stored = self._source.tile(tile.level, tile.index)
+        start, stop = _span(tile.level, tile.index)
+        name = f"tile {tile.level}/{tile.index}"
+        try:
+            stored = self._source.tile(tile.level, tile.index)
+        except SourceDamaged as error:
+            self._findings.add(start, "audit_tile", f"{name}: {error}")
+            return
         if stored is None:
-            self._findings.add(first, "audit_tile", f"tile {tile.level}/{tile.index} is missing")
+            self._findings.add(start, "audit_tile", f"{name} is missing")
             return
         hashes, root = stored
         self._same_hashes(tile, hashes)
         if not isinstance(hashes, bytes) or len(hashes) != 32 * TILE_WIDTH or root != tile.root:
-            self._findings.add(first, "audit_tile", f"tile {tile.level}/{tile.index} is damaged")
+            self._findings.add_range(start, stop, "audit_tile", f"{name} is damaged")
 
     def _same_hashes(self, tile: Tile, stored: object) -> None:
         if not isinstance(stored, bytes):
             return
         for at, computed in enumerate(tile.hashes):
             if stored[32 * at : 32 * at + 32] != computed:
-                seq = (tile.index * TILE_WIDTH + at) << (TILE_BITS * tile.level)
+                start, stop = _span(tile.level - 1, tile.index * TILE_WIDTH + at)
                 reason = f"tile {tile.level}/{tile.index} was made from other leaves"
-                self._findings.add(seq, "audit_tile", reason)
-                return
+                self._findings.add_range(start, stop, "audit_tile", reason)
 
     def _gap(self, found: int) -> None:
         """A leaf is missing: what comes after cannot be placed; what came before still can."""
         size = self.tree.size
-        reason = f"leaf {size} is missing, leaf {found} follows"
+        reason = f"leaf {size} must follow, leaf {found} does"
         self._findings.add(_lesser(size, found), "audit_leaf", reason)
         if self._source.has_store:
             for tile in self.tree.unfinished():
@@ -196,9 +200,11 @@ class _Walk:
 def _check_store(source: Source, findings: Findings, size: int) -> None:
     # 5. No other tile.
     for level, index in source.tile_names():
-        if level < 0 or index < 0 or _first_leaf(level, index + 1) > size:
-            reason = f"tile {level}/{index} has no leaves"
-            findings.add(max(_first_leaf(level, index), 0), "audit_tile", reason)
+        reason = f"tile {level}/{index} has no leaves"
+        if index < 0 or not 0 <= level < 8:
+            findings.add(None, "audit_tile", reason)
+        elif _span(level, index)[1] > size:
+            findings.add(_span(level, index)[0], "audit_tile", reason)
     # 6. Index rows and payloads.
     for tag, seq, guard in source.index_rows():
         if not 0 <= seq < size or not _guarded(tag, seq, guard):
@@ -213,15 +219,14 @@ def _check_head(head: RawHead, findings: Findings, tree: Tree) -> None:
     if head.size != tree.size:
         return  # already found; neither could match
     if head.frontier is not None:
-        for at, (start, width, root) in enumerate(tree.perfect()):
+        perfect = tree.perfect()
+        for at, (start, width, root) in enumerate(perfect):
             if head.frontier[32 * at : 32 * at + 32] != root:
                 reason = f"leaves {start} to {start + width - 1} give another frontier hash"
-                findings.add(start, "audit_head", reason)
-                break
-        else:
-            if len(head.frontier) != 32 * len(tree.perfect()):
-                findings.add(None, "audit_head", "the frontier is too long")
-    if not hmac.compare_digest(head.root, tree.root()):
+                findings.add_range(start, start + width, "audit_head", reason)
+        if len(head.frontier) > 32 * len(perfect):
+            findings.add(None, "audit_head", "the frontier is too long")
+    if not hmac.compare_digest(head.root, tree.root()) and not findings.count:
         reason = "the leaves give another root than the head holds"
         findings.add(max(tree.size - 1, 0), "audit_head", reason)
 
@@ -266,10 +271,10 @@ def _guarded(tag: object, seq: int, guard: object) -> bool:
     return guard == digest[:8]
 
 
-def _first_leaf(level: int, index: int) -> int:
-    """Number of the first leaf under a tile; levels that cannot be count as far beyond."""
+def _span(level: int, index: int) -> tuple[int, int]:
+    """The leaves start <= seq < stop under a tile; level -1 stands for a single leaf."""
     bits = TILE_BITS * (level + 1)
-    return index << bits if 0 <= bits <= 64 else 1 << 64
+    return index << bits, (index + 1) << bits
 
 
 def _lesser(left: int, right: int) -> int:

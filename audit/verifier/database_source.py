@@ -79,7 +79,8 @@ class DatabaseSource:
     def _rows(self, query: str, *values: int) -> Iterator[Any]:
         try:
             yield from self._connection.execute(query, values)
-        except (sqlite3.Error, OverflowError) as error:
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+            # The last: the driver could not even decode the message about a damaged schema.
             raise SourceDamaged(f"the database cannot be read here: {error}") from error
 
 
@@ -109,6 +110,6 @@ def _begin(uri: str) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         connection.close()
         raise
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         pass  # a damaged file: the walk says where
     return connection

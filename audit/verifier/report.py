@@ -1,10 +1,12 @@
 """What a verification finds."""
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 _KEPT = 20
+_NAMED = 10_000  # a log with more bad leaves needs no finer explanation
 
 
 class Outcome(IntEnum):
@@ -49,15 +51,28 @@ class Findings:
     count: int = 0
     first: Failure | None = None
     kept: list[Failure] = field(default_factory=list)
+    _named: list[int] = field(default_factory=list)  # sorted
 
     def add(self, seq: int | None, where: str, reason: str) -> None:
-        """Note one failure."""
+        """Note a failure of one leaf, or of no leaf in particular."""
         failure = Failure(seq, where, reason)
         self.count += 1
+        if seq is not None and len(self._named) < _NAMED:
+            insort(self._named, seq)
         if len(self.kept) < _KEPT:
             self.kept.append(failure)
         if self.first is None or _order(failure) < _order(self.first):
             self.first = failure
+
+    def add_range(self, start: int, stop: int, where: str, reason: str) -> None:
+        """Note that something in start <= seq < stop is wrong, if no failure so far explains it.
+
+        One bad leaf spoils every hash above it; it is the leaf that is to be named.
+        """
+        at = bisect_left(self._named, start)
+        explained = at < len(self._named) and self._named[at] < stop
+        if not explained and len(self._named) < _NAMED:
+            self.add(start, where, reason)
 
 
 @dataclass(frozen=True, slots=True)
