@@ -36,8 +36,8 @@ def init(
         str | None, typer.Option(help="What members dial, when it differs.", show_default=False)
     ] = None,
     enrolment_endpoint: Annotated[
-        str | None, typer.Option(help="What invited nodes dial, when it differs.",
-                                 show_default=False)
+        str | None,
+        typer.Option(help="What invited nodes dial, when it differs.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

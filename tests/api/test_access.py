@@ -2,8 +2,8 @@
 
 import hashlib
 
-import pytest
 import httpx
+import pytest
 
 from node.clients import ClientExists, TokenRefused
 from node.storage import clients
@@ -61,14 +61,10 @@ def test_a_scope_that_is_missing_is_named(world: World, http: httpx.Client) -> N
     assert "scores:write" in answer.json()["detail"]
 
 
-def test_one_client_does_not_see_the_scores_of_another(
-    world: World, caller: httpx.Client
-) -> None:
+def test_one_client_does_not_see_the_scores_of_another(world: World, caller: httpx.Client) -> None:
     made = caller.post("/v1/scores", json=body_for(world))
     _, token = world.clients.add("competitor", now_ms())
-    answer = caller.get(
-        made.headers["location"], headers={"Authorization": f"Bearer {token}"}
-    )
+    answer = caller.get(made.headers["location"], headers={"Authorization": f"Bearer {token}"})
     assert is_problem(answer, 404, "score_unknown")
 
 
@@ -92,7 +88,8 @@ def test_a_name_is_given_once_even_after_revocation(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "scopes"), [("", ["scores:read"]), ("a\nb", ["scores:read"]), ("x", ["admin"]), ("x", [])]
+    ("name", "scopes"),
+    [("", ["scores:read"]), ("a\nb", ["scores:read"]), ("x", ["admin"]), ("x", [])],
 )
 def test_a_client_of_the_wrong_form_is_refused(world: World, name: str, scopes: list[str]) -> None:
     with pytest.raises(InvalidInput):

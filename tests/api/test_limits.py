@@ -97,7 +97,9 @@ def test_a_body_that_turns_out_too_large_is_cut_off(http: httpx.Client) -> None:
     assert is_problem(answer, 413, "body_too_large")
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "", "multipart/form-data"]
+)
 def test_an_unknown_content_type_is_refused(http: httpx.Client, content_type: str) -> None:
     answer = http.post("/echo", content=b"{}", headers={"Content-Type": content_type})
     assert is_problem(answer, 415, "content_type_unknown")

@@ -3,8 +3,8 @@
 import itertools
 import json
 
-import pytest
 import httpx
+import pytest
 
 from api.http.score_models import ScoreAnswer
 from tests.network import now_ms, person
@@ -56,9 +56,7 @@ def test_a_repeated_call_gives_the_same_score_with_200(world: World, caller: htt
     second = caller.post("/v1/scores", json=body, headers={"Idempotency-Key": "order-7"})
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.content == second.content
-    other = caller.post(
-        "/v1/scores", json=body_for(world), headers={"Idempotency-Key": "order-7"}
-    )
+    other = caller.post("/v1/scores", json=body_for(world), headers={"Idempotency-Key": "order-7"})
     assert is_problem(other, 422, "idempotency_key_reused")
 
 
@@ -139,9 +137,7 @@ def test_bytes_that_are_no_json_object_are_refused(caller: httpx.Client, text: s
 
 def test_openapi_names_every_operation_and_shows_examples(caller: httpx.Client) -> None:
     document = caller.get("/openapi.json").json()
-    operations = [
-        operation for path in document["paths"].values() for operation in path.values()
-    ]
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert {operation["operationId"] for operation in operations} == {
         "createScore", "getScore", "getHealth", "getReadiness"
     }  # fmt: skip
