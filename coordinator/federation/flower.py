@@ -29,6 +29,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from protocols.canonical import sha256
 
 __all__ = [
+    "SUPERLINK_NODE_ID",
     "Array",
     "ArrayRecord",
     "ConfigRecord",

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 import structlog
 
 from coordinator.federation.flower import (
+    SUPERLINK_NODE_ID,
     Error,
     ErrorCode,
     Grid,
@@ -91,7 +92,10 @@ class StreamGrid(Grid):
         pushed = []
         for message in messages:
             message_id = secrets.token_hex(16)
-            message.metadata.__dict__["_message_id"] = message_id  # as Flower's own grids do
+            # As Flower's own grids do: what identifies a message is the grid's to say.
+            message.metadata.__dict__["_message_id"] = message_id
+            message.metadata.__dict__["_run_id"] = self._run.run_id
+            message.metadata.__dict__["_src_node_id"] = SUPERLINK_NODE_ID
             self._sent[message_id] = message
             pushed.append(message_id)
             member_id = by_node.get(message.metadata.dst_node_id)

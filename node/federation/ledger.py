@@ -18,12 +18,13 @@ class PrivacyLedger:
     Args:
         population: whose privacy is spent; all subjects of a node are one population.
         budget: the ceiling of all campaigns together.
+        accountant: composes charges; it keeps what it has computed.
     """
 
-    def __init__(self, population: str, budget: Budget) -> None:
+    def __init__(self, population: str, budget: Budget, accountant: Accountant) -> None:
         self._population = population
         self._budget = budget
-        self._accountant = Accountant()
+        self._accountant = accountant
 
     @property
     def delta(self) -> float:

@@ -117,6 +117,7 @@ class TrainingPolicy:
         limits: what its operator allows.
         directory_key: the pinned key of the network.
         catalogue: the catalogue in force.
+        accountant: computes what a plan would spend.
     """
 
     def __init__(
@@ -125,12 +126,13 @@ class TrainingPolicy:
         limits: Limits,
         directory_key: VerifyKey,
         catalogue: Callable[[], Catalogue],
+        accountant: Accountant,
     ) -> None:
         self._member_id = member_id
         self.limits = limits
         self._directory_key = directory_key
         self._catalogue = catalogue
-        self._accountant = Accountant()
+        self._accountant = accountant
 
     def review(self, document: Document) -> Reviewed:
         """Read a plan and decide on checks 1 to 8.

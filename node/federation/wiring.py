@@ -9,6 +9,7 @@ import grpc
 
 from models.catalogue import Catalogue
 from models.encoder import Encoder
+from models.privacy.accountant import Accountant
 from models.privacy.budget import Budget
 from node.bootstrap import Node
 from node.bundles import Bundles
@@ -77,8 +78,12 @@ def build_bundles(node: Node) -> Bundles:
     )
 
 
-def build_trainer(node: Node) -> Trainer:
+def build_trainer(node: Node, accountant: Accountant) -> Trainer:
     """What the node does in campaigns, with its own limits.
+
+    Args:
+        node: an opened node.
+        accountant: for this trainer's thread alone.
 
     Raises:
         NotJoined: the node has not joined a network.
@@ -88,28 +93,36 @@ def build_trainer(node: Node) -> Trainer:
     budget = Budget(settings.max_epsilon, settings.delta)
     limits = Limits(settings.max_epsilon, settings.delta, settings.minimum_cohort)
     # All subjects of a node are one population: a person's loss is that of all campaigns together.
-    ledger = PrivacyLedger(node.member_id, budget)
+    ledger = PrivacyLedger(node.member_id, budget, accountant)
+    catalogue = node.documents.catalogue
     recorder = Recorder(node.audit, node.member_id, ledger)
     acceptance = Acceptance(
         database=node.database,
         recorder=recorder,
         member_id=node.member_id,
-        policy=TrainingPolicy(node.member_id, limits, directory_key, node.documents.catalogue),
+        policy=TrainingPolicy(node.member_id, limits, directory_key, catalogue, accountant),
         ledger=ledger,
-        encoder=_Encoders(node.documents.catalogue),
+        encoder=_Encoders(catalogue),
         now_ms=now_ms,
     )
     return Trainer(database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms)
 
 
-def build_worker(node: Node, timing: Timing | None = None) -> Worker:
+def build_worker(
+    node: Node, timing: Timing | None = None, accountant: Accountant | None = None
+) -> Worker:
     """The training worker of a node that has joined.
+
+    Args:
+        node: an opened node.
+        timing: how patient its stream is.
+        accountant: for this worker alone; None: a new one.
 
     Raises:
         NotJoined: it has not.
     """
     endpoint, _ = _network(node)
-    trainer, bundles = build_trainer(node), build_bundles(node)
+    trainer, bundles = build_trainer(node, accountant or Accountant()), build_bundles(node)
     handler = ClientAppHandler(
         build_client_app(trainer, bundles.fetch_and_activate),
         trainer.accept,
@@ -119,9 +132,7 @@ def build_worker(node: Node, timing: Timing | None = None) -> Worker:
     def dial() -> grpc.Channel:
         # Read anew each time: the certificate is replaced while we run.
         identity = node.identity()
-        return open_channel(
-            endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits
-        )
+        return open_channel(endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits)
 
     return Worker(TrainingStream(dial, node.member_id, handler, timing=timing), trainer, bundles)
 

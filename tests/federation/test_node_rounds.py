@@ -1,0 +1,349 @@
+"""What a node does with plans and rounds, and what it refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from audit.merkle import Frontier, leaf_hash
+from models.calibration import BINS
+from models.privacy.accountant import Accountant
+from models.privacy.budget import BudgetSpent
+from models.privacy.charge import Charge
+from models.weights import parameter_count
+from node.federation.acceptance import CampaignNotAccepted
+from node.federation.cohort import CohortChanged, Cohorts
+from node.federation.policy import CohortTooSmall
+from node.federation.trainer import RoundReplayed, RoundUnknown
+from node.federation.wiring import build_worker
+from node.storage import consents, privacy_ledger, training
+from protocols.errors import CredenceError, SignatureInvalid
+from protocols.keys import SigningKey
+from protocols.tensors import TensorRefused
+from tests.federation.rounds import Campaign, of_type
+from tests.federation.world import Bank, now_ms
+
+
+@pytest.fixture
+def accepted(bank: Bank, campaign: Campaign) -> Campaign:
+    answer = bank.worker.trainer.accept(campaign.document)
+    assert (answer.refusal, answer.campaign_id) == ("", "camp-1")
+    return campaign
+
+
+def ledger(bank: Bank) -> list[privacy_ledger.ChargeRow]:
+    with bank.node.database.read() as connection:
+        return privacy_ledger.charge_lines(connection, bank.member_id)
+
+
+def leaves(bank: Bank) -> int:
+    return bank.node.audit.head().size
+
+
+def test_a_plan_is_answered_with_a_band_and_the_count_is_charged(bank, accepted):
+    with bank.node.database.read() as connection:
+        row = training.find_campaign(connection, "camp-1")
+    assert 50 <= row.cohort_band <= 110
+    assert [(line.round, line.mechanism) for line in ledger(bank)] == [(0, "cohort_count")]
+
+
+def test_a_plan_that_comes_again_gets_the_same_answer_and_no_new_noise(bank, accepted):
+    trainer = bank.worker.trainer
+    with bank.node.database.read() as connection:
+        band = training.find_campaign(connection, "camp-1").cohort_band
+    for _ in range(3):
+        assert trainer.accept(accepted.document).cohort_band == band
+    assert len(ledger(bank)) == 1
+
+
+def test_a_tampered_plan_gets_no_answer(bank, campaign):
+    body = campaign.document.body.replace(b'"rounds":5', b'"rounds":6')
+    with pytest.raises(SignatureInvalid):
+        bank.worker.trainer.accept(replace(campaign.document, body=body))
+    assert ledger(bank) == []
+
+
+def test_a_plan_signed_by_another_key_gets_no_answer(bank, campaign):
+    forged = replace(campaign, key=SigningKey.generate())
+    with pytest.raises(SignatureInvalid):
+        bank.worker.trainer.accept(forged.document)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"members": ("bank-b", "bank-c")}, "plan_not_for_us"),
+        ({"catalogue_version": 2}, "catalogue_unknown"),
+        ({"catalogue_sha256": "0" * 64}, "catalogue_unknown"),
+        ({"quorum": 1}, "too_few_members"),
+        ({"rounds": 50}, "privacy_plan_inconsistent"),
+        ({"minimum_cohort": 10_000}, "cohort_too_small"),
+    ],
+)
+def test_a_plan_outside_this_nodes_limits_is_refused_by_code(bank, campaign, change, code):
+    answer = bank.worker.trainer.accept(campaign.changed(**change).document)
+    assert (answer.refusal, answer.cohort_band) == (code, 0)
+    with pytest.raises(CampaignNotAccepted):
+        bank.worker.trainer.train(campaign.changed(**change).round(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"epsilon": 9.0}, "epsilon_above_limit"),
+        ({"delta": 1e-4}, "epsilon_above_limit"),
+        ({"noise_multiplier": 0.5}, "privacy_plan_inconsistent"),
+        ({"epsilon": 2.0}, "privacy_plan_inconsistent"),
+    ],
+)
+def test_inflated_privacy_parameters_are_refused_by_code(bank, campaign, change, code):
+    privacy = replace(campaign.plan.privacy, **change)
+    answer = bank.worker.trainer.accept(campaign.changed(privacy=privacy).document)
+    assert answer.refusal == code
+    assert ledger(bank) == []
+
+
+def test_a_larger_network_than_allowed_is_refused(bank, campaign):
+    architecture = replace(campaign.plan.architecture, hidden=129)
+    answer = bank.worker.trainer.accept(campaign.changed(architecture=architecture).document)
+    assert answer.refusal == "architecture_refused"
+
+
+def test_another_plan_under_an_answered_id_is_refused(bank, accepted):
+    answer = bank.worker.trainer.accept(accepted.changed(seed=9).document)
+    assert answer.refusal == "campaign_not_accepted"
+
+
+def test_a_step_gives_one_noised_vector_and_is_charged_with_its_leaf(bank, accepted):
+    size, before = parameter_count(accepted.plan.architecture, accepted.encoder.width), leaves(bank)
+    result = bank.worker.trainer.train(accepted.round(1))
+    assert result.values.dtype == np.int64
+    assert result.values.shape == (size + 1,)
+    assert np.count_nonzero(result.values) > size * 0.99
+    line = ledger(bank)[-1]
+    assert (line.round, line.mechanism, line.epsilon_after) == (1, "dp_sgd_step", result.epsilon)
+    assert (leaves(bank), line.leaf_seq) == (before + 1, before)
+    payload = bank.node.audit.payload(line.leaf_seq)
+    assert payload["round"] == 1
+    assert payload["epsilon_after"] == result.epsilon
+
+
+def test_the_calibration_is_a_noised_histogram_after_the_last_round(bank, accepted):
+    trainer = bank.worker.trainer
+    for number in range(1, 6):
+        trainer.train(accepted.round(number))
+    result = trainer.calibrate(accepted.round(6))
+    assert result.values.shape == (BINS * 2,)
+    assert ledger(bank)[-1].mechanism == "calibration_histogram"
+
+
+def test_a_whole_campaign_with_its_follow_up_stays_within_the_plans_epsilon(bank, accepted):
+    trainer = bank.worker.trainer
+    for number in range(1, 6):
+        trainer.train(accepted.round(number))
+    trainer.calibrate(accepted.round(6))
+    follow = replace(accepted, plan=accepted.plan.follow_up("camp-2", "model-0001"))
+    assert trainer.accept(follow.document).refusal == ""
+    for number in (1, 2):
+        trainer.train(follow.round(number))
+    last = trainer.calibrate(follow.round(3))
+    assert 7.0 < last.epsilon <= 8.0
+    charges = [(Charge(x.mechanism, x.noise_multiplier, x.sampling_rate), 1) for x in ledger(bank)]
+    assert len(charges) == 11
+    assert last.epsilon == pytest.approx(Accountant().epsilon(charges, 1e-5), abs=1e-9)
+
+
+def test_a_second_full_campaign_is_refused_before_it_costs_anything(bank, accepted):
+    trainer = bank.worker.trainer
+    for number in range(1, 6):
+        trainer.train(accepted.round(number))
+    second = accepted.changed(campaign_id="camp-2")
+    before = len(ledger(bank))
+    assert trainer.accept(second.document).refusal == "budget_exhausted"
+    assert len(ledger(bank)) == before
+
+
+def test_training_stops_when_the_budget_is_spent(bank, accepted):
+    trainer = bank.worker.trainer
+    trainer.train(accepted.round(1))
+    with bank.node.database.write() as connection:
+        line = privacy_ledger.last_charge(connection, bank.member_id)
+        for number in range(1, 40):
+            other = replace(line, campaign_id="other", round=number)
+            privacy_ledger.add_charge(connection, other)
+    before = len(ledger(bank))
+    with pytest.raises(BudgetSpent) as refused:
+        trainer.train(accepted.round(2))
+    assert refused.value.code == "budget_exhausted"
+    assert len(ledger(bank)) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("wide.bias", np.zeros(2, np.float32)),
+        ("wide.bias", np.zeros((1, 1), np.float32)),
+        ("wide.bias", np.zeros(1, np.float64)),
+        ("wide.bias", np.array([np.nan], np.float32)),
+        ("wide.bias", np.array([np.inf], np.float32)),
+        ("extra", np.zeros(1, np.float32)),
+    ],
+    ids=["length", "shape", "dtype", "nan", "infinity", "extra tensor"],
+)
+def test_a_model_of_another_form_is_refused_and_costs_nothing(bank, accepted, name, array):
+    with pytest.raises(TensorRefused):
+        bank.worker.trainer.train(of_type(accepted.round(1), name, array))
+    assert len(ledger(bank)) == 1
+
+
+def test_a_model_without_a_tensor_is_refused(bank, accepted):
+    request = accepted.round(1)
+    model = {name: data for name, data in request.model.items() if name != "wide.bias"}
+    with pytest.raises(TensorRefused):
+        bank.worker.trainer.train(replace(request, model=model))
+
+
+def test_a_repeated_round_gets_the_same_bytes_and_is_charged_once(bank, accepted):
+    first = bank.worker.trainer.train(accepted.round(1))
+    again = bank.worker.trainer.train(accepted.round(1))
+    np.testing.assert_array_equal(first.values, again.values)
+    assert first.epsilon == again.epsilon
+    assert len(ledger(bank)) == 2
+
+
+def test_a_charged_round_with_another_model_is_refused(bank, accepted):
+    bank.worker.trainer.train(accepted.round(1))
+    with pytest.raises(RoundReplayed):
+        bank.worker.trainer.train(accepted.round(1, accepted.model(99)))
+    assert len(ledger(bank)) == 2
+
+
+def test_an_earlier_round_is_refused(bank, accepted):
+    for number in (1, 3):
+        bank.worker.trainer.train(accepted.round(number))
+    for number in (1, 2):
+        with pytest.raises(RoundReplayed):
+            bank.worker.trainer.train(accepted.round(number))
+    assert len(ledger(bank)) == 3
+
+
+@pytest.mark.parametrize("number", [-1, 0, 6, 2**31])
+def test_a_round_that_the_plan_does_not_have_is_refused(bank, accepted, number):
+    with pytest.raises(RoundUnknown):
+        bank.worker.trainer.train(accepted.round(number, accepted.model()))
+
+
+def test_a_calibration_before_its_time_is_refused(bank, accepted):
+    with pytest.raises(RoundUnknown):
+        bank.worker.trainer.calibrate(accepted.round(5))
+
+
+def test_a_round_of_an_unknown_campaign_or_another_plan_is_refused(bank, accepted):
+    for request in (
+        replace(accepted.round(1), campaign_id="camp-9"),
+        replace(accepted.round(1), plan_sha256=bytes(32)),
+    ):
+        with pytest.raises(CampaignNotAccepted):
+            bank.worker.trainer.train(request)
+
+
+def test_a_restart_keeps_ledger_answer_and_the_bytes_of_the_charged_round(bank, accepted):
+    first = bank.worker.trainer.train(accepted.round(1))
+    before = ledger(bank)
+    # The process was killed after the commit, before the reply left; a new one takes over.
+    bank.worker = build_worker(bank.node)
+    with pytest.raises(CampaignNotAccepted):
+        bank.worker.trainer.train(accepted.round(1))
+    bank.worker.trainer.accept(accepted.document)
+    again = bank.worker.trainer.train(accepted.round(1))
+    np.testing.assert_array_equal(first.values, again.values)
+    assert ledger(bank) == before
+    following = bank.worker.trainer.train(accepted.round(2))
+    assert following.epsilon > first.epsilon
+
+
+def test_the_ledger_only_grows(bank, accepted):
+    bank.worker.trainer.train(accepted.round(1))
+    with bank.node.database.read() as connection, pytest.raises(Exception, match="append-only"):
+        connection.exec_driver_sql("DELETE FROM privacy_charge")
+    with bank.node.database.read() as connection, pytest.raises(Exception, match="append-only"):
+        connection.exec_driver_sql("UPDATE privacy_charge SET noise_multiplier = 100")
+
+
+def test_a_withdrawn_subject_is_in_no_later_cohort(bank, accepted):
+    trainer = bank.worker.trainer
+    trainer.train(accepted.round(1))
+    gone = bank.people[3]
+    bank.withdraw(gone)
+    trainer.train(accepted.round(2))
+    with bank.node.database.read() as connection:
+        terms = consents.terms_by_id(connection, [bank.consent_of[gone]])
+        gone_hash = terms[bank.consent_of[gone]].consent_hash
+        roots = dict(training.round_roots(connection, "camp-1"))
+        first, second = (training.cohort_hashes(connection, roots[number]) for number in (1, 2))
+    assert gone_hash in first
+    assert gone_hash not in second
+    assert len(second) == len(first) - 1
+    assert second == sorted(second)
+    assert Frontier().extend(map(leaf_hash, second)).root() == roots[2]
+
+
+class RacingCohorts(Cohorts):
+    """A withdrawal commits between freezing and charging."""
+
+    race: Callable[[], None] | None = None
+
+    def freeze(self, at_ms: int):
+        frozen = super().freeze(at_ms)
+        if self.race is not None:
+            race, self.race = self.race, None
+            race()
+        return frozen
+
+
+def test_a_withdrawal_while_a_step_is_computed_throws_its_result_away(bank, accepted):
+    acceptance = bank.worker.trainer._acceptance
+    node = bank.node
+    racing = RacingCohorts(node.database, node.member_id, accepted.encoder, 8.0)
+    racing.race = lambda: bank.withdraw(bank.people[0])
+    acceptance._open = replace(acceptance._open, cohorts=racing)
+    bank.worker.trainer.train(accepted.round(1))
+    with node.database.read() as connection:
+        ((_, root),) = training.round_roots(connection, "camp-1")
+        assert len(training.cohort_hashes(connection, root)) == len(bank.people) - 1
+    assert len(ledger(bank)) == 2
+
+
+def test_a_frozen_cohort_does_not_survive_a_withdrawal(bank, accepted):
+    cohorts = Cohorts(bank.node.database, bank.member_id, accepted.encoder, 8.0)
+    frozen = cohorts.freeze(now_ms())
+    with bank.node.database.write() as connection:
+        cohorts.check(connection, frozen, now_ms())
+    bank.withdraw(bank.people[5])
+    with bank.node.database.write() as connection, pytest.raises(CohortChanged):
+        cohorts.check(connection, frozen, now_ms())
+
+
+def test_too_many_withdrawals_end_a_nodes_part(bank, accepted):
+    for pseudonym in bank.people[:45]:
+        bank.withdraw(pseudonym)
+    with pytest.raises(CohortTooSmall):
+        bank.worker.trainer.train(accepted.round(1))
+    assert len(ledger(bank)) == 1
+
+
+def test_every_refusal_of_a_plan_is_logged(bank, campaign):
+    before = leaves(bank)
+    bank.worker.trainer.accept(campaign.changed(quorum=1).document)
+    assert leaves(bank) == before + 1
+    assert bank.node.audit.payload(before) == {"code": "too_few_members"}
+
+
+def test_all_refusals_have_codes():
+    from node.federation import policy
+
+    classes = [cls for cls in vars(policy).values() if isinstance(cls, type)]
+    codes = [cls.code for cls in classes if issubclass(cls, CredenceError)]
+    assert len(set(codes)) == len(codes)
+    assert all(len(code) <= 40 for code in codes)
