@@ -43,6 +43,7 @@ def _is_listen(text: str) -> bool:
     return is_endpoint(text.removesuffix(":0") + ":1" if text.endswith(":0") else text)
 
 
+PRINTABLE = _checked(str.isprintable, "one line of printable characters")
 MemberId = Annotated[str, _checked(is_member_id, "a letter, then 1 to 40 of a-z, 0-9 and hyphen")]
 Endpoint = Annotated[str, _checked(is_endpoint, "host:port")]
 Listen = Annotated[str, _checked(_is_listen, "host:port")]
@@ -87,10 +88,10 @@ class NodeSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
     member_id: MemberId
-    name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=120), PRINTABLE]
     role: Role
-    licence: Annotated[str, StringConstraints(max_length=120)] = ""
-    contact: Annotated[str, StringConstraints(max_length=200)] = ""
+    licence: Annotated[str, StringConstraints(max_length=120), PRINTABLE] = ""
+    contact: Annotated[str, StringConstraints(max_length=200), PRINTABLE] = ""
     holds: tuple[SourceClass, ...] = Field(default=(), max_length=16)
     listen: Listen = "127.0.0.1:7500"
     http: Listen = "127.0.0.1:7501"
@@ -168,7 +169,9 @@ def settings_text(settings: NodeSettings) -> str:
     """`settings` as TOML."""
     values = settings.model_dump(mode="json", exclude_none=True)
     # A JSON string, number or array of strings is also a TOML one.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()
+    )
 
 
 def _validated(values: dict[str, Any], where: str) -> NodeSettings:
