@@ -29,7 +29,9 @@ class EnrolmentService(EnrolmentServicer):
         self._membership = membership
 
     def Join(  # noqa: N802 - the name in the .proto
-        self, request: JoinRequest, context: grpc.ServicerContext
+        self,
+        request: JoinRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
     ) -> JoinResponse:
         """Answer one join request; see `Membership.join` for its checks."""
         attempt = JoinAttempt(
@@ -56,7 +58,9 @@ class MembershipService(MembershipServicer):
         self._bundles = bundles
 
     def GetDocument(  # noqa: N802 - the name in the .proto
-        self, request: GetDocumentRequest, context: grpc.ServicerContext
+        self,
+        request: GetDocumentRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
     ) -> SignedDocument:
         """The document of the asked kind in force."""
         if request.kind not in SERVED_KINDS:
@@ -64,7 +68,9 @@ class MembershipService(MembershipServicer):
         return to_proto(self._membership.document(request.kind))
 
     def GetBundle(  # noqa: N802 - the name in the .proto
-        self, request: GetBundleRequest, context: grpc.ServicerContext
+        self,
+        request: GetBundleRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
     ) -> Iterator[BundlePiece]:
         """A bundle: its manifest, then its tensors in pieces."""
         if len(request.version) > 40:

@@ -1,0 +1,1 @@
+"""The coordinator's tables, their migrations and all queries on them."""
