@@ -11,10 +11,9 @@ from models.catalogue import Catalogue
 from models.encoder import Encoder
 from models.privacy.accountant import Accountant
 from models.privacy.budget import Budget
-from node.bootstrap import Node
 from node.bundles import Bundles
 from node.documents import NotJoined
-from node.federation.acceptance import Acceptance
+from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
 from node.federation.handler import ClientAppHandler
 from node.federation.ledger import PrivacyLedger
@@ -23,8 +22,13 @@ from node.federation.record import Recorder
 from node.federation.stream import Timing, TrainingStream
 from node.federation.trainer import Trainer
 from node.membership import MembershipClient
-from node.transport import COORDINATOR_DNS, open_channel
+from node.parts import Node
+from node.transport import open_channel
+from protocols.certificates import COORDINATOR_DNS
+from protocols.documents import Document
 from protocols.keys import VerifyKey
+
+REFRESH_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,14 @@ def build_worker(
     """
     endpoint, _ = _network(node)
     trainer, bundles = build_trainer(node, accountant or Accountant()), build_bundles(node)
-    handler = ClientAppHandler(
-        build_client_app(trainer, bundles.fetch_and_activate),
-        trainer.accept,
-        bundles.fetch_and_activate,
-    )
+
+    def accept(document: Document) -> Answer:
+        # This process keeps a copy of the catalogue of its own; a plan may be for a newer one.
+        node.documents.refresh_if_older_than(REFRESH_S)
+        return trainer.accept(document)
+
+    app = build_client_app(trainer, bundles.fetch_and_activate)
+    handler = ClientAppHandler(app, accept, bundles.fetch_and_activate)
 
     def dial() -> grpc.Channel:
         # Read anew each time: the certificate is replaced while we run.

@@ -28,10 +28,11 @@ from coordinator.transport import MEMBER_LIMITS, MemberGate, listen, make_server
 from models.catalogue import Catalogue, load_default
 from models.plan import CampaignPlan
 from models.privacy.accountant import Accountant
-from node.bootstrap import Node, init_node, open_node
+from node.bootstrap import init_node, open_node
 from node.federation.stream import Timing
 from node.federation.wiring import Worker, build_worker
 from node.joining import store_membership
+from node.parts import Node
 from node.storage import consents, outcomes, signals
 from node.storage.consents import NewConsent
 from node.storage.outcomes import Outcome
