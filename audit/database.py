@@ -6,6 +6,7 @@ leaf whose head was already signed, and an honest node becomes a forker.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,21 +47,38 @@ class Database:
         """Open `url`, for example `sqlite:////var/lib/credence/node.db`."""
         self.url = url
         self.engine = _engine(url)
+        sqlite = self.engine.dialect.name == "sqlite"  # where every transaction is a snapshot
+        self._snapshot: dict[str, Any] = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
+        # SQLite's own waiting for its one writer sleeps longer and longer, and is not fair:
+        # threads of one process queue here, and only other processes are waited for that way.
+        self._writer = threading.RLock() if sqlite else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read-only snapshot; rolled back at the end."""
-        with _one_error_family(), self.engine.connect() as connection:
-            yield connection
+        with _one_error_family(), self.engine.connect() as plain:
+            yield plain.execution_options(**self._snapshot)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction; commits at the end, rolls back on any exception."""
         options = {"credence_write": True}
-        with _one_error_family(), self.engine.connect() as plain:
+        with self._turn(), _one_error_family(), self.engine.connect() as plain:
             connection = plain.execution_options(**options)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise DatabaseUnavailable("the database is being written to for too long")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def scrub(self) -> bool:
         """Make deleted rows vanish from the files: empty SQLite's write-ahead log.
@@ -101,7 +119,8 @@ def _one_error_family() -> Iterator[None]:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url)
+    # Hidden: an error must not carry the values of a row.
+    engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -190,9 +190,9 @@ class AuditLog:
             select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_leaf.c.leaf_hash)
             .where(audit_leaf.c.seq >= start, audit_leaf.c.seq < stop)
             .order_by(audit_leaf.c.seq)
+            .execution_options(yield_per=1024)
         )
-        rows = connection.execution_options(yield_per=1024).execute(query)
-        return (StoredLeaf(*row) for row in rows)
+        return (StoredLeaf(*row) for row in connection.execute(query))
 
     def payload(self, seq: int, connection: Connection | None = None) -> dict[str, Any]:
         """The decrypted payload of one leaf.

@@ -111,6 +111,8 @@ def create_audit_schema(connection: Connection) -> None:
         for operation, condition in refused.items():
             for statement in _trigger(connection.dialect.name, table, operation, condition):
                 connection.exec_driver_sql(statement)
+        if connection.dialect.name == "postgresql" and "DELETE" in refused:
+            connection.exec_driver_sql(_truncate_trigger(table))
     if connection.execute(select(audit_head.c.id)).first() is None:
         empty = {"id": 1, "size": 0, "root": EMPTY_ROOT, "frontier": b""}
         connection.execute(insert(audit_head), empty)
@@ -130,3 +132,10 @@ def _trigger(dialect: str, table: str, operation: str, condition: str) -> list[s
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",
         f"CREATE OR REPLACE TRIGGER {name} {when} EXECUTE FUNCTION {name}()",
     ]
+
+
+def _truncate_trigger(table: str) -> str:
+    """TRUNCATE fires no row trigger; the function that refuses DELETE refuses it too."""
+    name = f"{table}_truncate_refused"
+    when = f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+    return f"CREATE OR REPLACE TRIGGER {name} {when} EXECUTE FUNCTION {table}_delete_refused()"

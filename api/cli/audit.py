@@ -63,7 +63,7 @@ def verify(
         console.print_json(report.to_dict())
     else:
         for line in report.lines():
-            console.out.print(line, markup=False, soft_wrap=True)
+            _say(line)
     raise typer.Exit(int(report.outcome))
 
 
@@ -83,8 +83,8 @@ def export(
     if as_json:
         console.print_json({"out": str(out), "size": written.size, "root": written.root.hex()})
     else:
-        console.out.print(f"{written.size} leaves in {out}", markup=False, soft_wrap=True)
-        console.out.print(f"root {written.root.hex()}", markup=False, soft_wrap=True)
+        _say(f"{written.size} leaves in {out}")
+        _say(f"root {written.root.hex()}")
 
 
 @app.command()
@@ -99,8 +99,13 @@ def head(home: Home, as_json: AsJson = False) -> None:
     if as_json:
         console.print_json({"size": now.size, "root": now.root.hex()})
     else:
-        console.out.print(f"size {now.size}", markup=False)
-        console.out.print(f"root {now.root.hex()}", markup=False, soft_wrap=True)
+        _say(f"size {now.size}")
+        _say(f"root {now.root.hex()}")
+
+
+def _say(line: str) -> None:
+    """One line, as it is: a path may look like markup, and a root must not be broken."""
+    console.out.print(line, markup=False, emoji=False, soft_wrap=True)
 
 
 def _verify(log: Path, expected: "Sequence[Expected]", *, quiet: bool) -> "Report":

@@ -172,6 +172,14 @@ def test_the_schema_can_be_created_again_over_a_used_log(world: World) -> None:
     assert world.log.head() == head
 
 
+def test_an_error_of_the_database_does_not_carry_the_row(world: World) -> None:
+    with world.database.write() as connection:
+        statement = text("INSERT INTO audit_leaf VALUES (9, :leaf, '')")
+        with pytest.raises(sqlalchemy.exc.IntegrityError) as caught:
+            connection.execute(statement, {"leaf": "canary-7be1"})
+    assert "canary-7be1" not in str(caught.value)
+
+
 @pytest.mark.parametrize("origin", ["", "has space", "has+plus", "two\nlines", "o" * 129])
 def test_a_log_needs_a_name_that_fits_a_checkpoint(world: World, origin: str) -> None:
     with pytest.raises(InvalidInput):
