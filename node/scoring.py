@@ -20,7 +20,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
@@ -239,7 +239,7 @@ class ScoringService:
         facts = _facts(request, start, contributions, evaluated, now_ms)
         told = facts.to_json()
         receipt = self._log(connection, request, facts, told, start.granted.terms.pseudonym)
-        told["receipt"] = asdict(receipt)
+        told["receipt"] = receipt.to_json()
         body = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
         if request.idempotency_key is not None:
             scores.free_key(connection, request.client_id, request.idempotency_key)
