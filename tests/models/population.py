@@ -35,9 +35,10 @@ def make(
     billed, paid = _statements(rng, risk, limit, state)
     late = state[:, 0]
     logit = -1.9 + 0.75 * risk + 0.55 * np.minimum(late, 3).clip(0) + 0.35 * (late == 2)
-    logit += 0.25 * ((state >= 2).sum(axis=1) > 1) - 0.25 * np.log(paid[:, :3].mean(axis=1) / 3e3 + 0.2)
+    logit += 0.25 * ((state >= 2).sum(axis=1) > 1)
+    logit -= 0.25 * np.log(paid[:, :3].mean(axis=1) / 3e3 + 0.2)
     label = (rng.random(size) < 1 / (1 + np.exp(-logit))).astype(np.int64)
-    columns = _signals(state, billed, paid, limit)
+    columns = signals_of(state, billed, paid, limit)
     columns |= _public(rng, risk)
     value = np.zeros((size, len(catalogue.signals)))
     status = np.full(value.shape, SignalStatus.NOT_HELD, np.uint8)
@@ -80,12 +81,13 @@ def _statements(
     use = 1 / (1 + np.exp(-(0.6 * risk + rng.normal(0, 1.2, size) - 0.3)))
     share = np.where(state == -2, 0.02, np.where(state == -1, 0.12 * use[:, None], use[:, None]))
     billed = np.round(limit[:, None] * share * np.exp(rng.normal(0, 0.15, (size, 6))))
-    ratio = np.where(state <= -1, 1.0, 0.04 * np.exp(rng.normal(0, 0.8, (size, 6)) - 0.2 * risk[:, None]))
+    part = 0.04 * np.exp(rng.normal(0, 0.8, (size, 6)) - 0.2 * risk[:, None])
+    ratio = np.where(state <= -1, 1.0, part)
     ratio = np.where((state >= 1) & (rng.random((size, 6)) < 0.6), 0.0, ratio)
     return billed, np.round(billed * np.minimum(ratio, 1.1))
 
 
-def _signals(
+def signals_of(
     state: NDArray[np.int64],
     billed: NDArray[np.float64],
     paid: NDArray[np.float64],
@@ -123,9 +125,7 @@ def _signals(
     }
 
 
-def _public(
-    rng: np.random.Generator, risk: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
+def _public(rng: np.random.Generator, risk: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     size = len(risk)
     sued = rng.random(size) < 1 / (1 + np.exp(4.5 - 1.2 * risk))
     listed = sued & (rng.random(size) < 0.3)

@@ -1,0 +1,115 @@
+"""Calibration restores the level of the probability under noise and never turns the order."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.calibration import (
+    BINS,
+    Calibration,
+    add_histograms,
+    bands,
+    fit,
+    noisy_histogram,
+    sigmoid,
+)
+from models.metrics import ece
+from models.privacy.noise import GRID
+from models.scale import BAND_FLOORS, Band, Scale, band_index
+from protocols.errors import InvalidInput
+
+
+def borrowers(seed, size):
+    """Scores whose true log-odds is 0.6 z - 0.9."""
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(-0.5, 1.2, size)
+    return raw, (rng.random(size) < sigmoid(0.6 * raw - 0.9)).astype(int)
+
+
+def test_a_wrong_level_and_slope_are_put_right_under_noise():
+    parts = [borrowers(seed, 4000) for seed in range(3)]
+    counts = add_histograms([noisy_histogram(raw, y, 12.0) for raw, y in parts])
+    calibration = fit(counts, 12.0 * math.sqrt(3))
+    raw, labels = borrowers(9, 50_000)
+    assert ece(labels, sigmoid(raw)) > 0.1
+    assert ece(labels, calibration.pd(raw)) < 0.025
+
+
+@given(st.integers(0, 10_000), st.floats(0, 300))
+def test_any_histogram_gives_an_increasing_curve(seed, noise):
+    rng = np.random.default_rng(seed)
+    counts = rng.normal(rng.uniform(-50, 300), noise + 1, (BINS, 2))
+    calibration = fit(counts, noise)
+    pd = calibration.pd(np.linspace(-8, 8, 200))
+    assert np.isfinite(pd).all()
+    assert (np.diff(pd) > 0).all() or pd[-1] > 1 - 1e-9 or pd[0] < 1e-9
+    for band in bands(counts, calibration, Scale()):
+        assert 0 <= band.pd <= 1
+        assert 0 <= band.share <= 1
+
+
+def test_without_subjects_it_is_the_identity():
+    calibration = fit(np.zeros((BINS, 2)), 12.0)
+    assert calibration == Calibration()
+    raw = np.linspace(-4, 4, 9)
+    np.testing.assert_allclose(calibration.pd(raw), sigmoid(raw))
+
+
+def test_a_histogram_holds_every_row_in_grid_units():
+    raw = np.array([-9.0, 9.0, 0.1, 0.1])
+    histogram = noisy_histogram(raw, np.array([0, 1, 1, 0]), 0.3)
+    counts = histogram / GRID
+    assert counts.shape == (BINS, 2)
+    assert abs(counts.sum() - 4) < 6 * 0.3 * math.sqrt(2 * BINS)
+    assert np.abs(counts).max() < 3
+
+
+@pytest.mark.parametrize(
+    "histogram",
+    [np.zeros((BINS, 1), np.int64), np.zeros((BINS, 2)), np.full((BINS, 2), 2**61, np.int64)],
+)
+def test_an_impossible_histogram_is_refused(histogram):
+    with pytest.raises(InvalidInput):
+        add_histograms([histogram])
+    with pytest.raises(InvalidInput):
+        add_histograms([])
+
+
+def test_points_follow_the_scorecard_formula():
+    scale = Scale()
+    odds = np.array([15.0, 30.0, 7.5])
+    assert scale.points(-np.log(odds)).tolist() == [660, 710, 610]
+    assert scale.points(np.array([-50.0, 50.0])).tolist() == [850, 300]
+
+
+def test_bands_cover_the_scale_and_get_riskier():
+    counts = add_histograms([noisy_histogram(*borrowers(1, 20_000), 12.0)])
+    found = bands(counts, fit(counts, 12.0), Scale())
+    assert [band.name for band in found] == [name for name, _ in BAND_FLOORS]
+    pds = [band.pd for band in found]
+    assert pds == sorted(pds)
+    assert sum(band.share for band in found) == pytest.approx(1)
+
+
+def test_a_score_is_in_the_band_whose_floor_it_reaches():
+    floors = [740, 700, 500, 300]
+    points = np.array([850, 740, 739, 500, 499, 300, 250])
+    assert band_index(points, floors).tolist() == [0, 0, 1, 2, 3, 3, 3]
+
+
+def test_calibration_scale_and_band_survive_json():
+    calibration = Calibration(shift=-0.3, above=1.2, below=0.4)
+    assert Calibration.from_json(calibration.to_json()) == calibration
+    assert Scale.from_json(Scale().to_json()) == Scale()
+    band = Band("A", 740, 0.01, 0.2)
+    assert Band.from_json(band.to_json()) == band
+
+
+def test_a_falling_calibration_is_refused():
+    with pytest.raises(InvalidInput):
+        Calibration.from_json(Calibration(above=-1.0).to_json())
+    with pytest.raises(InvalidInput):
+        Scale.from_json(Scale(low=900).to_json())
