@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.stopping import Parent
 
 app = typer.Typer(
     help="Found and run the coordinator of a network.",
@@ -69,9 +70,7 @@ def init(
 @app.command(epilog="Example: credence coordinator run ./coordinator")
 def run(
     home: Home,
-    exit_with_parent: Annotated[
-        bool, typer.Option("--exit-with-parent", help="Stop when the starting process is gone.")
-    ] = False,
+    parent: Parent = None,
 ) -> None:
     """Serve the network until interrupted."""
     from api.cli import logs
@@ -86,7 +85,7 @@ def run(
         )
 
     logs.configure()
-    run_process(home, stop_event(exit_with_parent=exit_with_parent), ready)
+    run_process(home, stop_event(parent=parent), ready)
 
 
 @app.command(epilog="Example: credence coordinator invite ./coordinator bank-a --role bank")

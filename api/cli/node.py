@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
     from node.parts import Node
@@ -133,9 +134,7 @@ def join(
 @app.command(epilog="Example: credence node run ./bank-a")
 def run(
     home: Home,
-    exit_with_parent: Annotated[
-        bool, typer.Option("--exit-with-parent", help="Stop when the starting process is gone.")
-    ] = False,
+    parent: Parent = None,
 ) -> None:
     """Serve other members and the HTTP API until interrupted."""
     from api.cli import logs
@@ -145,7 +144,7 @@ def run(
     from node.process import running
 
     logs.configure()
-    stop = stop_event(exit_with_parent=exit_with_parent)
+    stop = stop_event(parent=parent)
     with running(home, _now_ms) as process:
         http = HttpServer(create_app(process.node), process.node.settings.http)
         try:
@@ -154,6 +153,7 @@ def run(
                 f"{process.node.member_id} ready: members on port {process.port}, "
                 f"HTTP on port {http.port}; Ctrl-C stops it"
             )
+            console.out.file.flush()  # whoever reads a pipe waits for this line
             stop.wait()
         finally:
             http.stop()

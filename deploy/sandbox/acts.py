@@ -54,7 +54,9 @@ def compare(run: Run, stage: Stage) -> None:
     """AUC and KS on held-out customers, each row beside its epsilon."""
     homes = [run.layout.home(bank.member_id) for bank in run.layout.banks]
     rows = in_parallel(stage, [(comparison.collect, home, run.holdout) for home in homes])
-    [(auc, ks)] = in_parallel(stage, [(comparison.compare, rows, run.options.seed)])
+    fitted = [(comparison.risk_of, fit, run.options.seed) for fit in comparison.fits(rows)]
+    *alone_risk, pooled_risk = in_parallel(stage, fitted)
+    auc, ks = comparison.tables(rows, alone_risk, pooled_risk)
     spent = max(run.report["training"]["epsilon"].values())
     run.report["auc"], run.report["ks"] = auc, ks
     run.report["row_epsilon"] = {

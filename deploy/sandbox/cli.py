@@ -32,7 +32,7 @@ def demo(
         float, typer.Option(min=0.05, max=1.0, help="Share of people who consent.")
     ] = 0.8,
     epsilon: Annotated[
-        float, typer.Option(min=0.05, max=20.0, help="Most that training may spend on anybody.")
+        float, typer.Option(min=0.05, max=10.0, help="Most that training may spend on anybody.")
     ] = 3.0,
     delta: Annotated[float, typer.Option(min=1e-12, max=1e-3, help="At this delta.")] = 1e-5,
     rounds: Annotated[

@@ -98,10 +98,36 @@ def collect(home: Path, holdout_file: Path) -> BankRows:
         node.close()
 
 
-def compare(
-    rows: Sequence[BankRows], seed: int
-) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """AUC and KS: row -> `pooled` and each bank -> value."""
+@dataclass(frozen=True)
+class Fit:
+    """A network trained without privacy, for comparison: what it learns from, what it is tried on.
+
+    Attributes:
+        x: float32[n, width].
+        y: uint8[n].
+        test_x: float32[m, width].
+        own_only: whether exchanged signals are hidden from it.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.uint8]
+    test_x: NDArray[np.float32]
+    own_only: bool
+
+
+def fits(rows: Sequence[BankRows]) -> list[Fit]:
+    """Each bank alone, then all of them pooled."""
+    pooled = Fit(
+        np.concatenate([one.x for one in rows]),
+        np.concatenate([one.y for one in rows]),
+        np.concatenate([one.test_x for one in rows]),
+        own_only=False,
+    )
+    return [*(Fit(one.x, one.y, one.test_x, own_only=True) for one in rows), pooled]
+
+
+def risk_of(fit: Fit, seed: int) -> Floats:
+    """Train one and return its log-odds for the people it is tried on, float64[m]."""
     from models.catalogue import load_default
     from models.encoder import Encoder
     from models.plan import Architecture
@@ -109,24 +135,30 @@ def compare(
     from models.weights import logit
 
     encoder = Encoder(load_default())
-    architecture = Architecture()
-    own_only = np.array([block != "bank" for block in encoder.catalogue.blocks])
+    x, test_x = fit.x, fit.test_x
+    if fit.own_only:
+        absent = np.array([block != "bank" for block in encoder.catalogue.blocks])
+        x = encoder.drop_blocks(x, np.broadcast_to(absent, (len(x), len(absent))))
+        test_x = encoder.drop_blocks(test_x, np.broadcast_to(absent, (len(test_x), len(absent))))
+    return logit(fit_plain(encoder, Architecture(), x, fit.y, seed=seed), test_x)
 
-    def fit(x: NDArray[np.float32], y: NDArray[np.uint8], test: NDArray[np.float32]) -> Floats:
-        return logit(fit_plain(encoder, architecture, x, y, seed=seed), test)
 
-    def own(x: NDArray[np.float32]) -> NDArray[np.float32]:
-        return encoder.drop_blocks(x, np.broadcast_to(own_only, (len(x), len(own_only))))
+def tables(
+    rows: Sequence[BankRows], alone: Sequence[Floats], pooled: Floats
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """AUC and KS: row -> `pooled` and each bank -> value.
 
-    pooled_x = np.concatenate([one.x for one in rows])
-    pooled_y = np.concatenate([one.y for one in rows])
-    pooled_risk = fit(pooled_x, pooled_y, np.concatenate([one.test_x for one in rows]))
+    Args:
+        rows: of every bank.
+        alone: risk of each bank's held-out customers by the bank's own network.
+        pooled: risk of all of them, bank after bank, by the pooled network.
+    """
     ends = np.cumsum([len(one.labels) for one in rows])[:-1]
     risk: Mapping[str, Sequence[Floats]] = {
-        ALONE: [fit(own(one.x), one.y, own(one.test_x)) for one in rows],
+        ALONE: alone,
         FEDERATED_OWN: [one.own for one in rows],
         FEDERATED: [one.exchanged for one in rows],
-        POOLED: np.split(pooled_risk, ends),
+        POOLED: np.split(pooled, ends),
     }
     return _table("auc", rows, risk), _table("ks", rows, risk)
 

@@ -44,8 +44,14 @@ def start_coordinator(layout: Layout, supervisor: Supervisor) -> None:
     supervisor.wait_until("coordinator", lambda: all(_listens(port) for port in ports))
 
 
-def join(layout: Layout, stage: Stage) -> None:
-    """Invite every member, make its home and let it join; each makes its keys itself."""
+def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
+    """Invite every member, make its home and let it join; each makes its keys itself.
+
+    Args:
+        layout: where.
+        stage: shows progress.
+        max_epsilon: what each institution lets training spend on its people.
+    """
     from coordinator.bootstrap import open_coordinator
     from node.bootstrap import init_node
     from node.bootstrap import join as join_network
@@ -68,6 +74,7 @@ def join(layout: Layout, stage: Stage) -> None:
                 listen=f"{LOOPBACK}:{member.exchange_port}",
                 http=f"{LOOPBACK}:{member.http_port}",
                 network_key=network_key,
+                max_epsilon=max_epsilon,
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)
     finally:

@@ -11,7 +11,7 @@ def join(run: Run, stage: Stage) -> None:
     """Coordinator and five nodes as processes, joined by invitation; strangers turned away."""
     network.found(run.layout)
     network.start_coordinator(run.layout, run.supervisor)
-    network.join(run.layout, stage)
+    network.join(run.layout, stage, max_epsilon=run.options.epsilon)
     network.start_nodes(run.layout, run.supervisor)
     turned_away = network.strangers_turned_away(run.layout)
     run.report["members"] = [
@@ -50,7 +50,9 @@ def consent(run: Run, stage: Stage) -> None:
     people.Keyring.create(run.secret)
     share = run.options.consent_share
     homes = [run.layout.home(bank.member_id) for bank in run.layout.banks]
-    granted = in_parallel(stage, [(work.grant, home, run.secret, share) for home in homes])
+    granted = in_parallel(
+        stage, [(work.grant, home, run.secret, share, run.options.epsilon) for home in homes]
+    )
     total = sum(one.consents for one in granted)
     if waiting := sum(one.waiting for one in granted):
         raise JobFailed(f"{waiting} consents did not reach their holders")

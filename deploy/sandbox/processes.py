@@ -2,7 +2,7 @@
 
 Each process gets its own session, so that Ctrl-C reaches only the supervisor, which then stops
 all in order. Should the supervisor itself be killed, each child sees that its parent is gone
-(`--exit-with-parent`) and stops too.
+(`--parent`) and stops too.
 """
 
 import os
@@ -71,7 +71,7 @@ class Supervisor:
         """Start `credence ARGUMENTS` as a process of its own."""
         with log.open("ab") as output:
             popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*credence(), *arguments, "--exit-with-parent"],
+                [*credence(), *arguments, "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -11,10 +11,12 @@ Report = dict[str, Any]
 
 SCORE_LOW, SCORE_HIGH = 300, 850
 GAUGE_WIDTH = 56
+WIDTH = 100
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Write the report, at most 100 columns wide."""
+    """Write the report, at most 100 columns wide; a file or pipe gets all 100."""
+    width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     for part in (
         _network(report),
         _quality(report),
@@ -23,7 +25,7 @@ def print_report(report: Report, console: Console) -> None:
         _audit(report),
         _closing(report),
     ):
-        console.print(part, width=min(console.width, 100))
+        console.print(part, width=width)
 
 
 def _network(report: Report) -> Panel:
@@ -49,10 +51,10 @@ def _network(report: Report) -> Panel:
 def _quality(report: Report) -> Panel:
     banks = [column for column in next(iter(report["auc"].values())) if column != "pooled"]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("held-out customers")
-    table.add_column("epsilon", justify="right")
+    table.add_column("held-out customers", no_wrap=True)
+    table.add_column("epsilon", justify="right", no_wrap=True)
     for column in ("all banks", *banks):
-        table.add_column(f"{column}\nAUC  KS", justify="right")
+        table.add_column(f"{column}\nAUC   KS", justify="right", no_wrap=True)
     for row, aucs in report["auc"].items():
         cells = [
             f"{aucs[column]:.3f} {report['ks'][row][column]:.2f}" for column in ("pooled", *banks)
@@ -60,13 +62,12 @@ def _quality(report: Report) -> Panel:
         epsilon = report["row_epsilon"][row]
         best = row == "federated, exchanged signals"
         table.add_row(
-            row, "no privacy" if epsilon is None else f"{epsilon:.2f}", *cells,
+            row, "none" if epsilon is None else f"{epsilon:.2f}", *cells,
             style="bold" if best else "",
         )  # fmt: skip
     note = Text(
-        "A bank alone trains on its own signals and lets nothing out, so it needs no epsilon. The "
-        "pooled row brings\nall raw signals together, which only this sandbox can do: it is what "
-        "privacy is measured against.",
+        "A bank alone lets nothing out and needs no epsilon. The pooled row brings all raw signals "
+        "together, which only this sandbox can do: it is what privacy is measured against.",
         style="dim",
     )
     return Panel(Group(table, note), title="Is it worth it?", title_align="left")

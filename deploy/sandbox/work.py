@@ -58,7 +58,7 @@ def ingest(home: Path, inbox: Path, as_of_ms: int) -> Ingested:
         node.close()
 
 
-def grant(home: Path, secret: Path, share: float) -> Granted:
+def grant(home: Path, secret: Path, share: float, epsilon: float) -> Granted:
     """Let a bank's customers sign consents for `score` and `train`, and deliver them."""
     from consent.artefact import sign_as_subject
     from node.bootstrap import open_node
@@ -68,7 +68,7 @@ def grant(home: Path, secret: Path, share: float) -> Granted:
     keyring = Keyring.open(secret)
     node = open_node(home)
     try:
-        offer = node.consents.offer(OfferTerms())
+        offer = node.consents.offer(OfferTerms(epsilon=f"{epsilon:g}"))
         with node.database.read() as connection:
             customers = subjects.all_subjects(connection)
         willing = (
