@@ -1,6 +1,6 @@
 """What an exchange leaves behind: used nonces with their answers, and the release records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -133,11 +133,13 @@ def released_to(connection: Connection, peer: str, request_id: str) -> set[str]:
 
 def totals(connection: Connection) -> dict[tuple[str, bool], int]:
     """How many records there are, by direction and whether refused."""
-    refused = release.c.refusal != ""
-    rows: Iterable[tuple[str, bool, int]] = connection.execute(
-        select(release.c.direction, refused, func.count()).group_by(release.c.direction, refused)
-    ).tuples()
-    return {(direction, bool(was)): number for direction, was, number in rows}
+    refused = (release.c.refusal != "").label("refused")
+    rows = connection.execute(
+        select(release.c.direction, refused, func.count().label("number")).group_by(
+            release.c.direction, refused
+        )
+    )
+    return {(row.direction, bool(row.refused)): int(row.number) for row in rows}
 
 
 def _to_row(one: Release) -> dict[str, Any]:

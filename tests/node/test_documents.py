@@ -1,0 +1,142 @@
+"""The network's documents: believed under one key, never taken back, all or none."""
+
+from dataclasses import replace
+
+import pytest
+
+from audit.database import Database
+from models.catalogue import load_default
+from node.documents import CatalogueRollback, Documents, NotJoined
+from node.rpc_errors import PeerUnreachable
+from node.storage.schema import ensure_schema
+from protocols.canonical import canonical_json, parse_json
+from protocols.directory import Directory, DirectoryRollback
+from protocols.documents import sign_document
+from protocols.errors import CredenceError, SignatureInvalid
+from protocols.keys import SigningKey
+
+KEY = SigningKey.generate()
+
+
+def directory(version, *, key=KEY, epoch=1, issued_at_ms=1):
+    made = Directory(version, issued_at_ms, epoch, (), key.verify_key.bytes)
+    return sign_document("directory", made.to_body(), key)
+
+
+def catalogue(version, *, key=KEY, title=None):
+    body = parse_json(load_default().to_body(), max_bytes=2**20)
+    body["version"] = version
+    if title:
+        body["signals"][0]["title"] = title
+    return sign_document("catalogue", canonical_json(body), key)
+
+
+class Coordinator:
+    """Serves what it is told to serve."""
+
+    def __init__(self):
+        self.documents = {}
+        self.asked = 0
+
+    def fetch(self, kind):
+        self.asked += 1
+        if kind not in self.documents:
+            raise PeerUnreachable("nobody there")
+        return self.documents[kind]
+
+
+@pytest.fixture
+def coordinator():
+    return Coordinator()
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(f"sqlite:///{tmp_path}/node.db")
+    ensure_schema(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def documents(database, coordinator):
+    return Documents(database, KEY.verify_key, coordinator.fetch)
+
+
+def test_without_documents_a_node_has_not_joined(documents):
+    for read in (documents.directory, documents.catalogue):
+        with pytest.raises(NotJoined):
+            read()
+
+
+def test_newer_versions_take_over_and_outlive_the_process(documents, database, coordinator):
+    documents.install(directory(1), catalogue(1))
+    documents.install(directory(3), catalogue(2))
+    assert (documents.directory().version, documents.catalogue().version) == (3, 2)
+    again = Documents(database, KEY.verify_key, coordinator.fetch)
+    assert (again.directory().version, again.catalogue().version) == (3, 2)
+
+
+def test_an_equal_document_changes_nothing(documents):
+    documents.install(directory(1), catalogue(1))
+    before = documents.directory()
+    documents.install(directory(1), catalogue(1))
+    assert documents.directory() == before
+
+
+@pytest.mark.parametrize(
+    ("offered", "error"),
+    [
+        (directory(1), DirectoryRollback),
+        (directory(2, issued_at_ms=9), DirectoryRollback),
+        (directory(3, epoch=0), DirectoryRollback),
+        (catalogue(1), CatalogueRollback),
+        (catalogue(2, title="Another"), CatalogueRollback),
+        (directory(9, key=SigningKey.generate()), SignatureInvalid),
+        (catalogue(9, key=SigningKey.generate()), SignatureInvalid),
+        (replace(directory(9), signature=bytes(64)), SignatureInvalid),
+        (replace(directory(9), kind="catalogue"), CredenceError),
+    ],
+)
+def test_what_does_not_hold_is_refused_and_nothing_with_it(documents, offered, error):
+    documents.install(directory(2), catalogue(2))
+    with pytest.raises(error):
+        documents.install(directory(5), catalogue(5), offered)
+    assert (documents.directory().version, documents.catalogue().version) == (2, 2)
+
+
+def test_nothing_is_installed_before_a_key_is_pinned(database, coordinator):
+    unpinned = Documents(database, None, coordinator.fetch)
+    with pytest.raises(NotJoined):
+        unpinned.install(directory(1))
+
+
+def test_a_refresh_brings_what_the_coordinator_has(documents, coordinator):
+    documents.install(directory(1), catalogue(1))
+    coordinator.documents = {"directory": directory(2), "catalogue": catalogue(1)}
+    documents.refresh()
+    assert (documents.directory().version, documents.catalogue().version) == (2, 1)
+
+
+def test_a_coordinator_that_is_away_leaves_what_is_there(documents):
+    documents.install(directory(1), catalogue(1))
+    with pytest.raises(PeerUnreachable):
+        documents.refresh()
+    documents.refresh_if_older_than(0)
+    assert documents.directory().version == 1
+
+
+def test_a_forked_coordinator_is_not_followed(documents, coordinator):
+    documents.install(directory(2), catalogue(1))
+    coordinator.documents = {"directory": directory(2, issued_at_ms=9), "catalogue": catalogue(1)}
+    with pytest.raises(DirectoryRollback):
+        documents.refresh()
+
+
+def test_refreshing_on_demand_asks_no_more_often_than_it_is_told(documents, coordinator):
+    documents.install(directory(1), catalogue(1))
+    coordinator.documents = {"directory": directory(2), "catalogue": catalogue(1)}
+    for _ in range(5):
+        documents.refresh_if_older_than(60)
+    assert coordinator.asked == 2
+    assert documents.directory().version == 2
