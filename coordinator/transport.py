@@ -14,6 +14,7 @@ A `CredenceError` becomes a gRPC status by its category; its code travels in the
 """
 
 import hmac
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -122,6 +123,7 @@ def listen(server: grpc.Server, endpoint: str, credentials: grpc.ServerCredentia
     Raises:
         PortInUse: it cannot be bound.
     """
+    _probe(endpoint)
     try:
         port = server.add_secure_port(endpoint, credentials)
     except RuntimeError as error:
@@ -129,6 +131,18 @@ def listen(server: grpc.Server, endpoint: str, credentials: grpc.ServerCredentia
     if port == 0:
         raise PortInUse(f"cannot listen on {endpoint}: the port is in use or not ours")
     return port
+
+
+def _probe(endpoint: str) -> None:
+    # gRPC tells a taken port in a line of its own on standard error; so it is not asked to.
+    host, _, port = endpoint.rpartition(":")
+    host = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, int(port)))
+        except OSError as error:
+            raise PortInUse(f"cannot listen on {endpoint}: {error.strerror}") from error
 
 
 def peer_member(context: grpc.ServicerContext) -> str:
@@ -195,9 +209,7 @@ class MemberGate(ErrorsAsStatus):
         self._seen(member_id)
 
 
-def _wrapped(
-    handler: Any, admit: Callable[[grpc.ServicerContext], None], method: str
-) -> Handler:
+def _wrapped(handler: Any, admit: Callable[[grpc.ServicerContext], None], method: str) -> Handler:
     behaviour = (
         handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
     )

@@ -62,9 +62,9 @@ def init(
     if as_json:
         console.print_json({"home": str(home), "name": name, "directory_key": key})
         return
-    console.out.print(f"network [bold]{name}[/bold] founded in {home}")
-    console.out.print(f"  directory key {key}", style="dim")
-    console.out.print(f"next: credence coordinator run {home}")
+    console.out.print(f"network [bold]{name}[/bold] founded in {home}", soft_wrap=True)
+    console.out.print(f"  directory key {key}", style="dim", soft_wrap=True)
+    console.out.print(f"next: credence coordinator run {home}", soft_wrap=True)
 
 
 @app.command(epilog="Example: credence coordinator run ./coordinator")
@@ -81,7 +81,8 @@ def run(
     def ready(ports: Ports) -> None:
         console.out.print(
             f"coordinator ready: members on port {ports.members}, "
-            f"enrolment on port {ports.enrolment}; Ctrl-C stops it"
+            f"enrolment on port {ports.enrolment}; Ctrl-C stops it",
+            soft_wrap=True,
         )
 
     logs.configure()
@@ -160,19 +161,22 @@ def status(home: Home, as_json: AsJson = False) -> None:
         return
     running = "[green]running[/green]" if facts["running"] else "[yellow]not running[/yellow]"
     console.out.print(f"[bold]{facts['name']}[/bold]  {running}")
-    console.out.print(f"  members      {facts['endpoints']['members']}")
-    console.out.print(f"  enrolment    {facts['endpoints']['enrolment']}")
-    console.out.print(f"  directory    version {facts['directory_version']}, "
-                      f"{facts['members']} members")  # fmt: skip
-    console.out.print(f"  catalogue    version {facts['catalogue_version']}")
-    console.out.print(f"  invitations  {facts['invitations']} open")
     campaign = facts["campaign"]
-    if campaign is not None:
-        console.out.print(f"  campaign     {campaign['campaign_id']}: {campaign['state']}, "
-                          f"{campaign['rounds']} rounds {campaign['detail']}")  # fmt: skip
-    console.out.print(f"  bundles      {', '.join(facts['bundles']) or 'none'}")
-    console.out.print(f"  audit        {facts['audit']['size']} leaves, "
-                      f"root {facts['audit']['root']}")  # fmt: skip
+    lines = {
+        "members": facts["endpoints"]["members"],
+        "enrolment": facts["endpoints"]["enrolment"],
+        "directory": f"version {facts['directory_version']}, {facts['members']} members",
+        "catalogue": f"version {facts['catalogue_version']}",
+        "invitations": f"{facts['invitations']} open",
+        "campaign": "none"
+        if campaign is None
+        else f"{campaign['campaign_id']}: {campaign['state']}, {campaign['rounds']} rounds "
+        f"{campaign['detail']}",
+        "bundles": ", ".join(facts["bundles"]) or "none",
+        "audit": f"{facts['audit']['size']} leaves, root {facts['audit']['root']}",
+    }
+    for name, text in lines.items():
+        console.out.print(f"  {name:<12} {text}", soft_wrap=True, markup=False)
 
 
 def _members(home: Path) -> list[dict[str, Any]]:
