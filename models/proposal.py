@@ -7,6 +7,11 @@ costs .004: a row lights about fifty columns, so its gradient is several units l
 1 makes every row count the same. Dropping blocks at 15 % instead of 30 % gains .0015 with payments
 answering and loses .004 with the bank's own block away; the mean PD moves by at most .008 when a
 block is away, either way.
+
+The UCI clients were looked at once, to check and not to tune, with the defaults of that time (clip
+6, learning rate .015, 30 % dropout): three banks at epsilon 3 gave AUC .768, .766 and .761 on three
+splits, the same network without privacy .783, .778 and .775. The values below came after, from
+synthetic borrowers only.
 """
 
 from collections.abc import Sequence

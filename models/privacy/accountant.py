@@ -178,5 +178,6 @@ def _single(charge: Charge) -> _Distribution:
 def _read(distribution: _Distribution, delta: float) -> float:
     if not 0 < delta < 1:
         raise InvalidInput("delta lies between 0 and 1")
-    found = float(distribution.get_epsilon_for_delta(delta * (1 - GRID_DELTA_SHARE)))
-    return found + GRID_EPSILON if found > 0 else 0.0
+    if distribution.get_delta_for_epsilon(0.0) == 0:
+        return 0.0  # nothing was released
+    return float(distribution.get_epsilon_for_delta(delta * (1 - GRID_DELTA_SHARE))) + GRID_EPSILON
