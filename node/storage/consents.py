@@ -83,7 +83,7 @@ def add_many(connection: Connection, new: Sequence[NewConsent]) -> None:
 
 
 def supersede(connection: Connection, old: StoredConsent, new: NewConsent, at_ms: int) -> None:
-    """Put a newer version in the place of `old`; its uses count from zero."""
+    """Put a newer version in the place of `old`; its uses and events count from zero."""
     connection.execute(
         insert(consent_superseded).values(
             consent_hash=old.terms.consent_hash,
@@ -94,7 +94,6 @@ def supersede(connection: Connection, old: StoredConsent, new: NewConsent, at_ms
         )
     )
     row = _to_row(new)
-    row["event_at_ms"] = old.event_at_ms
     connection.execute(
         update(consent).where(consent.c.consent_id == row.pop("consent_id")).values(row)
     )
