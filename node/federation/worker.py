@@ -6,10 +6,12 @@ or SIGINT, or under `--supervised` when its standard input closes: no worker out
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -23,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("home", type=Path, help="the node's home directory")
     parser.add_argument("--supervised", action="store_true", help="end when standard input closes")
     options = parser.parse_args(arguments)
+    _log_as_json()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -37,22 +40,30 @@ def _run(home: Path, stop: threading.Event) -> int:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     from node.bootstrap import open_node
-    from node.federation.wiring import build_worker
     from protocols.errors import CredenceError
 
     try:
-        node = open_node(home)
-    except CredenceError as error:
-        log.error("worker.cannot_open", code=error.code, message=error.message)  # noqa: TRY400
-        return 1
-    try:
-        build_worker(node).run(stop)
+        with closing(open_node(home)) as node:
+            from node.federation.wiring import build_worker
+
+            build_worker(node).run(stop)
     except CredenceError as error:
         log.error("worker.ended", code=error.code, message=error.message)  # noqa: TRY400
         return 1
-    finally:
-        node.close()
     return 0
+
+
+def _log_as_json() -> None:
+    """One JSON object a line on standard error, like the node it belongs to."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _until_input_closes(stop: threading.Event) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,9 +153,7 @@ def test_a_bundle_without_end_is_cut_off(bundles, source, campaign):
         bundles.fetch_and_activate()
 
 
-def test_the_registry_serves_what_was_published(
-    authority, campaign, bundles, source, tmp_path: Path
-):
+def test_the_registry_serves_what_was_published(authority, campaign, bundles, source):
     registry = BundleRegistry(authority.database)
     with pytest.raises(UnknownBundle):
         list(registry.pieces("model-0042"))

@@ -142,6 +142,7 @@ class World:
             "epsilon": 8.0,
             "rounds": 4,
             "follow_up_rounds": 2,
+            "count_noise": 4.0,  # the count of 80 stays above the minimum by ten deviations
             "minimum_cohort": 40,
             "round_deadline_s": 10.0,
         }
