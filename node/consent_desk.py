@@ -34,7 +34,7 @@ from consent.templates import Templates
 from node.consent_batch import held_of
 from node.consent_inbox import HandleEpochUnusable
 from node.consent_register import ConsentRegister, Verified
-from node.storage import consent_events, consents, subjects
+from node.storage import consents, subjects
 from node.storage.consents import StoredConsent
 from node.storage.subjects import UnknownSubject
 from protocols.directory import Directory
@@ -62,16 +62,6 @@ class Recorded:
 
     consent_id: str
     consent_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """An event in effect: the state after it, since when, and the parties to be told."""
-
-    consent_id: str
-    state: State
-    effective_at_ms: int
-    parties: tuple[str, ...]
 
 
 class ConsentDesk:
@@ -121,8 +111,8 @@ class ConsentDesk:
             self._register.enter(connection, verified, now_ms)
         return [Recorded(one.consent_id, one.consent_hash) for one in checked]
 
-    def apply(self, consent_id: str, signed: bytes, *, only: Event | None = None) -> Applied:
-        """Apply what a person said; effective when this returns.
+    def apply(self, consent_id: str, signed: bytes, *, only: Event | None = None) -> State:
+        """Apply what a person said; effective when this returns the state after it.
 
         Args:
             consent_id: the consent.
@@ -149,11 +139,7 @@ class ConsentDesk:
             if stored.terms.controller != self._member_id:  # 2
                 raise ControllerMismatch("another member is this consent's consent node")
             check_event(event, held_of(stored), now_ms)  # 3
-            state = self._register.change(connection, stored, event, evidence, now_ms)  # 4
-            times = consent_events.event_times(connection, [consent_id], event.event)
-        terms = stored.terms
-        parties = tuple(sorted((terms.holders | terms.recipients) - {self._member_id}))
-        return Applied(consent_id, state, times.get(consent_id, now_ms), parties)
+            return self._register.change(connection, stored, event, evidence, now_ms)  # 4
 
     def _examine(self, grant: SignedGrant, now_ms: int) -> Artefact:
         artefact = verify_subject(grant.jws)  # 1

@@ -19,7 +19,7 @@ from consent.receipts import Happening, receipt
 from consent.refusals import ConsentUnknown
 from consent.templates import Templates
 from node.consent_delivery import ConsentDeliverer, Courier, PushReport
-from node.consent_desk import Applied, ConsentDesk, Recorded, SignedGrant
+from node.consent_desk import ConsentDesk, Recorded, SignedGrant
 from node.consent_handles import HandleIndex
 from node.consent_inbox import ConsentInbox
 from node.consent_offers import ConsentOffers, Offer, OfferTerms
@@ -39,7 +39,7 @@ EXPIRE_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What an event of a person came to.
+    """Where a consent stands, and what its parties answered to the newest event.
 
     Attributes:
         consent_id: the consent.
@@ -147,7 +147,8 @@ class ConsentService:
         Raises:
             CredenceError: as `ConsentDesk.apply`; then nothing has changed.
         """
-        return self._tell(self._desk.apply(consent_id, signed, only=Event.WITHDRAW))
+        self._desk.apply(consent_id, signed, only=Event.WITHDRAW)
+        return self.tell(consent_id)
 
     def apply(self, consent_id: str, signed: bytes) -> Changed:
         """Apply a signed event (withdraw, pause, resume) and tell the parties.
@@ -155,7 +156,31 @@ class ConsentService:
         Raises:
             CredenceError: as `ConsentDesk.apply`; then nothing has changed.
         """
-        return self._tell(self._desk.apply(consent_id, signed))
+        self._desk.apply(consent_id, signed)
+        return self.tell(consent_id)
+
+    def tell(self, consent_id: str) -> Changed:
+        """Deliver now what is promised about one consent, and see what its parties answered.
+
+        Raises:
+            ConsentUnknown: there is none by that id.
+        """
+        terms = self.get(consent_id).terms
+        parties = sorted((terms.holders | terms.recipients) - {self._member_id})
+        self._deliverer.push_consent(consent_id, parties)
+        with self._database.read() as connection:
+            state = _known(consents.find(connection, consent_id)).terms.state
+            newest = consent_events.events_of(connection, consent_id)[-1]
+            confirmed = consent_outbox.confirmations(connection, consent_id)
+        answers, pending = confirmed.get(newest.event_id, ([], []))
+        return Changed(
+            consent_id=consent_id,
+            state=state,
+            effective_at_ms=newest.at_ms,
+            confirmed={one.member_id: one.effective_at_ms for one in answers if not one.refusal},
+            refused={one.member_id: one.refusal for one in answers if one.refusal},
+            pending=pending,
+        )
 
     def push_pending(self) -> PushReport:
         """Deliver what is still promised to holders and recipients; call every second or so."""
@@ -259,21 +284,6 @@ class ConsentService:
             controller=stored.terms.controller,
             subject_key=stored.subject_key,
             at_ms=max(self._clock(), stored.event_at_ms + 1),
-        )
-
-    def _tell(self, applied: Applied) -> Changed:
-        self._deliverer.push_consent(applied.consent_id, applied.parties)
-        with self._database.read() as connection:
-            happened = consent_events.events_of(connection, applied.consent_id)
-            confirmed = consent_outbox.confirmations(connection, applied.consent_id)
-        answers, pending = confirmed.get(happened[-1].event_id, ([], []))
-        return Changed(
-            consent_id=applied.consent_id,
-            state=applied.state,
-            effective_at_ms=applied.effective_at_ms,
-            confirmed={one.member_id: one.effective_at_ms for one in answers if not one.refusal},
-            refused={one.member_id: one.refusal for one in answers if one.refusal},
-            pending=pending,
         )
 
 

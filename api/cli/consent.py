@@ -1,0 +1,263 @@
+"""`credence consent`: what a person grants and withdraws, at the node of their institution.
+
+The person's own key signs; the node countersigns. Commands work beside a running node.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli import console
+
+if TYPE_CHECKING:
+    from node.consents import Changed
+    from node.parts import Node
+    from protocols.keys import SigningKey
+
+app = typer.Typer(
+    help="Grant, withdraw and list people's consents.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Key = Annotated[
+    Path,
+    typer.Option(help="File with the person's own key, 64 hex digits.", show_default=False),
+]
+
+
+@app.command(
+    epilog="Example: credence consent grant ./bank-a --subject sub_... --key ./person.key "
+    "--new-key --purpose score"
+)
+def grant(
+    home: Home,
+    subject: Annotated[
+        str, typer.Option(help="The person, by this node's reference.", show_default=False)
+    ],
+    key: Key,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make the key and write it to the file.")
+    ] = False,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(help="score, train or monitor; repeat. Default: score, train."),
+    ] = None,
+    holder: Annotated[
+        list[str] | None,
+        typer.Option(help="A member that may release; repeat. Default: every data source."),
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="A source class; repeat. Default: all that the holders hold."),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days it is valid.")] = 365,
+    data_days: Annotated[int, typer.Option(min=1, help="Days that data may be kept.")] = 30,
+    max_uses: Annotated[int, typer.Option(min=1, help="Releases at each holder.")] = 200,
+    epsilon: Annotated[str, typer.Option(help="Most privacy loss in training.")] = "8",
+    language: Annotated[str, typer.Option(help="Of the notice: en, zh-Hans, zh-Hant.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Grant a consent, signed with the person's key, and deliver it to its holders."""
+    from consent.artefact import sign_as_subject
+    from node.consents import OfferTerms, SignedGrant
+    from protocols.identifiers import PURPOSES
+
+    if not set(purpose or ()) <= set(PURPOSES):
+        raise console.usage_error(f"a purpose is one of {', '.join(PURPOSES)}")
+    terms = OfferTerms(
+        purposes=tuple(purpose or ("score", "train")),
+        holders=holder,
+        data_categories=category,
+        valid_days=days,
+        data_life_days=data_days,
+        max_uses=max_uses,
+        epsilon=epsilon,
+        language=language,
+    )
+    with _opened(home) as node:
+        person = _subject(node, subject)
+        offer = node.consents.offer(terms)
+        with _new_key(key) if new_key else nullcontext(_read_key(key)) as signer:
+            artefact = offer.artefact(person, signer.verify_key.bytes)
+            node.consents.record_many([SignedGrant(person, sign_as_subject(artefact, signer))])
+        changed = node.consents.tell(artefact.consent_id)
+    if as_json:
+        console.print_json({**_changed(changed), "consent_hash": artefact.consent_hash.hex()})
+        return
+    console.out.print(offer.notice_text, style="dim", markup=False)
+    console.out.print(f"consent [bold]{changed.consent_id}[/bold] to {', '.join(terms.purposes)}")
+    _print_parties(changed)
+
+
+@app.command(epilog="Example: credence consent withdraw ./bank-a con_... --key ./person.key")
+def withdraw(
+    home: Home,
+    consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
+    key: Key,
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw a consent, signed with the person's key; in effect at once, then told to all."""
+    from consent.events import sign_event
+    from consent.lifecycle import Event
+
+    with _opened(home) as node:
+        event = node.consents.event(consent_id, Event.WITHDRAW)
+        changed = node.consents.withdraw(consent_id, sign_event(event, _read_key(key)))
+    if as_json:
+        console.print_json(_changed(changed))
+        return
+    console.out.print(
+        f"[bold]{consent_id}[/bold] is withdrawn since {_utc(changed.effective_at_ms)}"
+    )
+    _print_parties(changed)
+
+
+@app.command("list", epilog="Example: credence consent list ./bank-a --state active --json")
+def list_(
+    home: Home,
+    state: Annotated[
+        str | None, typer.Option(help="Only those in this state.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List consents this node keeps, the newest change first."""
+    from consent.lifecycle import State
+
+    if state is not None and state not in set(State):
+        raise console.usage_error(f"a state is one of {', '.join(State)}")
+    with _opened(home) as node:
+        found = node.consents.page(limit=limit, states=[] if state is None else [State(state)])
+        rows = [_row(node, one.terms, one.version) for one in found]
+        counts = {one.value: number for one, number in sorted(node.consents.counts().items())}
+    if as_json:
+        console.print_json({"consents": rows, "counts": counts})
+        return
+    _print_table(rows)
+    total = ", ".join(f"{number:,} {one}" for one, number in counts.items())
+    console.out.print(total or "no consents")
+
+
+@app.command(epilog="Example: credence consent receipt ./bank-a con_...")
+def receipt(
+    home: Home,
+    consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
+) -> None:
+    """Print the receipt of a consent (ISO/IEC TS 27560) as JSON."""
+    with _opened(home) as node:
+        console.print_json(node.consents.receipt(consent_id))
+
+
+def _row(node: "Node", terms: Any, version: int) -> dict[str, Any]:
+    return {
+        "consent_id": terms.consent_id,
+        "version": version,
+        "subject_ref": node.pseudonyms.subject_ref(terms.pseudonym),
+        "controller": terms.controller,
+        "state": terms.state.value,
+        "purposes": sorted(terms.purposes),
+        "holders": sorted(terms.holders),
+        "recipients": sorted(terms.recipients),
+        "valid_until_ms": terms.valid_until_ms,
+        "uses": terms.uses,
+        "max_uses": terms.max_uses,
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("consent", "subject", "state", "purposes", "until", "uses"):
+        table.add_column(title, overflow="fold", justify="right" if title == "uses" else "left")
+    for row in rows:
+        table.add_row(
+            row["consent_id"],
+            row["subject_ref"],
+            row["state"],
+            " ".join(row["purposes"]),
+            _utc(row["valid_until_ms"])[:10],
+            f"{row['uses']} of {row['max_uses']}",
+        )
+    console.out.print(table)
+
+
+def _changed(changed: "Changed") -> dict[str, Any]:
+    return {
+        "consent_id": changed.consent_id,
+        "state": changed.state.value,
+        "effective_at_ms": changed.effective_at_ms,
+        "confirmed": dict(changed.confirmed),
+        "refused": dict(changed.refused),
+        "pending": list(changed.pending),
+    }
+
+
+def _print_parties(changed: "Changed") -> None:
+    for party, at_ms in changed.confirmed.items():
+        console.out.print(f"  {party}: in effect since {_utc(at_ms)}")
+    for party, code in changed.refused.items():
+        console.out.print(f"  {party}: [yellow]refused, {code}[/yellow]")
+    for party in changed.pending:
+        console.out.print(f"  {party}: [yellow]not reached; it is told when it is back[/yellow]")
+
+
+def _subject(node: "Node", subject_ref: str) -> bytes:
+    from node.storage import subjects
+
+    with node.database.read() as connection:
+        return subjects.by_ref(connection, subject_ref).pseudonym
+
+
+@contextmanager
+def _opened(home: Path) -> Iterator["Node"]:
+    from api.cli import logs
+    from node.bootstrap import open_node
+
+    logs.quiet()
+    node = open_node(home)
+    try:
+        yield node
+    finally:
+        node.close()
+
+
+@contextmanager
+def _new_key(path: Path) -> Iterator["SigningKey"]:
+    """A key whose file stays only when what it is made for comes about."""
+    from node.keystore import write_secret
+    from protocols.keys import SigningKey
+
+    key = SigningKey.generate()
+    try:
+        write_secret(path, key.seed.hex().encode() + b"\n")
+    except OSError as error:
+        raise console.usage_error(f"--key: cannot make {path}: {error.strerror}") from error
+    try:
+        yield key
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _read_key(path: Path) -> "SigningKey":
+    from protocols.errors import Malformed
+    from protocols.keys import SigningKey
+
+    try:
+        return SigningKey(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except (OSError, ValueError, Malformed) as error:
+        raise console.usage_error(f"--key: {path} does not hold 64 hex digits") from error
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))
