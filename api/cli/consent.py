@@ -24,6 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+WIDE = 112  # columns of a terminal that shows consent and subject side by side
+
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Key = Annotated[
@@ -106,10 +108,17 @@ def withdraw(
     """Withdraw a consent, signed with the person's key; in effect at once, then told to all."""
     from consent.events import sign_event
     from consent.lifecycle import Event
+    from protocols.errors import SignatureInvalid
 
+    signer = _read_key(key)
     with _opened(home) as node:
         event = node.consents.event(consent_id, Event.WITHDRAW)
-        changed = node.consents.withdraw(consent_id, sign_event(event, _read_key(key)))
+        if event.subject_key != signer.verify_key.bytes:
+            raise SignatureInvalid(
+                "this is not the key that signed the consent",
+                next_step="Use the person's own key, the one the consent was granted with.",
+            )
+        changed = node.consents.withdraw(consent_id, sign_event(event, signer))
     if as_json:
         console.print_json(_changed(changed))
         return
@@ -176,17 +185,19 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
     if not rows:
         return
+    # An id broken over two lines cannot be copied: a narrow terminal goes without the subjects.
+    wide = console.out.width >= WIDE
     table = Table(box=None, pad_edge=False)
-    for title in ("consent", "subject", "state", "purposes", "until", "uses"):
-        table.add_column(title, overflow="fold", justify="right" if title == "uses" else "left")
+    for title in ("consent", *(["subject"] if wide else []), "state", "purposes", "until", "uses"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "uses" else "left")
     for row in rows:
         table.add_row(
             row["consent_id"],
-            row["subject_ref"],
+            *([row["subject_ref"]] if wide else []),
             row["state"],
             " ".join(row["purposes"]),
             _utc(row["valid_until_ms"])[:10],
-            f"{row['uses']} of {row['max_uses']}",
+            f"{row['uses']}/{row['max_uses']}",
         )
     console.out.print(table)
 
