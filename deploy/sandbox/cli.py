@@ -116,7 +116,7 @@ def _start_again(root: Path, *, once: bool) -> None:
 def _stay(placed: "Layout", wait: Callable[[], None]) -> None:
     console.out.print("\nThe network stays up; Ctrl-C stops it all.")
     for member in placed.members:
-        console.out.print(f"  {member.name:<24} {member.http_url}/docs", highlight=False)
+        console.out.print(f"  {member.name:<24} {member.http_url}/openapi.json", highlight=False)
     console.out.print(f"  credence coordinator status {placed.coordinator_home}", soft_wrap=True)
     wait()
 
