@@ -16,16 +16,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-import structlog
-
 from audit.database import Connection
 from audit.leaf import Entry
 from coordinator.storage import bundles as bundle_rows
 from coordinator.storage import campaigns as rows
 from protocols.documents import Document
 from protocols.errors import NotFound, StateConflict
-
-log = structlog.get_logger("coordinator.campaigns")
 
 State = Literal["proposed", "accepted", "running", "paused", "completed", "failed", "aborted"]
 Event = Literal["accept", "start", "pause", "resume", "complete", "fail", "abort"]
@@ -185,7 +181,6 @@ class Campaigns:
             bundle_version=bundle_version,
         )
         self._log(connection, campaign_id, f"campaign.{state}", {"detail": detail}, at_ms)
-        log.info("campaign.moved", campaign=campaign_id, state=state, detail=detail)
         return state
 
     def _log(

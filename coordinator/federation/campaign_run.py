@@ -167,6 +167,7 @@ class CampaignRun:
         )
         with office.database.write() as connection:
             office.campaigns.complete(connection, self._id, bundle, at_ms)
+        log.info("campaign.completed", campaign=self._id, bundle=version)
         return version
 
     def _announce(self, version: str) -> None:

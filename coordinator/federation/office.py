@@ -3,12 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from audit.database import Database
 from coordinator.campaigns import Campaigns, Event
 from coordinator.federation.streams import Streams
 from models.catalogue import Catalogue
 from protocols.errors import Unavailable
 from protocols.keys import SigningKey
+
+log = structlog.get_logger(__name__)
 
 
 class CampaignBelowQuorum(Unavailable):
@@ -71,7 +75,10 @@ class Office:
             CampaignTransitionInvalid: not in the table.
         """
         with self.database.write() as connection:
-            self.campaigns.move(connection, campaign_id, event, self.now_ms(), detail=detail)
+            state = self.campaigns.move(
+                connection, campaign_id, event, self.now_ms(), detail=detail
+            )
+        log.info("campaign.moved", campaign=campaign_id, state=state, detail=detail)
 
 
 def listed(codes: Mapping[str, str]) -> str:

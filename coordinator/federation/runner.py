@@ -109,6 +109,8 @@ class CampaignRunner:
                 return
             except CredenceError as error:
                 log.warning("campaigns.unavailable", code=error.code)
+            except Exception:  # the thread must live as long as the process serves
+                log.exception("campaigns.crashed")
             self._stopping.wait(self._poll_s)
 
 

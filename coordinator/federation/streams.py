@@ -30,6 +30,7 @@ from protocols.v1.membership_pb2 import SignedDocument
 log = structlog.get_logger(__name__)
 
 REFUSAL_CHARS = 40  # the column campaign_member.refusal
+UNSENT_FRAMES = 512  # a model is a few frames; who asks for more than it reads is cut off
 
 
 class HelloRefused(Malformed):
@@ -37,6 +38,12 @@ class HelloRefused(Malformed):
 
     code = "hello_refused"
     next_step = "Run a release of the node that speaks the coordinator's protocol."
+
+
+class StreamOverrun(Malformed):
+    """The member sends heartbeats and does not read what it is sent."""
+
+    code = "stream_overrun"
 
 
 class StreamReplaced(StateConflict):
@@ -140,6 +147,8 @@ class Streams:
             if data is not None:
                 self._reply(attachment, frame.reply.message_id, data)
         elif kind == "heartbeat":
+            if attachment.frames.qsize() > UNSENT_FRAMES:
+                raise StreamOverrun("the member does not read its stream")
             at_ms = frame.heartbeat.sent_at_ms
             attachment.frames.put(CoordinatorFrame(heartbeat=Heartbeat(sent_at_ms=at_ms)))
         else:

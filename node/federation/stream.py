@@ -32,6 +32,8 @@ from protocols.v1.federation_pb2_grpc import FederationStub
 
 log = structlog.get_logger(__name__)
 
+WAITING_FRAMES = 64  # the coordinator sends a plan and one message at a time
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -151,6 +153,8 @@ class TrainingStream:
             raise Malformed("a frame of the training stream is empty")
 
     def _queue(self, act: Callable[..., None], *arguments: object) -> None:
+        if self._work.qsize() >= WAITING_FRAMES:
+            raise Malformed("the coordinator sends more than this node can do")
         self._work.put(lambda: act(*arguments))
 
     def _do_work(self) -> None:

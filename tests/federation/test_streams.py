@@ -5,8 +5,10 @@ import threading
 import pytest
 
 from coordinator.federation.streams import (
+    UNSENT_FRAMES,
     Attachment,
     HelloRefused,
+    StreamOverrun,
     StreamReplaced,
     Streams,
     StreamsClosed,
@@ -155,6 +157,15 @@ def test_a_heartbeat_keeps_a_stream_and_is_answered(streams, clock):
         streams.receive(attachment, NodeFrame(heartbeat=Heartbeat(sent_at_ms=5)))
     assert streams.attached() == {"bank-a": 7}
     assert sent(attachment) == ["welcome", "heartbeat", "heartbeat", "heartbeat"]
+
+
+def test_a_member_that_does_not_read_is_cut_off(streams):
+    attachment = hello(streams)
+    beat = NodeFrame(heartbeat=Heartbeat(sent_at_ms=5))
+    for _ in range(UNSENT_FRAMES):
+        streams.receive(attachment, beat)
+    with pytest.raises(StreamOverrun):
+        streams.receive(attachment, beat)
 
 
 def test_an_answer_counts_only_to_a_plan_that_was_offered(streams):
