@@ -287,7 +287,7 @@ class ConsentDelivery(_message.Message):
     artefact: _builtins.bytes
     """general JWS JSON, subject and consent node"""
     withdrawal: _builtins.bytes
-    """general JWS JSON, subject and consent node"""
+    """general JWS JSON, subject and consent node; pause and resume too"""
     def __init__(
         self,
         *,
@@ -318,7 +318,9 @@ class ConsentAcknowledgement(_message.Message):
     """empty: stored and in effect"""
     effective_at_ms: _builtins.int
     signature: _builtins.bytes
-    """Ed25519 by the acknowledging node over delivery hash || effective_at_ms"""
+    """Ed25519 by the acknowledging node, domain "consent-acknowledgement", over
+    SHA-256(delivered bytes) || effective_at_ms (8 bytes, big endian) || refusal
+    """
     def __init__(
         self,
         *,

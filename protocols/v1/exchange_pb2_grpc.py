@@ -163,7 +163,7 @@ class ConsentsServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Deliver(self, request_iterator, context):
-        """Consent artefacts and later events (withdrawal) for a holder or a recipient to keep.
+        """Consent artefacts and later events (withdraw, pause, resume) for a holder or a recipient.
         Each is verified and stored before it is acknowledged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -75,7 +75,7 @@ class ConsentsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConsentsAsyncStub: ...
     Deliver: _grpc.StreamStreamMultiCallable[_exchange_pb2.ConsentDelivery, _exchange_pb2.ConsentAcknowledgement]
-    """Consent artefacts and later events (withdrawal) for a holder or a recipient to keep.
+    """Consent artefacts and later events (withdraw, pause, resume) for a holder or a recipient.
     Each is verified and stored before it is acknowledged.
     """
 
@@ -83,7 +83,7 @@ class ConsentsStub:
 class ConsentsAsyncStub(ConsentsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Deliver: _aio.StreamStreamMultiCallable[_exchange_pb2.ConsentDelivery, _exchange_pb2.ConsentAcknowledgement]  # type: ignore[assignment]
-    """Consent artefacts and later events (withdrawal) for a holder or a recipient to keep.
+    """Consent artefacts and later events (withdraw, pause, resume) for a holder or a recipient.
     Each is verified and stored before it is acknowledged.
     """
 
@@ -94,7 +94,7 @@ class ConsentsServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_exchange_pb2.ConsentDelivery],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_exchange_pb2.ConsentAcknowledgement], _abc.AsyncIterator[_exchange_pb2.ConsentAcknowledgement]]:
-        """Consent artefacts and later events (withdrawal) for a holder or a recipient to keep.
+        """Consent artefacts and later events (withdraw, pause, resume) for a holder or a recipient.
         Each is verified and stored before it is acknowledged.
         """
 
