@@ -87,7 +87,7 @@ def _batch(bank: Node, terms: Sequence[Terms]) -> tuple[int, list[float]]:
     requests = [_request(bank, terms[at : at + 256]) for at in range(0, len(terms), 256)]
     times, last = [], time.perf_counter()
     for request, answer in zip(
-        requests, stub.FetchBatch(iter([one.message for one in requests])), strict=True
+        requests, stub.FetchBatch(iter([one.message for one in requests]), timeout=600), strict=True
     ):
         times.append(time.perf_counter() - last)
         opened = open_answer(request, answer, bank.documents.directory())
@@ -116,14 +116,14 @@ def _echo(bank: Node, port: int, calls: int, callers: int) -> tuple[int, list[fl
 
 
 def _spread(
-    call: Callable[[Any], Any], messages: Sequence[bytes | SealedRequest], callers: int
+    call: Callable[..., Any], messages: Sequence[bytes | SealedRequest], callers: int
 ) -> tuple[int, list[float]]:
     times: list[float] = []
 
     def one(offset: int) -> None:
         for message in messages[offset::callers]:
             began = time.perf_counter()
-            call(message)
+            call(message, timeout=60)
             times.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=one, args=(offset,)) for offset in range(callers)]

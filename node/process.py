@@ -16,7 +16,7 @@ from node.home import only_process
 from node.parts import Node
 from node.periodic import Periodic
 from node.server import member_server
-from node.storage import signals
+from node.storage import exchange, signals
 
 PUSH_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
@@ -74,6 +74,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         node.consents.expire_due()
         with node.database.write() as connection:
             signals.delete_expired(connection, clock())
+            exchange.forget_claims(connection, clock())
 
     work: list[Periodic | Supervisor] = [
         Periodic(

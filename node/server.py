@@ -48,7 +48,7 @@ class MemberServer:
         self._workers = ThreadPoolExecutor(limits.workers, thread_name_prefix="members")
         self._server = grpc.server(
             self._workers,
-            interceptors=[MemberGate(source)],
+            interceptors=[MemberGate(source, limits)],
             options=server_options(limits),
             maximum_concurrent_rpcs=limits.workers + limits.waiting,
         )

@@ -5,14 +5,18 @@ A server admits a call only when
      others: no certificate, another CA, expired),
   2. the certificate names exactly one member (SAN `<member>.members.credence`),
   3. that member is in the directory, and active,
-  4. the certificate is the one the directory names (an older one, or a second one, is refused).
-2 to 4 are checked at every call, so that a revoked member is out at its next call even on a
+  4. the certificate is the one the directory names (an older one, or a second one, is refused),
+  5. the call has a deadline, not too far off, and the member has not too many others under way: no
+     member can occupy a server for all.
+2 to 5 are checked at every call, so that a revoked member is out at its next call even on a
 connection that it opened before.
 """
 
 import hmac
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
@@ -22,7 +26,7 @@ import grpc
 from node.rpc_errors import PeerUnreachable, errors_as_status
 from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
 from protocols.directory import Directory
-from protocols.errors import CredenceError
+from protocols.errors import CredenceError, Unavailable
 
 ON_DEMAND_REFRESH_S = 1.0
 
@@ -37,6 +41,21 @@ class PeerNotAdmitted(CredenceError):
     next_step = "Use the newest certificate; ask the operator if it was replaced without you."
 
 
+class DeadlineRequired(CredenceError):
+    """A call without a deadline, or with one too far off."""
+
+    code = "deadline_required"
+    category = "invalid"
+    next_step = "Call with a deadline of at most half an hour."
+
+
+class TooManyCalls(Unavailable):
+    """The member has as many calls under way as one member may."""
+
+    code = "too_many_calls"
+    next_step = "Wait for the calls under way; ask for many subjects in one stream instead."
+
+
 @dataclass(frozen=True)
 class TransportLimits:
     """How much a peer may send or occupy.
@@ -47,13 +66,17 @@ class TransportLimits:
         metadata_bytes: largest headers.
         workers: calls served at one time.
         waiting: calls that may wait beyond those; more are refused.
+        calls_per_member: calls of one member served at one time.
+        longest_call_s: how far off a call's deadline may be, seconds.
     """
 
     request_bytes: int = 256 * 1024
     answer_bytes: int = 2 * 1024 * 1024
     metadata_bytes: int = 8 * 1024
-    workers: int = 16
-    waiting: int = 48
+    workers: int = 64
+    waiting: int = 64
+    calls_per_member: int = 32
+    longest_call_s: float = 1800.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,6 +143,17 @@ def open_channel(
             ("grpc.max_reconnect_backoff_ms", 5_000),
         ],
     )
+
+
+def ready_within(channel: grpc.Channel, seconds: float) -> bool:
+    """Wait until `channel` is connected, at most `seconds`; 0 or less does not wait: try it."""
+    if seconds <= 0:
+        return True
+    try:
+        grpc.channel_ready_future(channel).result(timeout=seconds)
+    except grpc.FutureTimeoutError:
+        return False
+    return True
 
 
 class Channels:
@@ -196,17 +230,36 @@ def _presented(context: grpc.ServicerContext) -> tuple[str, bytes]:
 class MemberGate(grpc.ServerInterceptor):
     """Admits active members only, and turns errors into statuses, around every handler."""
 
-    def __init__(self, source: DirectorySource) -> None:
+    def __init__(self, source: DirectorySource, limits: TransportLimits) -> None:
         self._source = source
+        self._limits = limits
+        self._under_way: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
-    def admit(self, context: grpc.ServicerContext) -> str:
-        """Checks 2 to 4 of the module's list.
+    @contextmanager
+    def admitted(self, context: grpc.ServicerContext) -> Iterator[str]:
+        """Around a call: checks 2 to 5 of the module's list; the caller's member id.
 
         Raises:
             PeerNotAdmitted: check 2 or 4 fails.
             UnknownMember: check 3: not in the directory.
             MemberNotActive: check 3: suspended or revoked.
+            DeadlineRequired, TooManyCalls: check 5.
         """
+        member_id = self._identify(context)
+        if not context.time_remaining() <= self._limits.longest_call_s:  # 5
+            raise DeadlineRequired("the call has no deadline, or one too far off")
+        with self._lock:
+            if self._under_way[member_id] >= self._limits.calls_per_member:
+                raise TooManyCalls(f"{member_id} has too many calls under way")
+            self._under_way[member_id] += 1
+        try:
+            yield member_id
+        finally:
+            with self._lock:
+                self._under_way[member_id] -= 1
+
+    def _identify(self, context: grpc.ServicerContext) -> str:
         member_id, presented = _presented(context)  # 2
         try:
             self._check(member_id, presented)
@@ -230,22 +283,24 @@ class MemberGate(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None:
             return None
-        return _wrapped(handler, self.admit, handler_call_details.method)
+        return _wrapped(handler, self.admitted, handler_call_details.method)
 
 
-def _wrapped(handler: Any, admit: Callable[[grpc.ServicerContext], str], method: str) -> "Handler":
+def _wrapped(
+    handler: Any,
+    admitted: Callable[[grpc.ServicerContext], AbstractContextManager[str]],
+    method: str,
+) -> "Handler":
     behaviour = (
         handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
     )
 
     def one(request: Any, context: grpc.ServicerContext) -> Any:
-        with errors_as_status(context, method):
-            admit(context)
+        with errors_as_status(context, method), admitted(context):
             return behaviour(request, context)
 
     def many(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        with errors_as_status(context, method):
-            admit(context)
+        with errors_as_status(context, method), admitted(context):
             yield from behaviour(request, context)
 
     make = {

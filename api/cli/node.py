@@ -112,8 +112,10 @@ def join(
     as_json: AsJson = False,
 ) -> None:
     """Join a network: certificate, member directory, signal catalogue."""
+    from api.cli import logs
     from node.bootstrap import join as join_network
 
+    logs.quiet()
     joined = join_network(home, _invitation(invitation), _now_ms())
     if as_json:
         console.print_json(
@@ -293,8 +295,10 @@ def _fetched(report: Any) -> dict[str, Any]:
 
 @contextmanager
 def _opened(home: Path) -> Iterator["Node"]:
+    from api.cli import logs
     from node.bootstrap import open_node
 
+    logs.quiet()
     node = open_node(home)
     try:
         yield node

@@ -18,7 +18,7 @@ from node.exchange.pipeline import Consented, Pipeline, Sent
 from node.exchange.report import FetchReport, HolderReport, Tally
 from node.pairwise import PairKeys
 from node.rpc_errors import PeerFailed, PeerUnreachable, remote_errors
-from node.transport import Channels
+from node.transport import Channels, ready_within
 from protocols.directory import Directory
 from protocols.envelope import Limits, Query, new_request, open_answer
 from protocols.errors import CredenceError
@@ -28,9 +28,10 @@ from protocols.v1.exchange_pb2 import SealedAnswer
 from protocols.v1.exchange_pb2_grpc import ExchangeStub
 
 WINDOW = 3  # requests under way: one at the holder, one on the wire, one being opened
-ATTEMPTS = 2  # a broken connection is tried again once
+RETRIES = 1  # streams in a row that may break without an answer
+RECONNECT_S = 5.0
 LIFETIME_MS = 60_000
-PARALLEL_HOLDERS = 16
+PARALLEL_HOLDERS = 24  # streams; below what one member may have under way at a holder
 
 Progress = Callable[[str, int, int], None]
 """Told (holder, subjects done, subjects asked) after every answer, from several threads."""
@@ -153,15 +154,23 @@ class ExchangeClient:
         self, holder: str, requests: Iterator[Sent], ends_at: float
     ) -> Iterator[tuple[Sent, SealedAnswer]]:
         """Requests with their answers, over as many streams as it takes."""
-        stub = ExchangeStub(self._channels.to_member(holder))
+        channel = self._channels.to_member(holder)
+        stub = ExchangeStub(channel)
         again: list[Sent] = []
-        for attempt in itertools.count(1):
+        failures = 0
+        while True:
             pipeline = Pipeline(itertools.chain(again, requests), WINDOW)
+            answered = 0
             try:
-                yield from _stream(stub, holder, pipeline, ends_at)
+                for sent, answer in _stream(stub, holder, pipeline, ends_at):
+                    answered += 1
+                    yield sent, answer
             except PeerUnreachable:
                 again = pipeline.close()
-                if attempt >= ATTEMPTS or time.monotonic() >= ends_at:
+                # Whoever answered a moment ago is given time to come back, others are not.
+                failures = 1 if answered else failures + 1
+                wait_s = min(RECONNECT_S, ends_at - time.monotonic()) if answered else 0.0
+                if failures > RETRIES or not ready_within(channel, wait_s):
                     raise
             else:
                 return

@@ -1,0 +1,1 @@
+"""What a node stores, and the only place that speaks SQL: tables, repositories, migrations."""

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 
 import grpc
 import pytest
@@ -15,7 +16,15 @@ from node.rpc_errors import (
     remote_errors,
 )
 from node.server import MemberServer, check_free
-from node.transport import PeerNotAdmitted, TlsIdentity, TransportLimits, open_channel, peer_member
+from node.transport import (
+    DeadlineRequired,
+    PeerNotAdmitted,
+    TlsIdentity,
+    TooManyCalls,
+    TransportLimits,
+    open_channel,
+    peer_member,
+)
 from protocols.certificates import (
     create_ca,
     issue_certificate,
@@ -244,6 +253,41 @@ def test_a_peer_that_is_too_slow_is_given_up(probe):
     done = []
     with pytest.raises(PeerTooSlow):
         probe(act, timeout=0.3)
+
+
+@pytest.mark.parametrize("timeout", [None, 3600])
+def test_a_call_without_a_near_deadline_is_refused(probe, timeout):
+    with pytest.raises(DeadlineRequired):
+        probe(lambda context: b"", timeout=timeout)
+
+
+def test_one_member_cannot_occupy_a_server(network):
+    node, caller = network.node("bank-b"), network.node("bank-a").identity()
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def act(context):
+        entered.release()
+        release.wait(5)
+        return b"done"
+
+    server = MemberServer(
+        node.identity(),
+        node.documents,
+        [lambda grpc_server: grpc_server.add_generic_rpc_handlers([Probe(act)])],
+        TransportLimits(workers=4, calls_per_member=2),
+    )
+    endpoint = f"127.0.0.1:{server.bind('127.0.0.1:0')}"
+    server.start()
+    with open_channel(endpoint, member_dns("bank-b"), network.ca, caller, LIMITS) as channel:
+        call = channel.unary_unary("/probe/Call")
+        first = [call.future(b"", timeout=10) for _ in range(2)]
+        assert all(entered.acquire(timeout=5) for _ in first)
+        with pytest.raises(TooManyCalls), remote_errors("bank-b"):
+            call(b"", timeout=5)
+        release.set()
+        assert [one.result() for one in first] == [b"done", b"done"]
+        assert call(b"", timeout=5) == b"done"
+    server.stop(0)
 
 
 def test_an_oversize_message_is_refused(probe):
