@@ -12,7 +12,7 @@ from typing import Self
 from consent.artefact import MAX_JWS_BYTES, countersign
 from consent.fields import CONSENT_ID, Fields
 from consent.lifecycle import Event
-from protocols.canonical import canonical_json, parse_canonical, sha256
+from protocols.canonical import canonical_json, parse_canonical
 from protocols.errors import Malformed, SignatureInvalid
 from protocols.jws import sign_general, unverified_payload, verify_general
 from protocols.keys import SigningKey, VerifyKey
@@ -55,11 +55,6 @@ class ConsentEvent:
             "subject_key": self.subject_key.hex(),
             "at_ms": self.at_ms,
         })  # fmt: skip
-
-    @property
-    def event_hash(self) -> bytes:
-        """SHA-256 of the canonical bytes."""
-        return sha256(self.body())
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
