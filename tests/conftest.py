@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,9 @@ import structlog
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_shipped() -> Iterator[None]:
-    """A command under test sets the log up for its process, which here is ours."""
+def _logging_apart() -> Iterator[None]:
+    """Log lines beside the output of a command under test, whatever a test before it set up."""
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     yield
     structlog.reset_defaults()
