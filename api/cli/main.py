@@ -6,7 +6,7 @@ that `credence --help` stays under 0.3 s.
 
 import typer
 
-from api.cli import audit, client, console, consent, coordinator, node, score, train
+from api.cli import audit, client, consent, console, coordinator, node, score, train
 
 app = typer.Typer(
     name="credence",
