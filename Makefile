@@ -34,12 +34,14 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
-lint: setup ## Style, types, import arrows, generated stubs, README
+lint: setup ## Style, types, import arrows, stubs, wire contract, pages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@PATH=$(BIN):$$PATH scripts/protos --check
+	@$(BIN)/python -m scripts.proto_compat
+	@$(BIN)/python -m scripts.error_codes --check
 	@$(BIN)/python scripts/check_readme.py
 
 bench: setup ## Measure, each figure beside its floor

@@ -1,0 +1,1 @@
+"""What keeps the repository honest: checks and generators that `make` runs."""
