@@ -45,7 +45,7 @@ def test_a_campaign_ends_with_a_signed_bundle_that_every_node_activates(world):
     assert all(one.participants == 3 and one.seconds < 5 for one in rounds)
     epsilons = [one.epsilon for one in rounds]
     assert epsilons == sorted(epsilons)
-    assert epsilons[-1] < 8.0
+    assert epsilons[-1] < 3.0
     stored = world.coordinator.registry.find("model-0001")
     document = Document("bundle", 0, stored.manifest, stored.signature, stored.key_id)
     key = world.coordinator.keys.directory.verify_key
@@ -88,7 +88,7 @@ def check_that_a_follow_up_continues_and_leaves_out_who_withdrew(world, first):
     for one in world.banks.values():
         assert len(charges(one)) == 6 + 4
         with one.node.database.read() as connection:
-            assert privacy_ledger.last_charge(connection, one.member_id).epsilon_after <= 8.0
+            assert privacy_ledger.last_charge(connection, one.member_id).epsilon_after <= 3.0
     with bank.node.database.read() as connection:
         sizes = {
             campaign: {
@@ -150,7 +150,7 @@ def test_an_operator_can_end_a_campaign(world):
     wait_until(lambda: len(world.rounds(plan.campaign_id)) >= 1)
     world.proposals.abort(plan.campaign_id, now_ms())
     done = len(world.rounds(plan.campaign_id))
-    second = world.propose(rounds=1, epsilon=1.5, follow_up_rounds=0)
+    second = world.propose(rounds=1, follow_up_rounds=0)
     world.finish(second.campaign_id)
     assert world.campaign(plan.campaign_id).state == "aborted"
     assert len(world.rounds(plan.campaign_id)) == done

@@ -28,13 +28,13 @@ def run(app: typer.Typer, *arguments: str):
 def test_a_campaign_is_proposed_and_watched_to_its_bundle(app, tmp_path: Path):
     with open_world(tmp_path, size=150) as world, only_process(world.coordinator.home):
         home = str(world.coordinator.home)
-        done = run(app, home, "--epsilon", "8", "--rounds", "2", "--minimum-cohort", "40", "--json")
+        done = run(app, home, "--epsilon", "5", "--rounds", "2", "--minimum-cohort", "40", "--json")
         assert done.exit_code == 0, done.output
         # The coordinator and the banks of this test log to the same standard output.
         facts, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])
         assert (facts["state"], facts["rounds"], facts["bundle"]) == ("completed", 2, "model-0001")
         assert [one["refusal"] for one in facts["members"]] == ["", "", ""]
-        assert facts["epsilon"] < 8
+        assert facts["epsilon"] < 5
         again = run(app, home, "--epsilon", "8", "--rounds", "2")
         assert isinstance(again.exception, CredenceError)
         assert "budget_exhausted" in again.exception.message

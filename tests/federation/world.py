@@ -139,7 +139,7 @@ class World:
     def propose(self, **options: object) -> CampaignPlan:
         """Propose a small campaign."""
         values: dict[str, object] = {
-            "epsilon": 8.0,
+            "epsilon": 3.0,
             "rounds": 4,
             "follow_up_rounds": 2,
             "count_noise": 4.0,  # the count of 80 stays above the minimum by ten deviations
