@@ -49,6 +49,7 @@ from protocols.errors import CredenceError, HomeUnusable, StateConflict
 from protocols.invitations import Invitation, InvitationExpired
 from protocols.joining import Declaration, sign_join
 from protocols.keys import VerifyKey
+from protocols.suites import SUPPORTED
 from protocols.v1.membership_pb2 import JoinRequest, JoinResponse
 from protocols.v1.membership_pb2_grpc import EnrolmentStub
 
@@ -203,6 +204,7 @@ def _ask(
         signing_key=keys.signing.verify_key.bytes,
         sealing_key=keys.sealing.public,
         endpoint=settings.dialled,
+        suites=SUPPORTED,
     ).to_body()
     csr = make_csr(keys.tls, settings.member_id)
     request = JoinRequest(

@@ -13,6 +13,7 @@ from protocols.documents import MAX_DOCUMENT_BYTES, Document, verify_document
 from protocols.errors import CredenceError, InvalidInput, Malformed
 from protocols.identifiers import check_member_id, check_role, is_endpoint, is_field_name
 from protocols.keys import VerifyKey
+from protocols.suites import X25519, is_suite_list
 
 Status = Literal["active", "suspended", "revoked"]
 STATUSES: Final[tuple[Status, ...]] = ("active", "suspended", "revoked")
@@ -60,6 +61,7 @@ class MemberEntry:
         endpoint: `host:port` of its exchange, or None when it accepts no connection.
         status: active, suspended or revoked.
         joined_at_ms: UTC milliseconds.
+        suites: cipher suites it speaks (`protocols.suites`), sorted; numbers may be unknown here.
     """
 
     member_id: str
@@ -74,6 +76,7 @@ class MemberEntry:
     endpoint: str | None
     status: Status
     joined_at_ms: int
+    suites: tuple[int, ...] = (X25519,)
 
     def __post_init__(self) -> None:
         check_member_id(self.member_id)
@@ -91,6 +94,8 @@ class MemberEntry:
             raise InvalidInput(f"a member's status is one of {', '.join(STATUSES)}")
         if self.joined_at_ms < 0:
             raise InvalidInput("a time is in milliseconds since 1970")
+        if not is_suite_list(self.suites):
+            raise InvalidInput("a member's cipher suites are a sorted list of numbers, each once")
 
     @property
     def verify_key(self) -> VerifyKey:
@@ -276,6 +281,10 @@ def _entry_value(name: str, value: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise Malformed("what a member holds is a list of texts")
         return tuple(cast("list[str]", value))
+    if name == "suites":
+        if not is_suite_list(value):
+            raise Malformed("a member's cipher suites are a sorted list of numbers, each once")
+        return tuple(cast("list[int]", value))
     if name == "joined_at_ms":
         if type(value) is not int:
             raise Malformed("a time is a whole number")

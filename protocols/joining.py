@@ -11,6 +11,7 @@ from protocols.canonical import canonical_json, parse_canonical
 from protocols.directory import MemberEntry, Status
 from protocols.errors import CredenceError, InvalidInput, Malformed, StateConflict
 from protocols.keys import SigningKey, VerifyKey
+from protocols.suites import X25519
 
 MAX_DECLARATION_BYTES: Final = 16 * 1024
 
@@ -46,6 +47,7 @@ class Declaration:
     signing_key: bytes
     sealing_key: bytes
     endpoint: str | None
+    suites: tuple[int, ...] = (X25519,)
 
     def __post_init__(self) -> None:
         self.entry(certificate_sha256=bytes(32), joined_at_ms=0)  # one set of rules for both

@@ -31,6 +31,7 @@ from protocols.directory import Directory, MemberEntry, Status
 from protocols.documents import Document, sign_document
 from protocols.keys import SigningKey
 from protocols.pseudonyms import handle
+from protocols.suites import SUPPORTED
 
 DAY_MS = 86_400_000
 AS_OF_MS = 1_128_124_800_000  # 2005-10-01
@@ -124,6 +125,7 @@ class Network:
             endpoint=f"127.0.0.1:{port}",
             status="active",
             joined_at_ms=now_ms(),
+            suites=SUPPORTED,
         )
         return node
 
