@@ -159,7 +159,10 @@ def _check_text(data: bytes, file: str) -> None:
 def _check_header(data: bytes, file: str, header: Sequence[str], limits: RecordLimits) -> list[str]:
     first = data[: limits.max_header_bytes].split(b"\n", 1)[0]
     text = first.decode("utf-8-sig", errors="replace").rstrip("\r")
-    names = next(csv.reader(io.StringIO(text)), [])
+    try:
+        names = next(csv.reader(io.StringIO(text)), [])
+    except csv.Error:
+        raise RecordsMalformed("is no header of a CSV file", file=file, line=1) from None
     if not names:
         raise RecordsMalformed("is empty", file=file, line=1)
     for name in header:
