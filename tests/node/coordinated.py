@@ -1,9 +1,10 @@
 """A real coordinator on loopback, serving."""
 
+import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from coordinator.bootstrap import Coordinator, init_coordinator, open_coordinator
@@ -18,8 +19,12 @@ def now_ms() -> int:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port to name before it is bound, outside the range from which the system hands them out."""
+    while True:
+        port = secrets.choice(range(12_000, 32_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

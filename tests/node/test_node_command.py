@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import takewhile
 
 import pytest
 from typer.testing import CliRunner
@@ -105,9 +106,9 @@ def test_an_unknown_purpose_is_a_usage_error(home):
 
 def test_run_serves_refuses_a_second_run_and_ends_with_its_parent(tmp_path, coordinator):
     home = tmp_path / "runs"
-    listen, http = (f"127.0.0.1:{free_port()}" for _ in range(2))
     member = ["--member", "runs-cli", "--name", "R", "--role", "data_provider"]
-    credence("init", home, *member, "--listen", listen, "--http", http)
+    ports = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--endpoint", "127.0.0.1:9"]
+    credence("init", home, *member, *ports)
     credence("join", home, "--invitation", invite(coordinator, "runs-cli", "data_provider"))
     # A shell between, which we kill: the node has to notice.
     shell = subprocess.Popen(
@@ -117,7 +118,8 @@ def test_run_serves_refuses_a_second_run_and_ends_with_its_parent(tmp_path, coor
         text=True,
     )
     with shell, shell.stdout as output:
-        assert any(" ready: " in line for line in output)
+        lines = list(takewhile(lambda line: " ready: " not in line, output))
+        assert shell.poll() is None, lines
         second = subprocess.run(command("run", home), capture_output=True, text=True, check=False)
         assert second.returncode == 1
         assert "already_running" in second.stderr
