@@ -19,9 +19,9 @@ def run(options: list[str]) -> dict[str, Any]:
     """One demo; its report."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "report.json"
-        command = [sys.executable, "-m", "deploy.command", "demo", "--once",
-                   "--dir", str(Path(scratch) / "sandbox"), "--json", str(out), *options]  # fmt: skip
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+        where = ["--dir", str(Path(scratch) / "sandbox"), "--json", str(out)]
+        command = [sys.executable, "-m", "deploy.command", "demo", "--once", *where, *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
         report: dict[str, Any] = json.loads(out.read_text())
     return report
 
