@@ -8,7 +8,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,7 +49,20 @@ Endpoint = Annotated[str, _checked(is_endpoint, "host:port")]
 Listen = Annotated[str, _checked(_is_listen, "host:port")]
 SourceClass = Annotated[str, _checked(is_field_name, "a source class of the catalogue")]
 Day = Annotated[str, _checked(_is_day, "a day, YYYY-MM-DD")]
-Role = Literal["bank", "data_provider", "public_record_publisher", "licensed_agency"]
+Role = Literal[
+    "bank",
+    "data_provider",
+    "public_record_publisher",
+    "licensed_agency",
+    "platform_operator",
+    "regulator",
+]
+
+
+def end_of_day_ms(day: str) -> int:
+    """The midnight (UTC) that ends a day `YYYY-MM-DD`, UTC milliseconds."""
+    midnight = datetime.combine(date.fromisoformat(day), time.min, UTC) + timedelta(days=1)
+    return int(midnight.timestamp()) * 1000
 
 
 class SettingsInvalid(InvalidInput):
@@ -67,6 +80,7 @@ class NodeSettings(BaseSettings):
         name: legal name, as the directory shows it.
         role: what kind of institution it is.
         licence: licence number, as the directory shows it; may be empty.
+        licence_until: last day of the licence, YYYY-MM-DD; None: it does not end.
         contact: where a subject or another member reaches it; may be empty.
         holds: source classes of the catalogue whose records this node keeps.
         listen: where other members are served over mutual TLS.
@@ -81,6 +95,11 @@ class NodeSettings(BaseSettings):
         train: whether to keep a training worker; None: banks do.
         fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
         refresh_s: how often the directory and the catalogue are refreshed, seconds.
+        directory_max_age_s: how old the newest directory may be while this node releases anything,
+            seconds. The coordinator issues one every five minutes, and any peer passes it on; who
+            has had none for a day is cut off from all of them, and would not hear of a member that
+            was revoked. A shorter limit makes a night's outage of the coordinator one of all its
+            members; a longer one gives more time to somebody who keeps a revocation from a node.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -91,6 +110,7 @@ class NodeSettings(BaseSettings):
     name: Annotated[str, StringConstraints(min_length=1, max_length=120), PRINTABLE]
     role: Role
     licence: Annotated[str, StringConstraints(max_length=120), PRINTABLE] = ""
+    licence_until: Day | None = None
     contact: Annotated[str, StringConstraints(max_length=200), PRINTABLE] = ""
     holds: tuple[SourceClass, ...] = Field(default=(), max_length=16)
     listen: Listen = "127.0.0.1:7500"
@@ -103,7 +123,8 @@ class NodeSettings(BaseSettings):
     minimum_cohort: int = Field(default=100, ge=1)
     train: bool | None = None
     fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
-    refresh_s: float = Field(default=10.0, ge=0.05, le=60)
+    refresh_s: float = Field(default=10.0, ge=0.05, le=10)
+    directory_max_age_s: float = Field(default=86_400.0, ge=60, le=7 * 86_400)
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
@@ -123,6 +144,11 @@ class NodeSettings(BaseSettings):
     def dialled(self) -> str:
         """The endpoint that other members dial."""
         return self.endpoint or self.listen
+
+    @property
+    def licence_until_ms(self) -> int | None:
+        """The end of the licence's last day in UTC, milliseconds; None: it does not end."""
+        return None if self.licence_until is None else end_of_day_ms(self.licence_until)
 
     @property
     def trains(self) -> bool:

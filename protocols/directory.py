@@ -2,21 +2,32 @@
 
 The coordinator issues versions; a node accepts a version only when its signature verifies and it
 does not take back an earlier one (`accept`). `epoch` counts key epochs: pairwise keys, and with
-them handles and tokens, change with it.
+them handles and tokens, change with it. A licence runs out by itself, on the reader's clock:
+whoever decides by a directory reads it as it stands now (`Directory.at`).
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, Self, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 
 from protocols.canonical import canonical_json, parse_canonical
 from protocols.documents import MAX_DOCUMENT_BYTES, Document, verify_document
 from protocols.errors import CredenceError, InvalidInput, Malformed
-from protocols.identifiers import check_member_id, check_role, is_endpoint, is_field_name
 from protocols.keys import VerifyKey
-from protocols.suites import X25519, is_suite_list
+from protocols.member_entry import STATUSES, MemberEntry, Status
+from protocols.member_keys import hex32
 
-Status = Literal["active", "suspended", "revoked"]
-STATUSES: Final[tuple[Status, ...]] = ("active", "suspended", "revoked")
+__all__ = [
+    "STATUSES",
+    "Directory",
+    "DirectoryRollback",
+    "LicenceExpired",
+    "MemberEntry",
+    "MemberNotActive",
+    "Status",
+    "UnknownMember",
+    "accept",
+]
+
 MAX_MEMBERS: Final = 2048
 
 
@@ -36,94 +47,19 @@ class MemberNotActive(CredenceError):
     next_step = "Ask the operator of the network why this member is not active."
 
 
+class LicenceExpired(MemberNotActive):
+    """The licence that a member acts under has run out."""
+
+    code = "licence_expired"
+    next_step = "The operator enters the new licence: `credence coordinator licence`."
+
+
 class DirectoryRollback(CredenceError):
     """A directory older than the one held, or another one under the same version."""
 
     code = "directory_rollback"
     category = "conflict"
     next_step = "Report this to the operator: an old or forked directory is being served."
-
-
-@dataclass(frozen=True, slots=True)
-class MemberEntry:
-    """One member as the network knows it.
-
-    Attributes:
-        member_id: `[a-z][a-z0-9-]{1,40}`.
-        name: legal name, 1 to 120 characters.
-        role: one of `protocols.identifiers.ROLES`.
-        licence: licence number, up to 120 characters.
-        contact: where complaints and breach notices go, up to 200 characters.
-        holds: source classes it can answer for, sorted.
-        signing_key: 32-byte Ed25519 public key.
-        sealing_key: 32-byte X25519 public key.
-        certificate_sha256: SHA-256 of its certificate's DER, 32 bytes.
-        endpoint: `host:port` of its exchange, or None when it accepts no connection.
-        status: active, suspended or revoked.
-        joined_at_ms: UTC milliseconds.
-        suites: cipher suites it speaks (`protocols.suites`), sorted; numbers may be unknown here.
-    """
-
-    member_id: str
-    name: str
-    role: str
-    licence: str
-    contact: str
-    holds: tuple[str, ...]
-    signing_key: bytes
-    sealing_key: bytes
-    certificate_sha256: bytes
-    endpoint: str | None
-    status: Status
-    joined_at_ms: int
-    suites: tuple[int, ...] = (X25519,)
-
-    def __post_init__(self) -> None:
-        check_member_id(self.member_id)
-        check_role(self.role)
-        _check_text("a legal name", self.name, 1, 120)
-        _check_text("a licence number", self.licence, 0, 120)
-        _check_text("a contact", self.contact, 0, 200)
-        if list(self.holds) != sorted(set(self.holds)) or not all(map(is_field_name, self.holds)):
-            raise InvalidInput("what a member holds is a sorted list of source classes, each once")
-        if {len(self.signing_key), len(self.sealing_key), len(self.certificate_sha256)} != {32}:
-            raise InvalidInput("a member's keys and certificate hash are 32 bytes each")
-        if self.endpoint is not None and not is_endpoint(self.endpoint):
-            raise InvalidInput("an endpoint is host:port")
-        if self.status not in STATUSES:
-            raise InvalidInput(f"a member's status is one of {', '.join(STATUSES)}")
-        if self.joined_at_ms < 0:
-            raise InvalidInput("a time is in milliseconds since 1970")
-        if not is_suite_list(self.suites):
-            raise InvalidInput("a member's cipher suites are a sorted list of numbers, each once")
-
-    @property
-    def verify_key(self) -> VerifyKey:
-        """The member's signature key."""
-        return VerifyKey(self.signing_key)
-
-    @property
-    def active(self) -> bool:
-        """Whether the member may ask and be asked."""
-        return self.status == "active"
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry as a JSON object; bytes in hex."""
-        return {item.name: _json_value(getattr(self, item.name)) for item in fields(self)}
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Read an entry back.
-
-        Raises:
-            Malformed: a field is missing, unknown or of the wrong form.
-        """
-        if not isinstance(value, dict) or set(value) != {item.name for item in fields(cls)}:
-            raise Malformed("a directory entry with other fields than it must have")
-        try:
-            return cls(**{name: _entry_value(name, item) for name, item in value.items()})
-        except (InvalidInput, TypeError, ValueError) as error:
-            raise Malformed("a directory entry with a field of the wrong form") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +107,36 @@ class Directory:
         Raises:
             UnknownMember: there is none.
             MemberNotActive: it is suspended or revoked.
+            LicenceExpired: its licence has run out.
         """
         entry = self.member(member_id)
+        if entry.status == "lapsed":
+            raise LicenceExpired(f"the licence of member {member_id} has run out")
         if not entry.active:
             raise MemberNotActive(f"member {member_id} is {entry.status}")
         return entry
+
+    def at(self, now_ms: int) -> Self:
+        """This directory as it stands at a time: who is active, but licensed no more, has lapsed.
+
+        For deciding by, never for signing.
+        """
+        if not any(_lapses(entry, now_ms) for entry in self.members):
+            return self
+        members = (
+            replace(entry, status="lapsed") if _lapses(entry, now_ms) else entry
+            for entry in self.members
+        )
+        return replace(self, members=tuple(members))
+
+    def next_lapse_ms(self, now_ms: int) -> int | None:
+        """When the next licence of an active member runs out after `now_ms`; None: never."""
+        ends = [
+            entry.licence_until_ms
+            for entry in self.members
+            if entry.active and entry.licence_until_ms is not None
+        ]
+        return min((end for end in ends if end > now_ms), default=None)
 
     def to_body(self) -> bytes:
         """RFC 8785 canonical JSON, to be signed as a document of kind `directory`."""
@@ -213,7 +174,7 @@ class Directory:
                 issued_at_ms=value["issued_at_ms"],
                 epoch=value["epoch"],
                 members=entries,
-                directory_key=_from_hex(value["directory_key"]),
+                directory_key=hex32(value["directory_key"]),
             )
         except InvalidInput as error:
             raise Malformed("a directory with a field of the wrong form") from error
@@ -263,46 +224,6 @@ def accept(current: Directory | None, document: Document, key: VerifyKey) -> Dir
     return offered
 
 
-def _check_text(what: str, text: str, least: int, most: int) -> None:
-    if not least <= len(text) <= most or not text.isprintable():
-        raise InvalidInput(f"{what} is {least} to {most} printable characters")
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _entry_value(name: str, value: Any) -> Any:
-    if name in {"signing_key", "sealing_key", "certificate_sha256"}:
-        return _from_hex(value)
-    if name == "holds":
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise Malformed("what a member holds is a list of texts")
-        return tuple(cast("list[str]", value))
-    if name == "suites":
-        if not is_suite_list(value):
-            raise Malformed("a member's cipher suites are a sorted list of numbers, each once")
-        return tuple(cast("list[int]", value))
-    if name == "joined_at_ms":
-        if type(value) is not int:
-            raise Malformed("a time is a whole number")
-        return value
-    if name == "endpoint" and value is None:
-        return None
-    if not isinstance(value, str):
-        raise Malformed(f"{name} is a text")
-    return value
-
-
-def _from_hex(value: Any) -> bytes:
-    if not isinstance(value, str) or len(value) != 64:
-        raise Malformed("a key or hash is 64 hex digits")
-    try:
-        data = bytes.fromhex(value)
-    except ValueError as error:
-        raise Malformed("a key or hash is 64 hex digits") from error
-    if data.hex() != value:
-        raise Malformed("hex digits are lower case")
-    return data
+def _lapses(entry: MemberEntry, now_ms: int) -> bool:
+    end = entry.licence_until_ms
+    return entry.active and end is not None and now_ms >= end

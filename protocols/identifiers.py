@@ -9,7 +9,14 @@ import secrets
 
 from protocols.errors import InvalidInput
 
-ROLES = ("bank", "data_provider", "public_record_publisher", "licensed_agency")
+ROLES = (
+    "bank",
+    "data_provider",
+    "public_record_publisher",
+    "licensed_agency",
+    "platform_operator",
+    "regulator",
+)
 PURPOSES = ("score", "train", "monitor")
 
 _MEMBER_ID = re.compile(r"[a-z][a-z0-9-]{1,40}")

@@ -5,7 +5,7 @@ and CSR together, so that neither can be exchanged for another's.
 """
 
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from protocols.canonical import canonical_json, parse_canonical
 from protocols.directory import MemberEntry, Status
@@ -16,7 +16,14 @@ from protocols.suites import X25519
 MAX_DECLARATION_BYTES: Final = 16 * 1024
 
 _DOMAIN: Final = "join"
-_ASSIGNED: Final = ("certificate_sha256", "status", "joined_at_ms")  # by the coordinator
+# By the coordinator, and what stands there until it has.
+_ASSIGNED: Final[dict[str, Any]] = {
+    "certificate_sha256": "00" * 32,
+    "status": "active",
+    "joined_at_ms": 0,
+    "earlier_keys": [],
+    "earlier_certificates": [],
+}
 
 
 class DeclarationMismatch(CredenceError):
@@ -48,6 +55,7 @@ class Declaration:
     sealing_key: bytes
     endpoint: str | None
     suites: tuple[int, ...] = (X25519,)
+    licence_until_ms: int | None = None
 
     def __post_init__(self) -> None:
         self.entry(certificate_sha256=bytes(32), joined_at_ms=0)  # one set of rules for both
@@ -83,9 +91,7 @@ class Declaration:
         value = parse_canonical(body, max_bytes=MAX_DECLARATION_BYTES)
         if not isinstance(value, dict) or not set(_ASSIGNED).isdisjoint(value):
             raise Malformed("a declaration with other fields than it must have")
-        entry = MemberEntry.from_json(
-            {**value, "certificate_sha256": "00" * 32, "status": "active", "joined_at_ms": 0}
-        )
+        entry = MemberEntry.from_json({**value, **_ASSIGNED})
         try:
             return cls(**{item.name: getattr(entry, item.name) for item in fields(cls)})
         except InvalidInput as error:
