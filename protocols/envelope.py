@@ -4,7 +4,8 @@ The recipient of signals asks: it makes a one-use HPKE key (RFC 9180, base mode)
 half inside the body and signs the body. The holder verifies, answers, seals the answer to that
 key and signs it. `info` binds the ciphertext to the request body, holder and recipient, and the
 request body names every consent; the one-use key gives forward secrecy. Answers are padded, so
-that their length tells the order of magnitude and no more.
+that their length tells the order of magnitude and no more. The suite (`protocols.suites`) is the
+strongest that both directory entries list.
 
 Signature domains: `request` over the body; `answer` over SHA-256(body) || sealed.
 """
@@ -12,16 +13,13 @@ Signature domains: `request` over the body; `answer` over SHA-256(body) || seale
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from google.protobuf.message import DecodeError
 
 from protocols.canonical import sha256
 from protocols.directory import Directory, MemberEntry
-from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
+from protocols.errors import CredenceError, InvalidInput, Malformed
 from protocols.exchange_rules import (
     DEFAULT_LIMITS,
     NONCE_BYTES,
@@ -32,6 +30,7 @@ from protocols.exchange_rules import (
 from protocols.identifiers import new_id
 from protocols.keys import SigningKey
 from protocols.padding import pad, unpad
+from protocols.suites import X25519, SuiteDowngrade, SuiteUnsupported, refuse_downgrade, suite
 from protocols.v1.exchange_pb2 import (
     AnswerBody,
     RequestBody,
@@ -49,6 +48,7 @@ __all__ = [
     "RequestExpired",
     "RequestFromFuture",
     "SenderMismatch",
+    "SuiteDowngrade",
     "SuiteUnsupported",
     "VerifiedRequest",
     "WrongAudience",
@@ -57,20 +57,6 @@ __all__ = [
     "seal_answer",
     "verify_request",
 ]
-
-SUITE_X25519: Final = 1  # HPKE KEM X25519, HKDF-SHA256, AES-256-GCM
-
-_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
-_HPKE_OVERHEAD: Final = 48  # encapsulated key 32, tag 16
-
-
-class SuiteUnsupported(CredenceError):
-    """The request names a cipher suite this node does not speak."""
-
-    code = "suite_unsupported"
-    category = "invalid"
-    next_step = "Ask with suite 1, or update the node that holds the data."
-
 
 class WrongAudience(CredenceError):
     """The request is addressed to another member."""
@@ -164,6 +150,7 @@ def new_request(
     signals: Sequence[str] = (),
     lifetime_ms: int = 30_000,
     request_id: str | None = None,
+    suite_number: int = X25519,
     limits: Limits = DEFAULT_LIMITS,
 ) -> OutgoingRequest:
     """Make and sign a request.
@@ -178,20 +165,22 @@ def new_request(
         signals: ids of the wanted signals; empty means all that the consents allow.
         lifetime_ms: from now to expiry.
         request_id: 1 to 40 URL-safe characters; a fresh one when None.
+        suite_number: `protocols.suites.strongest` of both members' entries.
         limits: the bounds in force.
 
     Raises:
         InvalidInput: an argument is outside its bounds.
+        SuiteUnsupported: this software does not speak the suite.
     """
-    private = X25519PrivateKey.generate()
+    private, public = suite(suite_number).generate()
     body = RequestBody(
-        suite=SUITE_X25519,
+        suite=suite_number,
         request_id=new_id("req") if request_id is None else request_id,
         to=holder,
         issued_at_ms=now_ms,
         expires_at_ms=now_ms + lifetime_ms,
         nonce=os.urandom(NONCE_BYTES),
-        recipient_epk=private.public_key().public_bytes_raw(),
+        recipient_epk=public,
         purpose=purpose,
         queries=[SubjectQuery(consent_hash=q.consent_hash, token=q.token) for q in queries],
         signals=signals,
@@ -205,7 +194,7 @@ def new_request(
         message=SealedRequest(body=data, signature=key.sign("request", data)),
         body=body,
         request_hash=sha256(data),
-        private_key=private.private_bytes_raw(),
+        private_key=private,
     )
 
 
@@ -220,10 +209,11 @@ def verify_request(
 ) -> VerifiedRequest:
     """Verify a request as its holder.
 
-    Checks: 1. size, before anything is parsed; 2. protobuf form; 3. suite; 4. shape: ids, nonce,
-    key, purpose, 1 to 256 queries with each consent once, signal names, lifetime of at most 60 s;
-    5. the sender is an active member, and the one whose connection carries the request;
-    6. signature over the bytes as received; 7. audience; 8. time, within the clock skew.
+    Checks: 1. size, before anything is parsed; 2. protobuf form; 3. a suite of this software;
+    4. shape: ids, nonce, key, purpose, 1 to 256 queries with each consent once, signal names,
+    lifetime of at most 60 s; 5. the sender is an active member, and the one whose connection
+    carries the request; 6. signature over the bytes as received; 7. audience; 8. the suite is the
+    strongest that both members' entries list; 9. time, within the clock skew.
     Replay and consent are the caller's: it must claim `(from, nonce)` in the transaction that
     records the release.
 
@@ -241,7 +231,8 @@ def verify_request(
         UnknownMember, MemberNotActive, SenderMismatch: check 5.
         SignatureInvalid: check 6.
         WrongAudience: check 7.
-        RequestExpired, RequestFromFuture: check 8.
+        SuiteUnsupported, SuiteDowngrade: check 8.
+        RequestExpired, RequestFromFuture: check 9.
     """
     # 1. Size.
     if len(message.body) > limits.max_request_bytes:
@@ -252,8 +243,7 @@ def verify_request(
     except DecodeError as error:
         raise Malformed("the request body is not a RequestBody") from error
     # 3. Suite.
-    if body.suite != SUITE_X25519:
-        raise SuiteUnsupported(f"cipher suite {body.suite} is not supported")
+    suite(body.suite)
     # 4. Shape.
     wrong = wrong_shape(body, limits)
     if wrong is not None:
@@ -268,7 +258,9 @@ def verify_request(
     # 7. Audience.
     if body.to != own_id:
         raise WrongAudience("the request is addressed to another member")
-    # 8. Time.
+    # 8. Downgrade.
+    refuse_downgrade(body.suite, directory.member(own_id).suites, sender.suites)
+    # 9. Time.
     if body.issued_at_ms > now_ms + limits.clock_skew_ms:
         raise RequestFromFuture("the request was issued later than this node's clock says")
     if now_ms > body.expires_at_ms + limits.clock_skew_ms:
@@ -292,7 +284,7 @@ def seal_answer(
     Raises:
         AnswerMismatch: the answer does not answer exactly this request.
         InvalidInput: it does not fit the largest bucket.
-        Malformed: the request's one-use key has low order, so nothing can be sealed to it.
+        Malformed: nothing can be sealed to the request's one-use key.
     """
     wrong = wrong_answer(answer, request.body, limits)
     if wrong is not None:
@@ -302,11 +294,9 @@ def seal_answer(
         smallest=limits.smallest_bucket_bytes,
         largest=limits.max_answer_bytes,
     )
-    try:
-        epk = X25519PublicKey.from_public_bytes(request.body.recipient_epk)
-        sealed = _SUITE.encrypt(plaintext, epk, info=_info(request.request_hash, request.body))
-    except ValueError as error:
-        raise Malformed("the request's one-use key has low order") from error
+    sealed = suite(request.body.suite).seal(
+        plaintext, request.body.recipient_epk, _info(request.request_hash, request.body)
+    )
     return SealedAnswer(
         request_hash=request.request_hash,
         sealed=sealed,
@@ -334,7 +324,8 @@ def open_answer(
         SignatureInvalid: checks 3 or 4.
     """
     # 1. Size.
-    if len(message.sealed) > limits.max_answer_bytes + _HPKE_OVERHEAD:
+    sealing = suite(request.body.suite)
+    if len(message.sealed) > limits.max_answer_bytes + sealing.overhead:
         raise Malformed(f"a sealed answer is at most {limits.max_answer_bytes} bytes")
     # 2. Request.
     if message.request_hash != request.request_hash:
@@ -343,13 +334,8 @@ def open_answer(
     holder = directory.active_member(request.body.to)
     holder.verify_key.verify("answer", request.request_hash + message.sealed, message.signature)
     # 4. Seal.
-    private = X25519PrivateKey.from_private_bytes(request.private_key)
-    try:
-        padded = _SUITE.decrypt(
-            message.sealed, private, info=_info(request.request_hash, request.body)
-        )
-    except (InvalidTag, ValueError) as error:
-        raise SignatureInvalid("the answer does not open under this request's key") from error
+    info = _info(request.request_hash, request.body)
+    padded = sealing.open(message.sealed, request.private_key, info)
     # 5. Padding.
     data = unpad(padded, smallest=limits.smallest_bucket_bytes, largest=limits.max_answer_bytes)
     # 6. Form.

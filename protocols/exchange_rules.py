@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from protocols.identifiers import PURPOSES, is_field_name, is_member_id, is_record_id
+from protocols.suites import suite
 from protocols.v1.exchange_pb2 import (
     AnswerBody,
     RequestBody,
@@ -21,7 +22,6 @@ from protocols.v1.exchange_pb2 import (
 
 NONCE_BYTES: Final = 16
 HASH_BYTES: Final = 32
-KEY_BYTES: Final = 32
 
 _PRESENT: Final = SignalStatus.SIGNAL_STATUS_PRESENT
 _WITHHELD: Final = frozenset(SignalStatus.values()) - {
@@ -57,7 +57,11 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 def wrong_shape(body: RequestBody, limits: Limits) -> str | None:
-    """What is wrong with a request's fields, or None; says nothing that came from the bytes."""
+    """What is wrong with a request's fields, or None; says nothing that came from the bytes.
+
+    Raises:
+        SuiteUnsupported: the suite is not one of this software.
+    """
     consents = {query.consent_hash for query in body.queries}
     lifetime = body.expires_at_ms - body.issued_at_ms
     rules = (
@@ -65,7 +69,7 @@ def wrong_shape(body: RequestBody, limits: Limits) -> str | None:
         (is_member_id(getattr(body, "from")), "the sender's member id"),
         (is_member_id(body.to), "the holder's member id"),
         (len(body.nonce) == NONCE_BYTES, "the nonce is 16 bytes"),
-        (len(body.recipient_epk) == KEY_BYTES, "the one-use key is 32 bytes"),
+        (len(body.recipient_epk) == suite(body.suite).public_bytes, "the one-use key's length"),
         (body.purpose in PURPOSES, "the purpose"),
         (body.issued_at_ms >= 0, "the time of issue"),
         (0 < lifetime <= limits.max_lifetime_ms, "the lifetime"),

@@ -24,6 +24,7 @@ from protocols.envelope import Limits, Query, new_request, open_answer
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
 from protocols.pseudonyms import query_token
+from protocols.suites import strongest
 from protocols.v1.exchange_pb2 import SealedAnswer
 from protocols.v1.exchange_pb2_grpc import ExchangeStub
 
@@ -131,6 +132,10 @@ class ExchangeClient:
     ) -> Iterator[Sent]:
         """Signed requests, made as they are drawn so that none is old when it is sent."""
         pair_key = self._pair_keys.with_member(holder)
+        directory = self._directory()
+        suite_number = strongest(
+            directory.member(self._member_id).suites, directory.member(holder).suites
+        )
         for start in range(0, len(people), self._limits.max_queries):
             some = people[start : start + self._limits.max_queries]
             queries = [
@@ -146,6 +151,7 @@ class ExchangeClient:
                 key=self._key,
                 signals=signals,
                 lifetime_ms=LIFETIME_MS,
+                suite_number=suite_number,
                 limits=self._limits,
             )
             yield Sent(some, request)

@@ -89,7 +89,10 @@ class RequestBody(_message.Message):
     QUERIES_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
     suite: _builtins.int
-    """1: X25519 / HKDF-SHA256 / AES-256-GCM"""
+    """HPKE suite (RFC 9180, base mode): the strongest that both directory entries list.
+      1: X25519 / HKDF-SHA256 / AES-256-GCM
+      2: MLKEM768-X25519 (KEM 0x647a) / HKDF-SHA256 / AES-256-GCM
+    """
     request_id: _builtins.str
     to: _builtins.str
     """member id of the holder"""
@@ -99,7 +102,7 @@ class RequestBody(_message.Message):
     nonce: _builtins.bytes
     """16 bytes, unique per caller until it expires"""
     recipient_epk: _builtins.bytes
-    """one-use HPKE public key"""
+    """one-use HPKE public key: 32 bytes; suite 2: ML-KEM (1184) || X25519 (32)"""
     purpose: _builtins.str
     """"score" | "train" | "monitor" """
     @_builtins.property

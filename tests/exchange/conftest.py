@@ -7,6 +7,7 @@ import pytest
 from consent.policy import Terms
 from protocols.envelope import OutgoingRequest, Query, new_request, open_answer
 from protocols.pseudonyms import query_token
+from protocols.suites import MLKEM768_X25519
 from protocols.v1.exchange_pb2 import AnswerBody, SealedAnswer
 from tests.network import Network, now_ms, open_network, person
 
@@ -38,6 +39,7 @@ def ask(network: Network) -> Callable[..., OutgoingRequest]:
             ],
             "now_ms": now_ms(),
             "key": bank.keys.signing,
+            "suite_number": MLKEM768_X25519,
         }
         return new_request(**(asked | changed))  # type: ignore[arg-type]
 

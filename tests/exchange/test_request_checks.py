@@ -117,7 +117,7 @@ def test_a_used_nonce_under_other_bytes_is_refused(network, ask, consent, stub, 
 
 def test_a_one_use_key_of_low_order_is_refused(network, ask, consent, refused):
     body = RequestBody.FromString(ask([consent]).message.body)
-    body.recipient_epk = bytes(32)
+    body.recipient_epk = body.recipient_epk[:-32] + bytes(32)
     data = body.SerializeToString(deterministic=True)
     key = network.node("bank-a").keys.signing
     refused(SealedRequest(body=data, signature=key.sign("request", data)), "malformed")

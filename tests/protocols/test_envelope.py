@@ -18,6 +18,7 @@ from protocols.envelope import (
     RequestExpired,
     RequestFromFuture,
     SenderMismatch,
+    SuiteDowngrade,
     SuiteUnsupported,
     WrongAudience,
     new_request,
@@ -27,6 +28,7 @@ from protocols.envelope import (
 )
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
 from protocols.padding import unpad
+from protocols.suites import MLKEM768_X25519, SUPPORTED, strongest, suite
 from protocols.v1.exchange_pb2 import (
     AnswerBody,
     RequestBody,
@@ -55,6 +57,16 @@ def ask(network, **changes):
         "signals": ["paid_ratio_3m", "statement_balance"],
     }
     return new_request(**{**arguments, **changes})
+
+
+def speaking(network, **suites):
+    """The directory with other suites listed for some members (`bank_a` is bank-a)."""
+    named = {name.replace("_", "-"): listed for name, listed in suites.items()}
+    members = tuple(
+        replace(one, suites=named.get(one.member_id, one.suites))
+        for one in network.directory.members
+    )
+    return replace(network.directory, members=members)
 
 
 def receive(network, message, **changes):
@@ -198,6 +210,47 @@ def test_the_length_of_an_answer_does_not_tell_a_refusal_from_an_answer(network)
     assert len(full.sealed) == len(empty.sealed) == 512 + 48
 
 
+@pytest.mark.parametrize("number", SUPPORTED)
+def test_every_suite_seals_and_binds(network, number):
+    directory = speaking(network, bank_a=(number,), payments=(number,))
+    request = ask(network, suite_number=number)
+    verified = receive(network, request.message, directory=directory)
+    sealed = seal_answer(verified, answer_to(verified), network.members["payments"].signing)
+    assert len(sealed.sealed) == 512 + suite(number).overhead
+    assert open_answer(request, sealed, directory) == answer_to(verified)
+    other = replace(request, private_key=ask(network, suite_number=number).private_key)
+    with pytest.raises(SignatureInvalid):
+        open_answer(other, sealed, directory)
+
+
+def test_the_hybrid_seal_needs_both_of_its_keys(network):
+    hybrid = suite(MLKEM768_X25519)
+    private, public = hybrid.generate()
+    strange, _ = hybrid.generate()
+    sealed = hybrid.seal(b"signals", public, b"info")
+    assert hybrid.open(sealed, private, b"info") == b"signals"
+    for wrong in (private[:64] + strange[64:], strange[:64] + private[64:]):
+        with pytest.raises(SignatureInvalid):
+            hybrid.open(sealed, wrong, b"info")
+    with pytest.raises(SignatureInvalid):
+        hybrid.open(sealed, private, b"other")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "chosen"),
+    [((1,), (1,), 1), ((1, 2), (1,), 1), ((1, 2), (1, 2), 2), ((2,), (1, 2, 77), 2)],
+)
+def test_the_strongest_common_suite_is_chosen(ours, theirs, chosen):
+    assert strongest(ours, theirs) == strongest(theirs, ours) == chosen
+
+
+def test_members_without_a_common_suite_do_not_talk():
+    with pytest.raises(SuiteUnsupported):
+        strongest((1,), (2,))
+    with pytest.raises(SuiteUnsupported):
+        strongest((77,), (77,))
+
+
 # Checks on a request, by number
 
 
@@ -215,9 +268,24 @@ def test_check_2_random_bytes_raise_nothing_but_our_own_error(network, body, sig
 
 def test_check_3_another_suite_is_refused(network):
     request = ask(network)
-    for suite in (0, 2, 2**32 - 1):
+    for suite in (0, 3, 2**32 - 1):
         with pytest.raises(SuiteUnsupported):
             receive(network, resigned(network, request, suite=suite))
+
+
+def test_check_8_a_weaker_suite_than_both_speak_is_refused(network):
+    both = speaking(network, bank_a=(1, 2), payments=(1, 2))
+    with pytest.raises(SuiteDowngrade):
+        receive(network, ask(network).message, directory=both)
+    receive(network, ask(network, suite_number=2).message, directory=both)
+    for one_sided in ({"bank_a": (1, 2)}, {"payments": (1, 2)}):
+        receive(network, ask(network).message, directory=speaking(network, **one_sided))
+
+
+def test_check_8_a_suite_that_the_holder_does_not_list_is_refused(network):
+    message = ask(network, suite_number=2).message
+    with pytest.raises(SuiteUnsupported):
+        receive(network, message, directory=speaking(network, bank_a=(1, 2), payments=(1,)))
 
 
 QUERY = SubjectQuery(consent_hash=bytes(32), token=bytes(32))
@@ -335,7 +403,7 @@ def test_check_7_a_request_to_somebody_else_is_refused(network):
         receive(network, ask(network, holder="bank-b").message)
 
 
-def test_check_8_clocks_may_differ_by_a_minute_and_no_more(network):
+def test_check_9_clocks_may_differ_by_a_minute_and_no_more(network):
     request = ask(network, lifetime_ms=60_000)
     for now in (NOW - 60_000, NOW, NOW + 120_000):
         receive(network, request.message, now_ms=now)
