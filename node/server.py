@@ -31,7 +31,7 @@ class MemberServer:
 
     def __init__(
         self,
-        identity: TlsIdentity,
+        identity: Callable[[], TlsIdentity],
         source: DirectorySource,
         registrations: list[Registration],
         limits: TransportLimits,
@@ -39,7 +39,7 @@ class MemberServer:
         """Prepare a server; nothing listens yet.
 
         Args:
-            identity: the node's own certificate.
+            identity: gives the node's own certificate; asked at every new connection.
             source: decides who is a member.
             registrations: each adds one servicer.
             limits: sizes and concurrency.
@@ -96,9 +96,7 @@ def member_server(node: Node) -> MemberServer:
     def consents(server: grpc.Server) -> None:
         add_ConsentsServicer_to_server(ConsentServer(node.consents), server)
 
-    return MemberServer(
-        node.identity(), node.documents, [exchange, consents], node.transport_limits
-    )
+    return MemberServer(node.identity, node.documents, [exchange, consents], node.transport_limits)
 
 
 def check_free(endpoint: str) -> None:

@@ -5,15 +5,20 @@ A server admits a call only when
      others: no certificate, another CA, expired),
   2. the certificate names exactly one member (SAN `<member>.members.credence`),
   3. that member is in the directory, and active,
-  4. the certificate is the one the directory names (an older one, or a second one, is refused),
+  4. the certificate is the one the directory names, or one that it replaced within its overlap (an
+     older one, or a second one, is refused),
   5. the call has a deadline, not too far off, and the member has not too many others under way: no
      member can occupy a server for all.
 2 to 5 are checked at every call, so that a revoked member is out at its next call even on a
-connection that it opened before.
+connection that it opened before. Before that the node refreshes its directory when the caller says
+that it holds a newer one (`node.announcing`).
+
+A new certificate is in use without a restart: a server shows it from the next connection on, and a
+channel is opened anew when it is next asked for.
 """
 
-import hmac
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +28,7 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
+from node.announcing import Announcer, announced_version
 from node.rpc_errors import PeerUnreachable, errors_as_status
 from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
 from protocols.directory import Directory
@@ -99,11 +105,37 @@ class DirectorySource(Protocol):
         """Ask the coordinator, unless that was done within `seconds`; never raises."""
         ...
 
+    def heard_of(self, version: int, member_id: str) -> None:
+        """A member says it holds this version: get it when it is newer; never raises."""
+        ...
 
-def server_credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
-    """Credentials of a server that demands a client certificate of the network's CA."""
-    return grpc.ssl_server_credentials(
-        [(identity.key, identity.certificate)], identity.ca, require_client_auth=True
+
+def server_credentials(identity: Callable[[], TlsIdentity]) -> grpc.ServerCredentials:
+    """Credentials of a server that demands a client certificate of the network's CA.
+
+    Args:
+        identity: asked at every new connection, so that a renewed certificate is shown at once.
+    """
+
+    def configuration(shown: TlsIdentity) -> Any:
+        pair = (shown.key, shown.certificate)
+        return grpc.ssl_server_certificate_configuration([pair], shown.ca)
+
+    shown = identity()
+
+    def fetch() -> Any:
+        nonlocal shown
+        try:
+            current = identity()
+        except CredenceError:
+            return None  # what is shown now stays
+        if current == shown:
+            return None
+        shown = current
+        return configuration(current)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(shown), fetch, require_client_authentication=True
     )
 
 
@@ -168,7 +200,8 @@ class Channels:
         self._identity = identity
         self._directory = directory
         self._limits = limits
-        self._open: dict[tuple[str, str], grpc.Channel] = {}
+        self._open: dict[tuple[str, str], tuple[TlsIdentity, grpc.Channel]] = {}
+        self._replaced: list[tuple[float, grpc.Channel]] = []
         self._lock = threading.Lock()
 
     def to_member(self, member_id: str) -> grpc.Channel:
@@ -190,19 +223,41 @@ class Channels:
 
     def _channel(self, endpoint: str, server_name: str) -> grpc.Channel:
         with self._lock:
-            found = self._open.get((endpoint, server_name))
-            if found is None:
-                identity = self._identity()
-                found = open_channel(endpoint, server_name, identity.ca, identity, self._limits)
-                self._open[endpoint, server_name] = found
-            return found
+            identity = self._identity()
+            held = self._open.get((endpoint, server_name))
+            if held is not None and held[0] == identity:
+                return held[1]
+            if held is not None:
+                self._retire(held[1])
+            opened = grpc.intercept_channel(
+                open_channel(endpoint, server_name, identity.ca, identity, self._limits),
+                Announcer(self._version),
+            )
+            self._open[endpoint, server_name] = identity, opened
+            return opened
+
+    def _version(self) -> int:
+        try:
+            return self._directory().version
+        except CredenceError:
+            return 0  # there is none here yet
+
+    def _retire(self, channel: grpc.Channel) -> None:
+        # Calls under way on it go on; when the longest of them must be over, it is closed.
+        now = time.monotonic()
+        for until, one in self._replaced:
+            if until < now:
+                one.close()
+        self._replaced = [one for one in self._replaced if one[0] >= now]
+        self._replaced.append((now + self._limits.longest_call_s, channel))
 
     def close(self) -> None:
         """Close all channels."""
         with self._lock:
-            for channel in self._open.values():
+            for _, channel in (*self._open.values(), *self._replaced):
                 channel.close()
             self._open.clear()
+            self._replaced.clear()
 
 
 @lru_cache(maxsize=512)
@@ -261,6 +316,7 @@ class MemberGate(grpc.ServerInterceptor):
 
     def _identify(self, context: grpc.ServicerContext) -> str:
         member_id, presented = _presented(context)  # 2
+        self._source.heard_of(announced_version(context), member_id)
         try:
             self._check(member_id, presented)
         except CredenceError:
@@ -271,7 +327,7 @@ class MemberGate(grpc.ServerInterceptor):
 
     def _check(self, member_id: str, presented: bytes) -> None:
         entry = self._source.directory().active_member(member_id)  # 3
-        if not hmac.compare_digest(entry.certificate_sha256, presented):  # 4
+        if not entry.admits(presented, int(time.time() * 1000)):  # 4
             raise PeerNotAdmitted("the certificate is not the one that the directory names")
 
     def intercept_service(

@@ -1,6 +1,6 @@
-"""Signed documents as stored: every version received, the newest of a kind in force."""
+"""Signed documents as stored: the newest of a kind in force, a few before it kept."""
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from node.storage.tables import document
 from protocols.documents import Document
@@ -15,6 +15,19 @@ def newest(connection: Connection, kind: str) -> Document | None:
     if row is None:
         return None
     return Document(row.kind, row.version, row.body, row.signature, row.key_id)
+
+
+def newest_version(connection: Connection, kind: str) -> int:
+    """The highest version of `kind`, 0 when there is none."""
+    query = select(func.max(document.c.version)).where(document.c.kind == kind)
+    return connection.execute(query).scalar_one() or 0
+
+
+def forget(connection: Connection, kind: str, version: int) -> None:
+    """Delete what is of this version or older: the coordinator issues one every few minutes."""
+    connection.execute(
+        delete(document).where(document.c.kind == kind, document.c.version <= version)
+    )
 
 
 def add(connection: Connection, received: Document, now_ms: int) -> None:

@@ -121,6 +121,16 @@ class MembershipStub(object):
                 request_serializer=protocols_dot_v1_dot_membership__pb2.GetDocumentRequest.SerializeToString,
                 response_deserializer=protocols_dot_v1_dot_membership__pb2.SignedDocument.FromString,
                 _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/credence.v1.Membership/Renew',
+                request_serializer=protocols_dot_v1_dot_membership__pb2.RenewRequest.SerializeToString,
+                response_deserializer=protocols_dot_v1_dot_membership__pb2.RenewResponse.FromString,
+                _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/credence.v1.Membership/Rotate',
+                request_serializer=protocols_dot_v1_dot_membership__pb2.RotateRequest.SerializeToString,
+                response_deserializer=protocols_dot_v1_dot_membership__pb2.RenewResponse.FromString,
+                _registered_method=True)
         self.GetBundle = channel.unary_stream(
                 '/credence.v1.Membership/GetBundle',
                 request_serializer=protocols_dot_v1_dot_membership__pb2.GetBundleRequest.SerializeToString,
@@ -134,6 +144,21 @@ class MembershipServicer(object):
 
     def GetDocument(self, request, context):
         """The newest directory and catalogue. A caller never accepts a version below the one it holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Renew(self, request, context):
+        """A new certificate for the caller, before the one it shows runs out. Only the connection says
+        who the caller is. The certificate shown is honoured beside the new one for an overlap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rotate(self, request, context):
+        """New signing, sealing and TLS keys for the caller, signed by the old signing key and the new.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,6 +178,16 @@ def add_MembershipServicer_to_server(servicer, server):
                     servicer.GetDocument,
                     request_deserializer=protocols_dot_v1_dot_membership__pb2.GetDocumentRequest.FromString,
                     response_serializer=protocols_dot_v1_dot_membership__pb2.SignedDocument.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=protocols_dot_v1_dot_membership__pb2.RenewRequest.FromString,
+                    response_serializer=protocols_dot_v1_dot_membership__pb2.RenewResponse.SerializeToString,
+            ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=protocols_dot_v1_dot_membership__pb2.RotateRequest.FromString,
+                    response_serializer=protocols_dot_v1_dot_membership__pb2.RenewResponse.SerializeToString,
             ),
             'GetBundle': grpc.unary_stream_rpc_method_handler(
                     servicer.GetBundle,
@@ -199,6 +234,60 @@ class Membership(object):
             _registered_method=True)
 
     @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/credence.v1.Membership/Renew',
+            protocols_dot_v1_dot_membership__pb2.RenewRequest.SerializeToString,
+            protocols_dot_v1_dot_membership__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/credence.v1.Membership/Rotate',
+            protocols_dot_v1_dot_membership__pb2.RotateRequest.SerializeToString,
+            protocols_dot_v1_dot_membership__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetBundle(request,
             target,
             options=(),
@@ -215,6 +304,83 @@ class Membership(object):
             '/credence.v1.Membership/GetBundle',
             protocols_dot_v1_dot_membership__pb2.GetBundleRequest.SerializeToString,
             protocols_dot_v1_dot_membership__pb2.BundlePiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class GossipStub(object):
+    """Served by every member to every other, over mutual TLS.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Directory = channel.unary_unary(
+                '/credence.v1.Gossip/Directory',
+                request_serializer=protocols_dot_v1_dot_membership__pb2.DirectoryRequest.SerializeToString,
+                response_deserializer=protocols_dot_v1_dot_membership__pb2.SignedDocument.FromString,
+                _registered_method=True)
+
+
+class GossipServicer(object):
+    """Served by every member to every other, over mutual TLS.
+    """
+
+    def Directory(self, request, context):
+        """The newest directory that the member holds, as the coordinator signed it. The caller believes
+        it by its signature, and never takes back a version: it may come from anybody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_GossipServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Directory': grpc.unary_unary_rpc_method_handler(
+                    servicer.Directory,
+                    request_deserializer=protocols_dot_v1_dot_membership__pb2.DirectoryRequest.FromString,
+                    response_serializer=protocols_dot_v1_dot_membership__pb2.SignedDocument.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'credence.v1.Gossip', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('credence.v1.Gossip', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Gossip(object):
+    """Served by every member to every other, over mutual TLS.
+    """
+
+    @staticmethod
+    def Directory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/credence.v1.Gossip/Directory',
+            protocols_dot_v1_dot_membership__pb2.DirectoryRequest.SerializeToString,
+            protocols_dot_v1_dot_membership__pb2.SignedDocument.FromString,
             options,
             channel_credentials,
             insecure,

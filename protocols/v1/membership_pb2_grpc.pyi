@@ -72,6 +72,12 @@ class MembershipStub:
     def __new__(cls, channel: _aio.Channel) -> MembershipAsyncStub: ...
     GetDocument: _grpc.UnaryUnaryMultiCallable[_membership_pb2.GetDocumentRequest, _membership_pb2.SignedDocument]
     """The newest directory and catalogue. A caller never accepts a version below the one it holds."""
+    Renew: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RenewRequest, _membership_pb2.RenewResponse]
+    """A new certificate for the caller, before the one it shows runs out. Only the connection says
+    who the caller is. The certificate shown is honoured beside the new one for an overlap.
+    """
+    Rotate: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RotateRequest, _membership_pb2.RenewResponse]
+    """New signing, sealing and TLS keys for the caller, signed by the old signing key and the new."""
     GetBundle: _grpc.UnaryStreamMultiCallable[_membership_pb2.GetBundleRequest, _membership_pb2.BundlePiece]
     """A signed bundle: manifest first, then the tensors in pieces of at most 1 MiB."""
 
@@ -82,6 +88,12 @@ class MembershipAsyncStub(MembershipStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetDocument: _aio.UnaryUnaryMultiCallable[_membership_pb2.GetDocumentRequest, _membership_pb2.SignedDocument]  # type: ignore[assignment]
     """The newest directory and catalogue. A caller never accepts a version below the one it holds."""
+    Renew: _aio.UnaryUnaryMultiCallable[_membership_pb2.RenewRequest, _membership_pb2.RenewResponse]  # type: ignore[assignment]
+    """A new certificate for the caller, before the one it shows runs out. Only the connection says
+    who the caller is. The certificate shown is honoured beside the new one for an overlap.
+    """
+    Rotate: _aio.UnaryUnaryMultiCallable[_membership_pb2.RotateRequest, _membership_pb2.RenewResponse]  # type: ignore[assignment]
+    """New signing, sealing and TLS keys for the caller, signed by the old signing key and the new."""
     GetBundle: _aio.UnaryStreamMultiCallable[_membership_pb2.GetBundleRequest, _membership_pb2.BundlePiece]  # type: ignore[assignment]
     """A signed bundle: manifest first, then the tensors in pieces of at most 1 MiB."""
 
@@ -97,6 +109,24 @@ class MembershipServicer(metaclass=_abc_1.ABCMeta):
         """The newest directory and catalogue. A caller never accepts a version below the one it holds."""
 
     @_abc_1.abstractmethod
+    def Renew(
+        self,
+        request: _membership_pb2.RenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.RenewResponse, _abc.Awaitable[_membership_pb2.RenewResponse]]:
+        """A new certificate for the caller, before the one it shows runs out. Only the connection says
+        who the caller is. The certificate shown is honoured beside the new one for an overlap.
+        """
+
+    @_abc_1.abstractmethod
+    def Rotate(
+        self,
+        request: _membership_pb2.RotateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.RenewResponse, _abc.Awaitable[_membership_pb2.RenewResponse]]:
+        """New signing, sealing and TLS keys for the caller, signed by the old signing key and the new."""
+
+    @_abc_1.abstractmethod
     def GetBundle(
         self,
         request: _membership_pb2.GetBundleRequest,
@@ -105,3 +135,40 @@ class MembershipServicer(metaclass=_abc_1.ABCMeta):
         """A signed bundle: manifest first, then the tensors in pieces of at most 1 MiB."""
 
 def add_MembershipServicer_to_server(servicer: MembershipServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class GossipStub:
+    """Served by every member to every other, over mutual TLS."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> GossipAsyncStub: ...
+    Directory: _grpc.UnaryUnaryMultiCallable[_membership_pb2.DirectoryRequest, _membership_pb2.SignedDocument]
+    """The newest directory that the member holds, as the coordinator signed it. The caller believes
+    it by its signature, and never takes back a version: it may come from anybody.
+    """
+
+@_typing.type_check_only
+class GossipAsyncStub(GossipStub):
+    """Served by every member to every other, over mutual TLS."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Directory: _aio.UnaryUnaryMultiCallable[_membership_pb2.DirectoryRequest, _membership_pb2.SignedDocument]  # type: ignore[assignment]
+    """The newest directory that the member holds, as the coordinator signed it. The caller believes
+    it by its signature, and never takes back a version: it may come from anybody.
+    """
+
+class GossipServicer(metaclass=_abc_1.ABCMeta):
+    """Served by every member to every other, over mutual TLS."""
+
+    @_abc_1.abstractmethod
+    def Directory(
+        self,
+        request: _membership_pb2.DirectoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.SignedDocument, _abc.Awaitable[_membership_pb2.SignedDocument]]:
+        """The newest directory that the member holds, as the coordinator signed it. The caller believes
+        it by its signature, and never takes back a version: it may come from anybody.
+        """
+
+def add_GossipServicer_to_server(servicer: GossipServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

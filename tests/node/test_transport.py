@@ -179,7 +179,7 @@ def probe(network):
     def call(act, *, data=b"", timeout=5.0):
         node = network.node("bank-b")
         server = MemberServer(
-            node.identity(),
+            node.identity,
             node.documents,
             [lambda grpc_server: grpc_server.add_generic_rpc_handlers([Probe(act)])],
             TransportLimits(workers=2, waiting=0),
@@ -271,7 +271,7 @@ def test_one_member_cannot_occupy_a_server(network):
         return b"done"
 
     server = MemberServer(
-        node.identity(),
+        node.identity,
         node.documents,
         [lambda grpc_server: grpc_server.add_generic_rpc_handlers([Probe(act)])],
         TransportLimits(workers=4, calls_per_member=2),
@@ -313,7 +313,7 @@ def test_a_taken_port_is_one_clear_error(network):
 
 def test_a_second_server_on_one_port_is_refused(network):
     node = network.node("bank-b")
-    server = MemberServer(node.identity(), node.documents, [], LIMITS)
+    server = MemberServer(node.identity, node.documents, [], LIMITS)
     try:
         with pytest.raises(PortInUse):
             server.bind(network.entries["payments"].endpoint)
