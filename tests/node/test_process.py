@@ -30,7 +30,7 @@ def coordinator(tmp_path_factory):
 def make(coordinator, tmp_path):
     def node(member_id, **options):
         home = tmp_path / member_id
-        given = {"listen": f"127.0.0.1:{free_port()}", "train": False, "refresh_s": 60.0}
+        given = {"listen": f"127.0.0.1:{free_port()}", "train": False, "refresh_s": 10.0}
         init_node(home, member_id=member_id, name=member_id, role="bank", **(given | options))
         join(home, invite(coordinator, member_id), now_ms())
         return home
