@@ -1,0 +1,1 @@
+"""The relay: carries sealed calls to members that accept no connection."""
