@@ -6,7 +6,8 @@ A round is a training step, or the calibration after the last one:
      its kept result again if the model is the same, bit for bit; everything else is refused, and
      nothing is noised twice;
   3. the model has exactly the tensors, types and shapes of the plan, all finite;
-  4. the cohort is frozen from the consents in force, and is large enough;
+  4. the cohort is frozen from the consents in force, and is large enough (that it is not is one
+     bit about an exact count; never training on a handful of people is worth it);
   5. the noisy result is computed;
   6. in one transaction: the cohort still stands, the round is still new, the budget admits the
      charge; the charge, the cohort, the round, the result and the audit leaf are written;
