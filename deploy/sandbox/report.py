@@ -16,7 +16,9 @@ WIDTH = 100
 
 def print_report(report: Report, console: Console) -> None:
     """Write the report, at most 100 columns wide; a file or pipe gets all 100."""
-    width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    if not console.is_terminal:
+        console = Console(file=console.file, width=WIDTH, highlight=False)
+    width = min(console.width, WIDTH)
     for part in (
         _network(report),
         _quality(report),
@@ -33,6 +35,11 @@ def _network(report: Report) -> Panel:
     lines = Text()
     lines.append(f"{len(report['members'])} members over mutual TLS; ")
     lines.append(f"{report['strangers_turned_away']} strangers turned away\n")
+    names = report["pseudonyms"]
+    lines.append(
+        f"{names['enrolments']:,} pseudonyms made, each by {names['threshold']} of "
+        f"{len(names['trustees'])} members, in {names['seconds']:.1f} s\n"
+    )
     lines.append(f"{report['subjects']:,} people, {len(report['signals'])} signals; ")
     lines.append(f"{consents['granted']:,} consents, {consents['withdrawn']} withdrawn\n")
     lines.append(

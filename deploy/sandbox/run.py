@@ -84,9 +84,15 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     context = multiprocessing.get_context("spawn")
     workers = min(len(calls), os.cpu_count() or 2)
     stage.advance(0, len(calls))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_each) as pool:
         futures = [pool.submit(*call) for call in calls]
         for done, _ in enumerate(as_completed(futures), 1):
             stage.advance(done, len(calls))
         results: list[Any] = [future.result() for future in futures]
     return results
+
+
+def _one_thread_each() -> None:
+    """Processes side by side fill the machine; numerics with threads of their own fight over it."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
