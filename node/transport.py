@@ -9,7 +9,8 @@ A server admits a call only when
      older one, or a second one, is refused),
   5. the call has a deadline, not too far off, and the member has not too many others under way: no
      member can occupy a server for all.
-2 to 5 are checked at every call, so that a revoked member is out at its next call even on a
+A call that came through the relay is admitted by its seal (`protocols.relay_seal`) in place of 1, 2
+and 4. 2 to 5 are checked at every call, so that a revoked member is out at its next call even on a
 connection that it opened before. Before that the node refreshes its directory when the caller says
 that it holds a newer one (`node.announcing`).
 
@@ -19,6 +20,7 @@ channel is opened anew when it is next asked for.
 
 import threading
 import time
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -188,6 +190,14 @@ def ready_within(channel: grpc.Channel, seconds: float) -> bool:
     return True
 
 
+class MemberChannels(Protocol):
+    """Gives channels to members, whichever way they go."""
+
+    def to_member(self, member_id: str) -> grpc.Channel:
+        """A channel to an active member; raises `UnknownMember`, `MemberNotActive`."""
+        ...
+
+
 class Channels:
     """One channel a peer, opened when first used and kept."""
 
@@ -260,17 +270,28 @@ class Channels:
             self._replaced.clear()
 
 
+class RelayedContext(grpc.ServicerContext):
+    """The context of a call that came through the relay: the seal told who calls, not TLS."""
+
+    @property
+    @abstractmethod
+    def member_id(self) -> str:
+        """The caller, an active member whose signature was verified."""
+
+
 @lru_cache(maxsize=512)
 def _certificate_facts(pem: bytes) -> tuple[str, bytes]:
     return member_id_of(pem), fingerprint(pem)
 
 
 def peer_member(context: grpc.ServicerContext) -> str:
-    """The member id in the caller's certificate; behind a `MemberGate` it is an active member's.
+    """The authenticated caller's member id; behind a `MemberGate` it is an active member's.
 
     Raises:
         PeerNotAdmitted: no certificate.
     """
+    if isinstance(context, RelayedContext):
+        return context.member_id
     return _presented(context)[0]
 
 
@@ -315,7 +336,10 @@ class MemberGate(grpc.ServerInterceptor):
                 self._under_way[member_id] -= 1
 
     def _identify(self, context: grpc.ServicerContext) -> str:
-        member_id, presented = _presented(context)  # 2
+        if isinstance(context, RelayedContext):  # in place of 1, 2 and 4, the seal
+            member_id, presented = context.member_id, None
+        else:
+            member_id, presented = _presented(context)  # 2
         self._source.heard_of(announced_version(context), member_id)
         try:
             self._check(member_id, presented)
@@ -325,9 +349,9 @@ class MemberGate(grpc.ServerInterceptor):
             self._check(member_id, presented)
         return member_id
 
-    def _check(self, member_id: str, presented: bytes) -> None:
+    def _check(self, member_id: str, presented: bytes | None) -> None:
         entry = self._source.directory().active_member(member_id)  # 3
-        if not entry.admits(presented, int(time.time() * 1000)):  # 4
+        if presented is not None and not entry.admits(presented, int(time.time() * 1000)):  # 4
             raise PeerNotAdmitted("the certificate is not the one that the directory names")
 
     def intercept_service(

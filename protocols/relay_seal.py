@@ -171,12 +171,14 @@ class AcceptedCall:
         caller: an active member, authenticated by its signature.
         method: what it calls, as it says.
         timeout_ms: how long it waits.
+        directory_version: that the caller says it holds.
         sealed: the call's keys.
     """
 
     caller: str
     method: str
     timeout_ms: int
+    directory_version: int
     sealed: SealedCall
 
 
@@ -259,6 +261,7 @@ def open_call(
     ticket: RelayTicket,
     method: str,
     timeout_ms: int,
+    directory_version: int,
     now_ms: int,
 ) -> tuple[RelayOpening, SealedCall]:
     """Open a call as its caller.
@@ -274,6 +277,7 @@ def open_call(
         ticket: as the relay gave it.
         method: full name of the method.
         timeout_ms: how long the answer is waited for.
+        directory_version: that is held here, for the callee to know.
         now_ms: UTC milliseconds.
 
     Raises:
@@ -282,29 +286,27 @@ def open_call(
     body = _checked_ticket(ticket, callee, now_ms)
     one_time = SealingKey.generate()
     call_id = os.urandom(ID_BYTES)
-    transcript = _transcript(
-        caller, callee.member_id, call_id, one_time.public, ticket.body, key.verify_key.bytes
-    )
+    transcript = _transcript(caller, callee.member_id, call_id, one_time.public, ticket.body)
     try:
-        secret = _shared(one_time, body.session_key) + _shared(one_time, callee.sealing_key)
+        secret = _shared(one_time, body.session_key) + _shared(one_time, body.sealing_key)
     except CryptoError as error:
         raise RelayTicketRefused("a key of the ticket has low order") from error
     there, back = _keys(secret, transcript)
     outgoing = Outgoing(there, transcript)
-    named = RelayMethod(method=method, timeout_ms=timeout_ms).SerializeToString()
+    named = RelayMethod(method=method, timeout_ms=timeout_ms, directory_version=directory_version)
     opening = RelayOpening(
         caller=caller,
         call_id=call_id,
         session_id=body.session_id,
         one_time_key=one_time.public,
         signature=key.sign(_OPENING_DOMAIN, transcript),
-        sealed=outgoing.seal(_METHOD, named),
+        sealed=outgoing.seal(_METHOD, named.SerializeToString()),
     )
     return opening, SealedCall(outgoing, Incoming(back, transcript))
 
 
 def accept_call(
-    opening: RelayOpening, *, own_id: str, tickets: Tickets, directory: Directory
+    opening: RelayOpening, *, own_id: str, tickets: Tickets, directory: Directory, now_ms: int
 ) -> AcceptedCall:
     """Accept a call as its callee.
 
@@ -332,14 +334,9 @@ def accept_call(
     caller = directory.active_member(opening.caller)
     # 4. Signature.
     transcript = _transcript(
-        opening.caller,
-        own_id,
-        opening.call_id,
-        opening.one_time_key,
-        ticket.body,
-        caller.signing_key,
+        opening.caller, own_id, opening.call_id, opening.one_time_key, ticket.body
     )
-    caller.verify_key.verify(_OPENING_DOMAIN, transcript, opening.signature)
+    caller.verify(_OPENING_DOMAIN, transcript, opening.signature, now_ms)
     # 5. Seal.
     try:
         secret = _shared(ticket.session, opening.one_time_key)
@@ -358,13 +355,15 @@ def accept_call(
     # 6. Replay.
     tickets.claim(ticket, opening.call_id)
     sealed = SealedCall(Outgoing(back, transcript), incoming)
-    return AcceptedCall(opening.caller, named.method, named.timeout_ms, sealed)
+    return AcceptedCall(
+        opening.caller, named.method, named.timeout_ms, named.directory_version, sealed
+    )
 
 
 def _checked_ticket(ticket: RelayTicket, callee: MemberEntry, now_ms: int) -> RelayTicketBody:
     # 1. Signature.
     try:
-        callee.verify_key.verify(_TICKET_DOMAIN, ticket.body, ticket.signature)
+        callee.verify(_TICKET_DOMAIN, ticket.body, ticket.signature, now_ms)
     except SignatureInvalid as error:
         raise RelayTicketRefused("the ticket is not signed by the member to call") from error
     # 2. Form.
@@ -375,7 +374,7 @@ def _checked_ticket(ticket: RelayTicket, callee: MemberEntry, now_ms: int) -> Re
     if len(body.session_id) != ID_BYTES or len(body.session_key) != KEY_BYTES:
         raise RelayTicketRefused("a ticket with a field of the wrong form")
     # 3. Member.
-    if body.member_id != callee.member_id or body.sealing_key != callee.sealing_key:
+    if body.member_id != callee.member_id or body.sealing_key not in callee.sealing_keys(now_ms):
         raise RelayTicketRefused("the ticket is for another member or another sealing key")
     # 4. Time.
     age_ms = now_ms - body.issued_at_ms
@@ -384,10 +383,8 @@ def _checked_ticket(ticket: RelayTicket, callee: MemberEntry, now_ms: int) -> Re
     return body
 
 
-def _transcript(
-    caller: str, callee: str, call_id: bytes, one_time: bytes, ticket: bytes, signing: bytes
-) -> bytes:
-    parts = (_LABEL, caller.encode(), callee.encode(), call_id, one_time, ticket, signing)
+def _transcript(caller: str, callee: str, call_id: bytes, one_time: bytes, ticket: bytes) -> bytes:
+    parts = (_LABEL, caller.encode(), callee.encode(), call_id, one_time, ticket)
     return sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts))
 
 

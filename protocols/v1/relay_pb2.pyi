@@ -156,7 +156,7 @@ class RelayTicketBody(_message.Message):
     session_key: _builtins.bytes
     """X25519 public key of this ticket"""
     sealing_key: _builtins.bytes
-    """the node's X25519 key in the directory"""
+    """an X25519 key of the node that the directory lists"""
     issued_at_ms: _builtins.int
     """refused two hours later"""
     def __init__(
@@ -179,7 +179,7 @@ Global___RelayTicketBody: _TypeAlias = RelayTicketBody  # noqa: Y015
 @_typing.final
 class RelayOpening(_message.Message):
     """transcript = SHA-256 over, each with its length before it as 4 bytes big endian:
-      "credence/1|relay", caller, callee, call_id, one_time_key, ticket body, caller's signing key
+      "credence/1|relay", caller, callee, call_id, one_time_key, ticket body
     secret     = X25519(one_time_key, session_key) || X25519(one_time_key, sealing_key)
     keys       = HKDF-SHA256(secret, salt = transcript, info = "credence/1|relay|keys", 64 bytes):
                  32 bytes for the caller's direction, 32 bytes for the callee's
@@ -235,19 +235,23 @@ class RelayMethod(_message.Message):
 
     METHOD_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    DIRECTORY_VERSION_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """one of the methods that the callee serves to members directly"""
     timeout_ms: _builtins.int
     """how long the caller waits"""
+    directory_version: _builtins.int
+    """that the caller holds, as credence-directory tells directly"""
     def __init__(
         self,
         *,
         method: _builtins.str = ...,
         timeout_ms: _builtins.int = ...,
+        directory_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory_version", b"directory_version", "method", b"method", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

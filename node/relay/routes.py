@@ -1,0 +1,117 @@
+"""Which way to a member: directly when it can be dialled, else through the relay.
+
+Clients ask for a channel and do not know which way it goes. A direct way that failed is not tried
+again for a while, so that a member behind a wall costs one wait and not one a call; when the relay
+cannot reach the member either, the direct way is tried at once.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+import structlog
+
+from node.relay.channel import RelayDialler
+from node.transport import Channels
+from protocols.directory import Directory
+
+CONNECT_S = 1.0
+CHECK_EVERY_S = 5.0
+AVOID_DIRECT_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+_DECIDED = frozenset(
+    {
+        grpc.ChannelConnectivity.READY,
+        grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+        grpc.ChannelConnectivity.SHUTDOWN,
+    }
+)
+
+
+@dataclass
+class _Way:
+    """What is known of the direct way to an endpoint, monotonic seconds."""
+
+    good_until: float = float("-inf")
+    bad_until: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Routes:
+    """Channels to members; thread-safe.
+
+    Args:
+        channels: direct ones.
+        directory: the directory in force.
+        relay: makes relayed ones.
+        connect_s: how long a direct connection may take.
+        avoid_s: how long a direct way that failed is left alone.
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        directory: Callable[[], Directory],
+        relay: RelayDialler,
+        *,
+        connect_s: float = CONNECT_S,
+        avoid_s: float = AVOID_DIRECT_S,
+    ) -> None:
+        self._channels = channels
+        self._directory = directory
+        self._relay = relay
+        self._connect_s = connect_s
+        self._avoid_s = avoid_s
+        self._lock = threading.Lock()
+        self._ways: dict[tuple[str, str], _Way] = {}
+
+    def to_member(self, member_id: str) -> grpc.Channel:
+        """A channel to an active member, whichever way reaches it.
+
+        Raises:
+            UnknownMember: not in the directory.
+            MemberNotActive: suspended or revoked.
+        """
+        entry = self._directory().active_member(member_id)
+        if entry.endpoint is None:
+            return self._relay.channel(member_id)
+        with self._lock:
+            way = self._ways.setdefault((member_id, entry.endpoint), _Way())
+        direct = self._channels.to_member(member_id)
+        with way.lock:  # who comes while it is tried waits for the outcome
+            now = time.monotonic()
+            if now < way.good_until:
+                return direct
+            if now >= way.bad_until:
+                if _connects(direct, self._connect_s):
+                    way.good_until = time.monotonic() + CHECK_EVERY_S
+                    return direct
+                way.bad_until = time.monotonic() + self._avoid_s
+                log.info("route.relayed", member=member_id)
+
+        def unreachable() -> None:
+            way.bad_until = float("-inf")
+
+        return self._relay.channel(member_id, unreachable)
+
+
+def _connects(channel: grpc.Channel, seconds: float) -> bool:
+    """Whether `channel` is connected within `seconds`; a refusal does not wait so long."""
+    decided = threading.Event()
+    found: list[grpc.ChannelConnectivity] = []
+
+    def told(state: grpc.ChannelConnectivity) -> None:
+        if state in _DECIDED:
+            found.append(state)
+            decided.set()
+
+    channel.subscribe(told, try_to_connect=True)
+    try:
+        decided.wait(seconds)
+    finally:
+        channel.unsubscribe(told)
+    return found[:1] == [grpc.ChannelConnectivity.READY]
