@@ -55,9 +55,11 @@ def demo(
     ] = None,
 ) -> None:
     """Run a coordinator and five nodes here, and show the whole main job on them."""
+    from api.cli import logs
     from deploy.sandbox.lock import only_sandbox
     from deploy.sandbox.run import Options
 
+    logs.quiet()
     if json_file is not None:
         _check_writable(json_file)
     options = Options(

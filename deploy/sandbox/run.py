@@ -84,7 +84,7 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     context = multiprocessing.get_context("spawn")
     workers = min(len(calls), os.cpu_count() or 2)
     stage.advance(0, len(calls))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_each) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in) as pool:
         futures = [pool.submit(*call) for call in calls]
         for done, _ in enumerate(as_completed(futures), 1):
             stage.advance(done, len(calls))
@@ -92,7 +92,14 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     return results
 
 
-def _one_thread_each() -> None:
-    """Processes side by side fill the machine; numerics with threads of their own fight over it."""
+def _settle_in() -> None:
+    """Prepare a process of the pool.
+
+    Processes side by side fill the machine: numerics with threads of their own would fight over it.
+    What services log belongs into a node's log, not between the stages.
+    """
+    from api.cli import logs
+
+    logs.quiet()
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
