@@ -63,7 +63,8 @@ class PortLimits:
     Attributes:
         message_bytes: largest message that is taken.
         metadata_bytes: largest headers.
-        workers: calls served at one time; a training stream occupies one while it lives.
+        workers: calls served at one time; a training stream, a line to the relay and a relayed
+            call occupy one each while they live.
         waiting: calls that may wait beyond those; more are refused.
     """
 
@@ -76,7 +77,7 @@ class PortLimits:
 # A join request is some KiB; who calls there is a stranger still.
 ENROLMENT_LIMITS = PortLimits(message_bytes=64 * 1024, workers=4, waiting=16)
 # Model updates come in pieces of 1 MiB.
-MEMBER_LIMITS = PortLimits(message_bytes=2 * 1024 * 1024, workers=128, waiting=128)
+MEMBER_LIMITS = PortLimits(message_bytes=2 * 1024 * 1024, workers=256, waiting=128)
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,7 +18,7 @@ from node.exchange.pipeline import Consented, Pipeline, Sent
 from node.exchange.report import FetchReport, HolderReport, Tally
 from node.pairwise import PairKeys
 from node.rpc_errors import PeerFailed, PeerUnreachable, remote_errors
-from node.transport import Channels, ready_within
+from node.transport import MemberChannels, ready_within
 from protocols.directory import Directory
 from protocols.envelope import Limits, Query, new_request, open_answer
 from protocols.errors import CredenceError
@@ -49,7 +49,7 @@ class ExchangeClient:
         member_id: str,
         signing_key: SigningKey,
         directory: Callable[[], Directory],
-        channels: Channels,
+        channels: MemberChannels,
         pair_keys: PairKeys,
         inbox: Inbox,
         limits: Limits,
