@@ -116,7 +116,12 @@ def open_coordinator(home: Path) -> Coordinator:
             database,
             audit,
             keys.directory,
-            Authority(keys.ca, identity.ca, settings.certificate_days),
+            Authority(
+                keys.ca,
+                identity.ca,
+                settings.certificate_days,
+                overlap_s=settings.overlap_hours * 3600,
+            ),
             Endpoints(settings.dialled_to_enrol, settings.dialled_by_members),
         ),
         registry=BundleRegistry(database),

@@ -1,6 +1,7 @@
 """What `credence coordinator run` runs: both ports, the training streams, the campaign runner."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -79,10 +80,12 @@ def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> No
         stack.callback(coordinator.close)
         ports = stack.enter_context(serving(coordinator))
         stack.callback(_write_sightings, coordinator)
+        _reissue_directory(coordinator)
         _log.info("coordinator.ready", enrolment=ports.enrolment, members=ports.members)
         ready(ports)
         while not stop.wait(SEEN_EVERY_S):
             _write_sightings(coordinator)
+            _reissue_directory(coordinator)
         _log.info("coordinator.stopping")
 
 
@@ -115,3 +118,10 @@ def _write_sightings(coordinator: Coordinator) -> None:
     except CredenceError as error:
         # Not worth a coordinator: the next sighting comes in seconds.
         _log.warning("coordinator.sightings_lost", code=error.code)
+
+
+def _reissue_directory(coordinator: Coordinator) -> None:
+    try:
+        coordinator.membership.reissue_if_due(int(time.time() * 1000))
+    except CredenceError as error:
+        _log.error("coordinator.directory_not_reissued", code=error.code)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import grpc
 
-from coordinator.membership import JoinAttempt, Membership
+from coordinator.membership import JoinAttempt, Membership, Renewed, RotationAttempt
 from coordinator.registry import BundleRegistry
+from coordinator.transport import peer_certificate, peer_member
 from protocols.documents import to_proto
 from protocols.errors import InvalidInput
 from protocols.v1.membership_pb2 import (
@@ -15,6 +16,9 @@ from protocols.v1.membership_pb2 import (
     GetDocumentRequest,
     JoinRequest,
     JoinResponse,
+    RenewRequest,
+    RenewResponse,
+    RotateRequest,
     SignedDocument,
 )
 from protocols.v1.membership_pb2_grpc import EnrolmentServicer, MembershipServicer
@@ -67,6 +71,34 @@ class MembershipService(MembershipServicer):
             raise InvalidInput(f"a kind is one of {', '.join(SERVED_KINDS)}")
         return to_proto(self._membership.document(request.kind))
 
+    def Renew(  # noqa: N802 - the name in the .proto
+        self, request: RenewRequest, context: grpc.ServicerContext
+    ) -> RenewResponse:
+        """The caller's next certificate; see `Renewal.renew` for its checks."""
+        renewed = self._membership.renew(
+            peer_member(context),
+            peer_certificate(context),
+            request.csr_der,
+            request.signature,
+            int(time.time() * 1000),
+        )
+        return _renewed(renewed)
+
+    def Rotate(  # noqa: N802 - the name in the .proto
+        self, request: RotateRequest, context: grpc.ServicerContext
+    ) -> RenewResponse:
+        """The caller's next keys; see `Renewal.rotate` for its checks."""
+        attempt = RotationAttempt(
+            body=request.body,
+            csr_der=request.csr_der,
+            old_signature=request.old_signature,
+            new_signature=request.new_signature,
+        )
+        renewed = self._membership.rotate(
+            peer_member(context), peer_certificate(context), attempt, int(time.time() * 1000)
+        )
+        return _renewed(renewed)
+
     def GetBundle(  # noqa: N802 - the name in the .proto
         self,
         request: GetBundleRequest,
@@ -76,3 +108,9 @@ class MembershipService(MembershipServicer):
         if len(request.version) > 40:
             raise InvalidInput("a bundle's version has at most 40 characters")
         yield from self._bundles.pieces(request.version)
+
+
+def _renewed(renewed: Renewed) -> RenewResponse:
+    return RenewResponse(
+        certificate_der=renewed.certificate_der, directory=to_proto(renewed.directory)
+    )

@@ -45,6 +45,7 @@ class CoordinatorSettings(BaseSettings):
         enrolment_endpoint: what invited nodes dial, when it differs from `listen_enrolment`.
         database_url: any SQLAlchemy URL; empty: `coordinator.db` in the home directory.
         certificate_days: life of a member's certificate, 1..90.
+        overlap_hours: how long a replaced certificate is honoured beside its successor, 1..720.
         invitation_hours: life of an invitation, 1..720.
         campaign_poll_s: how often the campaign table is looked at, seconds.
     """
@@ -60,6 +61,7 @@ class CoordinatorSettings(BaseSettings):
     enrolment_endpoint: Endpoint | None = None
     database_url: str = ""
     certificate_days: int = Field(default=90, ge=1, le=90)
+    overlap_hours: int = Field(default=72, ge=1, le=720)
     invitation_hours: int = Field(default=72, ge=1, le=720)
     campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
 

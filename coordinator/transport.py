@@ -5,7 +5,7 @@ The member port admits a call only when
      others: no certificate, another CA, expired),
   2. the certificate names exactly one member (SAN `<member>.members.credence`),
   3. that member is in the directory, and active,
-  4. the certificate is the one the directory names.
+  4. the certificate is the one the directory names, or one it replaced within its overlap.
 2 to 4 are checked at every call, so that a suspended member is out at its next call even on a
 connection that it opened before.
 
@@ -13,8 +13,8 @@ A `CredenceError` becomes a gRPC status by its category; its code travels in the
 `credence-code`.
 """
 
-import hmac
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 import structlog
 
+from protocols.announcement import version_in
 from protocols.certificates import fingerprint, member_id_of
 from protocols.directory import Directory
 from protocols.errors import Category, CredenceError, PortInUse
@@ -155,16 +156,25 @@ def peer_member(context: grpc.ServicerContext) -> str:
     return _presented(context)[0]
 
 
+def peer_certificate(context: grpc.ServicerContext) -> bytes:
+    """The caller's certificate, PEM.
+
+    Raises:
+        CallerNotAdmitted: it shows none.
+    """
+    presented = list(context.auth_context().get("x509_pem_cert", ()))
+    if len(presented) != 1:
+        raise CallerNotAdmitted("the caller shows no certificate")
+    return bytes(presented[0])
+
+
 @lru_cache(maxsize=512)
 def _certificate_facts(pem: bytes) -> tuple[str, bytes]:
     return member_id_of(pem), fingerprint(pem)
 
 
 def _presented(context: grpc.ServicerContext) -> tuple[str, bytes]:
-    presented = list(context.auth_context().get("x509_pem_cert", ()))
-    if len(presented) != 1:
-        raise CallerNotAdmitted("the caller shows no certificate")
-    return _certificate_facts(presented[0])
+    return _certificate_facts(peer_certificate(context))
 
 
 class ErrorsAsStatus(grpc.ServerInterceptor):
@@ -190,10 +200,13 @@ class MemberGate(ErrorsAsStatus):
 
     Args:
         directory: the directory in force.
-        seen: told the member id of every call that is admitted.
+        seen: told, of every call that is admitted, the member id and the directory version that
+            the member says it holds.
     """
 
-    def __init__(self, directory: Callable[[], Directory], seen: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Callable[[], Directory], seen: Callable[[str, int], None]
+    ) -> None:
         self._directory = directory
         self._seen = seen
 
@@ -205,9 +218,9 @@ class MemberGate(ErrorsAsStatus):
         """
         member_id, presented = _presented(context)  # 2
         entry = self._directory().active_member(member_id)  # 3
-        if not hmac.compare_digest(entry.certificate_sha256, presented):  # 4
+        if not entry.admits(presented, int(time.time() * 1000)):  # 4
             raise CallerNotAdmitted("the certificate is not the one the directory names")
-        self._seen(member_id)
+        self._seen(member_id, version_in(context.invocation_metadata()))
 
 
 def _wrapped(handler: Any, admit: Callable[[grpc.ServicerContext], None], method: str) -> Handler:

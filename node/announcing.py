@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-VERSION_KEY = "credence-directory"
-MAX_VERSION = 2**53 - 1
+from protocols.announcement import VERSION_KEY, version_in
 
 
 class _Details(NamedTuple):
@@ -66,8 +65,5 @@ class Announcer(
 
 
 def announced_version(context: grpc.ServicerContext) -> int:
-    """The directory version that a caller says it holds; 0 when it says none that can be one."""
-    for key, value in context.invocation_metadata():
-        if key == VERSION_KEY and isinstance(value, str) and value.isdecimal() and len(value) < 17:
-            return min(int(value), MAX_VERSION)
-    return 0
+    """The directory version that a caller says it holds; 0 when it says none."""
+    return version_in(context.invocation_metadata())

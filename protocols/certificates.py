@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.canonical import sha256
+from protocols.certificate_facts import fingerprint, to_der, to_pem, valid_until_ms
 from protocols.errors import CredenceError, InvalidInput
 from protocols.identifiers import check_member_id, check_role, is_member_id
 from protocols.x509_forms import (
-    EPOCH,
     MAX_CERTIFICATE_BYTES,
     PARSE_ERRORS,
     key_usage,
@@ -31,6 +31,25 @@ from protocols.x509_forms import (
     private_key_pem,
     utc,
 )
+
+__all__ = [
+    "COORDINATOR_DNS",
+    "CertificateRefused",
+    "create_ca",
+    "fingerprint",
+    "issue_certificate",
+    "issue_server_certificate",
+    "make_csr",
+    "make_tls_key",
+    "member_dns",
+    "member_id_of",
+    "member_uri",
+    "to_der",
+    "to_pem",
+    "valid_until_ms",
+    "verify_ca",
+    "verify_member_certificate",
+]
 
 COORDINATOR_DNS: Final = "coordinator.credence"
 BACKDATING_MS: Final = 5 * 60_000  # a peer whose clock is behind accepts a fresh certificate
@@ -240,43 +259,6 @@ def member_id_of(certificate: bytes) -> str:
         Malformed: it does not parse.
     """
     return _member_of(load_certificate(certificate))
-
-
-def valid_until_ms(certificate: bytes) -> int:
-    """The end of a certificate's validity, UTC milliseconds.
-
-    Raises:
-        Malformed: it does not parse.
-    """
-    end = load_certificate(certificate).not_valid_after_utc
-    return (end - EPOCH) // dt.timedelta(milliseconds=1)
-
-
-def fingerprint(certificate: bytes) -> bytes:
-    """SHA-256 of the DER form, 32 bytes; takes DER or PEM.
-
-    Raises:
-        Malformed: it does not parse.
-    """
-    return sha256(to_der(certificate))
-
-
-def to_der(certificate: bytes) -> bytes:
-    """The DER form of a DER or PEM certificate.
-
-    Raises:
-        Malformed: it does not parse.
-    """
-    return load_certificate(certificate).public_bytes(serialization.Encoding.DER)
-
-
-def to_pem(certificate: bytes) -> bytes:
-    """The PEM form of a DER or PEM certificate.
-
-    Raises:
-        Malformed: it does not parse.
-    """
-    return load_certificate(certificate).public_bytes(serialization.Encoding.PEM)
 
 
 def _issue(

@@ -58,6 +58,7 @@ __all__ = [
     "verify_request",
 ]
 
+
 class WrongAudience(CredenceError):
     """The request is addressed to another member."""
 

@@ -18,6 +18,7 @@ class InvitationRow:
     role: str
     expires_at_ms: int
     used_at_ms: int | None = None
+    licence_until_ms: int | None = None
 
 
 def add(connection: Connection, row: InvitationRow) -> None:

@@ -27,6 +27,7 @@ invitation = Table(
     Column("role", String(32), nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("used_at_ms", BigInteger, nullable=True),
+    Column("licence_until_ms", BigInteger, nullable=True),
 )
 
 member = Table(
@@ -38,6 +39,7 @@ member = Table(
     Column("flower_node_id", BigInteger, nullable=False, unique=True),
     Column("joined_at_ms", BigInteger, nullable=False),
     Column("last_seen_at_ms", BigInteger, nullable=True),
+    Column("acknowledged_version", BigInteger, nullable=False),  # of the directory
 )
 
 # Signed documents (directory, catalogue), every version kept.

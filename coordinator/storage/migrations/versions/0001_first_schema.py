@@ -22,6 +22,7 @@ def _create_members() -> None:
         sa.Column("role", sa.String(32), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("used_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("licence_until_ms", sa.BigInteger(), nullable=True),
     )
     op.create_table(
         "member",
@@ -31,6 +32,7 @@ def _create_members() -> None:
         sa.Column("flower_node_id", sa.BigInteger(), nullable=False, unique=True),
         sa.Column("joined_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_version", sa.BigInteger(), nullable=False),
     )
     op.create_table(
         "document",
