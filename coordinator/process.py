@@ -1,4 +1,4 @@
-"""What `credence coordinator run` runs: both ports, the training streams, the campaign runner."""
+"""What `credence coordinator run` runs: both ports, training streams and campaigns, ceremonies."""
 
 import threading
 import time
@@ -11,6 +11,7 @@ import grpc
 import structlog
 
 from coordinator.bootstrap import Coordinator, open_coordinator
+from coordinator.ceremonies.service import attach_ceremonies
 from coordinator.federation.runner import attach_federation
 from coordinator.home import only_process
 from coordinator.server import EnrolmentService, MembershipService
@@ -57,6 +58,7 @@ def serving(coordinator: Coordinator) -> Iterator[Ports]:
         members, members_port = _member_server(coordinator)
         stack.callback(_stop, members)
         stack.enter_context(attach_federation(members, coordinator))
+        stack.enter_context(attach_ceremonies(members, coordinator))
         enrolment.start()
         members.start()
         yield Ports(enrolment_port, members_port)

@@ -23,7 +23,7 @@ from protocols.v1.membership_pb2 import (
 )
 from protocols.v1.membership_pb2_grpc import EnrolmentServicer, MembershipServicer
 
-SERVED_KINDS = ("directory", "catalogue")
+SERVED_KINDS = ("directory", "catalogue", "ceremony")
 
 
 class EnrolmentService(EnrolmentServicer):

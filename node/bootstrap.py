@@ -18,6 +18,7 @@ from node.clients import Clients
 from node.consent_client import GrpcCourier
 from node.consents import ConsentService
 from node.documents import Documents, NotJoined
+from node.enrolment.trustees import GrpcEvaluator
 from node.exchange.client import ExchangeClient
 from node.exchange.decisions import Decider
 from node.exchange.inbox import Inbox
@@ -25,11 +26,12 @@ from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
 from node.home import DATA_KEYS_FILE, DATABASE_FILE, new_home
 from node.joining import Joined
-from node.keystore import KEY_BYTES, NodeKeys, create_keys, open_keystore
+from node.keystore import NodeKeys, create_keys, open_keystore
 from node.membership import MembershipClient
 from node.own_use import OwnUse
 from node.pairwise import PairKeys
 from node.parts import Node, read_identity
+from node.pseudonym_keys import PseudonymKeys
 from node.pseudonyms import PseudonymService
 from node.score_batch import BatchScoring
 from node.score_consent import ScoreConsent
@@ -38,9 +40,13 @@ from node.scoring import ScoringService
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
 from node.transport import Channels, TransportLimits
+from node.trustees import Trustee
+from node.trustees.board_client import GrpcKeyBoard
+from node.trustees.evaluation import EvaluationService
+from node.trustees.participation import Participation
+from node.trustees.shares import Shares
 from protocols.certificates import member_dns
 from protocols.envelope import DEFAULT_LIMITS
-from protocols.errors import InvalidInput
 from protocols.keys import VerifyKey
 
 __all__ = ["Node", "init_node", "join", "open_node"]
@@ -55,7 +61,6 @@ def init_node(
     holds: Sequence[str] = (),
     listen: str | None = None,
     http: str | None = None,
-    network_key: bytes | None = None,
     **options: Any,
 ) -> NodeSettings:
     """Make a new node in `home`: its settings, its keys, its empty database.
@@ -68,7 +73,6 @@ def init_node(
         holds: source classes whose records it keeps.
         listen: host:port for other members.
         http: host:port of the HTTP API.
-        network_key: the 32 bytes that all members share; None: a new network's first member.
         options: any other field of `NodeSettings`; None means its default.
 
     Raises:
@@ -85,10 +89,8 @@ def init_node(
         http=http,
         **options,
     )
-    if network_key is not None and len(network_key) != KEY_BYTES:
-        raise InvalidInput(f"a network key has {KEY_BYTES} bytes")
     with new_home(home) as staging:
-        create_keys(staging, network_key)
+        create_keys(staging)
         (staging / SETTINGS_FILE).write_text(settings_text(settings), encoding="utf-8")
         open_node(staging).close()
     return settings
@@ -143,6 +145,9 @@ def _assemble(
     membership = MembershipClient(channels, lambda: _coordinator(settings))
     documents = Documents(database, _directory_key(settings), membership.document)
     pair_keys = PairKeys(settings.member_id, keys.sealing, documents.directory)
+    pseudonym_keys = PseudonymKeys(
+        database, _directory_key(settings), documents.directory, membership.document
+    )
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, channels, pair_keys, recorder)
     scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
@@ -156,7 +161,15 @@ def _assemble(
         documents=documents,
         channels=channels,
         pair_keys=pair_keys,
-        pseudonyms=PseudonymService(keys.network_key, keys.local_key),
+        pseudonym_keys=pseudonym_keys,
+        pseudonyms=PseudonymService(
+            database=database,
+            keys=pseudonym_keys,
+            evaluator=GrpcEvaluator(channels.to_member),
+            local_key=keys.local_key,
+            processes=settings.enrolment_processes,
+        ),
+        trustee=_trustee(settings, keys, database, audit, documents, channels, pseudonym_keys),
         exchange=_exchange(settings, keys, database, documents, pair_keys, recorder),
         fetcher=fetcher,
         consents=ConsentService(
@@ -175,6 +188,33 @@ def _assemble(
         clients=Clients(database, audit),
         transport_limits=limits,
     )
+
+
+def _trustee(
+    settings: NodeSettings,
+    keys: NodeKeys,
+    database: Database,
+    audit: AuditLog,
+    documents: Documents,
+    channels: Channels,
+    pseudonym_keys: PseudonymKeys,
+) -> Trustee:
+    shares = Shares(database, settings.member_id, keys.kek)
+    participation = Participation(
+        member_id=settings.member_id,
+        signing=keys.signing,
+        sealing=keys.sealing,
+        directory_key=_directory_key(settings),
+        directory=documents.directory,
+        board=GrpcKeyBoard(channels, lambda: _coordinator(settings)),
+        keys=pseudonym_keys,
+        shares=shares,
+        now_ms=_clock,
+    )
+    evaluation = EvaluationService(
+        database, audit, pseudonym_keys, shares, settings.evaluation_quota, _clock
+    )
+    return Trustee(participation, evaluation)
 
 
 def _exchange(

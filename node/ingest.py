@@ -19,13 +19,13 @@ from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
 from models.catalogue import Catalogue
-from node.pseudonyms import PseudonymService
+from node.pseudonyms import Progress, Pseudonyms
 from node.records.cleaning import Records, clean
 from node.records.connectors import CsvDirectory, RawTable, RecordSource
 from node.records.store import RecordStore
 from node.signals.compute import SignalMatrix, compute
 from node.signals.windows import AsOf
-from node.storage import outcomes, signals, subjects
+from node.storage import outcomes, pseudonyms, signals, subjects
 from node.storage.outcomes import Outcome
 from node.storage.signals import OWN, SignalVector
 from node.storage.subjects import Subject
@@ -66,7 +66,7 @@ class IngestService:
         member_id: str,
         database: Database,
         audit: AuditLog,
-        pseudonyms: PseudonymService,
+        pseudonyms: Pseudonyms,
         catalogue: Catalogue,
         store: RecordStore,
     ) -> None:
@@ -84,10 +84,15 @@ class IngestService:
         now_ms: int,
         as_of_ms: int | None = None,
         progress: Callable[[str], None] | None = None,
+        enrolling: Progress | None = None,
     ) -> IngestReport:
         """Ingest a directory of canonical CSV files; see `ingest`."""
         return self.ingest(
-            CsvDirectory(directory), now_ms=now_ms, as_of_ms=as_of_ms, progress=progress
+            CsvDirectory(directory),
+            now_ms=now_ms,
+            as_of_ms=as_of_ms,
+            progress=progress,
+            enrolling=enrolling,
         )
 
     def ingest(
@@ -97,6 +102,7 @@ class IngestService:
         now_ms: int,
         as_of_ms: int | None = None,
         progress: Callable[[str], None] | None = None,
+        enrolling: Progress | None = None,
     ) -> IngestReport:
         """Ingest everything a source holds.
 
@@ -106,11 +112,14 @@ class IngestService:
             as_of_ms: every signal's window closes strictly before it; None: the end of the last
                 statement month, or `now_ms` where there are no statements.
             progress: called with each of `STAGES` as it begins.
+            enrolling: called with (done, to do) while people who are new here are enrolled.
 
         Raises:
             RecordsInvalid: the records are missing, malformed, wrong or doubled; nothing was
                 written, and the message names file, line and column.
             RecordsUnwritable: the records directory cannot be written; nothing was written.
+            NoPseudonymKey, TrusteesUnavailable: nobody new can be enrolled now; nothing was
+                written but the pseudonyms that were made so far.
             DatabaseUnavailable: the database refused; nothing was written.
         """
         tell = progress or _silent
@@ -123,7 +132,8 @@ class IngestService:
         wanted = [spec.id for spec in self._catalogue.signals if spec.derived is None]
         matrix = compute(records, wanted, as_of)  # 3
         tell("pseudonyms")
-        names = self._pseudonyms.pseudonyms(records.customers["identifier"].to_pylist())  # 4
+        identifiers = records.customers["identifier"].to_pylist()
+        names = self._pseudonyms.pseudonyms(identifiers, progress=enrolling)  # 4
         tell("store")
         people = self._people(matrix, names, now_ms)
         vectors = self._vectors(matrix, names, as_of)
@@ -131,6 +141,7 @@ class IngestService:
         # The store's context is the outer one: a failing commit, too, puts the old files back.
         with self._store.staged(records) as staged, self._database.write() as connection:  # 5
             subjects.replace_all(connection, people)  # 6
+            pseudonyms.forget_unknown(connection)
             signals.replace_own(connection, self._member_id, vectors)
             outcomes.replace_all(connection, labels)
             report = self._report(connection, raw, matrix, len(labels), as_of, now_ms)  # 7

@@ -27,8 +27,6 @@ class NodeKeys:
         signing: the institution's Ed25519 identity.
         sealing: X25519, for pairwise keys with every other member.
         tls: private key of the node's certificate, PEM.
-        network_key: 32 bytes, turns identifiers into pseudonyms; all members hold the same one,
-            handed from member to member and never to the operator.
         local_key: 32 bytes, turns pseudonyms into this node's own references.
         audit_index: 32 bytes, keys the audit log's subject index.
         kek: 32 bytes, the key-encryption key.
@@ -37,19 +35,17 @@ class NodeKeys:
     signing: SigningKey
     sealing: SealingKey
     tls: bytes
-    network_key: bytes
     local_key: bytes
     audit_index: bytes
     kek: bytes
 
 
-def create_keys(home: Path, network_key: bytes | None) -> NodeKeys:
-    """Make all keys (and a network key, when none is given) and write them sealed into `home`."""
+def create_keys(home: Path) -> NodeKeys:
+    """Make all keys and write them sealed into `home`."""
     keys = NodeKeys(
         signing=SigningKey.generate(),
         sealing=SealingKey.generate(),
         tls=make_tls_key(),
-        network_key=network_key or secrets.token_bytes(KEY_BYTES),
         local_key=secrets.token_bytes(KEY_BYTES),
         audit_index=secrets.token_bytes(KEY_BYTES),
         kek=secrets.token_bytes(KEY_BYTES),
@@ -60,7 +56,6 @@ def create_keys(home: Path, network_key: bytes | None) -> NodeKeys:
             "signing": keys.signing.seed,
             "sealing": keys.sealing.private,
             "tls": keys.tls,
-            "network_key": keys.network_key,
             "local_key": keys.local_key,
             "audit_index": keys.audit_index,
         },
@@ -87,7 +82,6 @@ def open_keystore(home: Path) -> NodeKeys:
         signing=SigningKey.from_seed(keys["signing"]),
         sealing=SealingKey.from_bytes(keys["sealing"]),
         tls=keys["tls"],
-        network_key=keys["network_key"],
         local_key=keys["local_key"],
         audit_index=keys["audit_index"],
         kek=kek,

@@ -15,11 +15,14 @@ from node.home import RECORDS_DIRECTORY
 from node.joining import CA_FILE, CERTIFICATE_FILE
 from node.keystore import NodeKeys
 from node.pairwise import PairKeys
+from node.pseudonym_keys import PseudonymKeys
 from node.pseudonyms import PseudonymService
+from node.relay.routes import Routes
 from node.score_batch import BatchScoring
 from node.scoring import ScoringService
 from node.settings import NodeSettings
 from node.transport import Channels, TlsIdentity, TransportLimits
+from node.trustees import Trustee
 from protocols.errors import HomeUnusable
 
 if TYPE_CHECKING:
@@ -39,8 +42,11 @@ class Node:
         audit: its tamper-evident log.
         documents: the directory and the catalogue in force.
         channels: connections to other members and to the coordinator.
+        routes: channels to members, directly or through the relay.
         pair_keys: pairwise secrets with other members.
+        pseudonym_keys: the keys of pseudonyms that are believed here.
         pseudonyms: identifiers to pseudonyms to local references.
+        trustee: takes part in key ceremonies and evaluates for other members.
         exchange: the holder's side, answers other members.
         fetcher: the recipient's side, asks other members.
         consents: grants, withdrawals, deliveries.
@@ -58,8 +64,11 @@ class Node:
     audit: AuditLog
     documents: Documents
     channels: Channels
+    routes: Routes
     pair_keys: PairKeys
+    pseudonym_keys: PseudonymKeys
     pseudonyms: PseudonymService
+    trustee: Trustee
     exchange: ExchangeService
     fetcher: ExchangeClient
     consents: ConsentService

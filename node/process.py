@@ -20,6 +20,7 @@ from node.storage import exchange, signals
 
 PUSH_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
+CEREMONY_EVERY_S = 0.1
 
 log = structlog.get_logger("node.process")
 
@@ -80,6 +81,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic(
             "documents", refresh_s, lambda: node.documents.refresh_if_older_than(refresh_s / 2)
         ),
+        Periodic("ceremony", CEREMONY_EVERY_S, node.trustee.participation.step),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]

@@ -1,10 +1,11 @@
-"""The port on which a node serves other members: exchange and consents, over mutual TLS."""
+"""The port on which a node serves other members: exchange, consents, evaluations; mutual TLS."""
 
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
 
 from node.consent_server import ConsentServer
 from node.exchange.server import ExchangeServer
@@ -17,6 +18,7 @@ from node.transport import (
     server_credentials,
     server_options,
 )
+from node.trustees.server import EvaluationServer
 from protocols.errors import PortInUse
 from protocols.v1.exchange_pb2_grpc import (
     add_ConsentsServicer_to_server,
@@ -96,7 +98,11 @@ def member_server(node: Node) -> MemberServer:
     def consents(server: grpc.Server) -> None:
         add_ConsentsServicer_to_server(ConsentServer(node.consents), server)
 
-    return MemberServer(node.identity, node.documents, [exchange, consents], node.transport_limits)
+    def evaluation(server: grpc.Server) -> None:
+        add_EvaluationServicer_to_server(EvaluationServer(node.trustee.evaluation), server)
+
+    registrations = [exchange, consents, evaluation]
+    return MemberServer(node.identity, node.documents, registrations, node.transport_limits)
 
 
 def check_free(endpoint: str) -> None:

@@ -100,6 +100,8 @@ class NodeSettings(BaseSettings):
             has had none for a day is cut off from all of them, and would not hear of a member that
             was revoked. A shorter limit makes a night's outage of the coordinator one of all its
             members; a longer one gives more time to somebody who keeps a revocation from a node.
+        evaluation_quota: as a trustee, identifiers that one member may have evaluated a UTC day.
+        enrolment_processes: for large enrolments; None: one a processor.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -125,6 +127,8 @@ class NodeSettings(BaseSettings):
     fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
     refresh_s: float = Field(default=10.0, ge=0.05, le=10)
     directory_max_age_s: float = Field(default=86_400.0, ge=60, le=7 * 86_400)
+    evaluation_quota: int = Field(default=1_000_000, ge=0)
+    enrolment_processes: int | None = Field(default=None, ge=1, le=256)
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 

@@ -12,7 +12,8 @@ Rounds, each one signed entry a trustee:
 2. `deal`: commitments C_0..C_{t-1}, the proof of knowledge of a_0, and a sealed share for each.
 3. `verdict`: the dealers whose share does not open or does not match.
 4. `answer`: each accused dealer shows the disputed share to all.
-5. `confirmation`: hash of the transcript and the public key, the same from everybody.
+5. `confirmation`: hash of the transcript, the public key and the verification shares, the same
+   from everybody.
 
 Rules of `judge`, which everybody applies to the same public entries:
 
@@ -58,6 +59,7 @@ __all__ = [
     "TranscriptDiverged",
     "Trustee",
     "confirmation",
+    "confirmation_body",
     "judge",
     "settle",
 ]
@@ -206,9 +208,10 @@ class Trustee:
         low, high = sorted((self._own, peer))
         if peer == self._own:  # nobody else opens it; it keeps every deal of one shape
             return sha256(b"credence/1|dkg-own|" + self._sealing_key.private)
-        return pair_key(
+        shared = pair_key(
             self._sealing_key, self._publics[peer], low=low, high=high, epoch=self._ceremony.epoch
         )
+        return sha256(b"credence/1|dkg-box|" + shared)  # a pair's other uses have another key
 
     def _box_aad(self, dealer: str, receiver: str) -> bytes:
         return self._ceremony.context() + f"|{dealer}|{receiver}".encode()
@@ -254,8 +257,20 @@ def judge(ceremony: Ceremony, board: Board) -> Judgement:
 
 def confirmation(judgement: Judgement) -> bytes:
     """The entry of round 5."""
+    shares = {name: judgement.verification_shares[name] for name in judgement.qualified}
+    return confirmation_body(judgement.public_key, shares, judgement.transcript)
+
+
+def confirmation_body(
+    public_key: Element, verification_shares: Mapping[str, Element], transcript: bytes
+) -> bytes:
+    """The entry of round 5 for a key and the verification shares of the qualified trustees."""
     return canonical_json(
-        {"public_key": judgement.public_key.hex(), "transcript": judgement.transcript.hex()}
+        {
+            "public_key": public_key.hex(),
+            "transcript": transcript.hex(),
+            "verification_shares": {n: s.hex() for n, s in verification_shares.items()},
+        }
     )
 
 

@@ -147,8 +147,8 @@ def combine(
         raise InvalidInput("an evaluation's length is not the batch's")
     coefficients = lagrange_at_zero(indices)
     outputs = []
-    for position, item in enumerate(blinded):
-        unblind = ristretto.invert(item.blind)
+    inverses = ristretto.invert_all([item.blind for item in blinded])
+    for position, (item, unblind) in enumerate(zip(blinded, inverses, strict=True)):
         weights = [ristretto.multiply_scalars(unblind, c) for c in coefficients]
         points = [evaluations[index][position] for index in indices]
         outputs.append(_output(item.input, ristretto.weighted_sum(weights, points)))

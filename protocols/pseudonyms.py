@@ -1,6 +1,7 @@
 """Names for people: what an institution may keep, and what may travel.
 
-An identifier becomes a *pseudonym* (32 bytes) that stays inside an institution. On the wire only
+An identifier becomes a *pseudonym* (32 bytes) through the members' threshold VOPRF
+(`protocols/oprf.py`, `docs/pseudonyms.md`); it stays inside an institution. On the wire only
 pairwise values travel: a *handle* per pair and epoch inside a consent artefact, and a *token* per
 pair, epoch and consent inside a request. To the outside a person is a *subject reference*, which
 only the node that made it can connect.
@@ -8,61 +9,24 @@ only the node that made it can connect.
 
 import hashlib
 import hmac
-import re
-import unicodedata
 from typing import Final
 
 from protocols.errors import InvalidInput
 from protocols.identifiers import base32_lower
 
 PSEUDONYM_BYTES: Final = 32
-
-_RESIDENT_ID: Final = re.compile(r"[0-9]{17}[0-9X]")
-_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK: Final = "10X98765432"
+OUTPUT_BYTES: Final = 64
 
 
-def check_digit(first17: str) -> str:
-    """The 18th character of a resident id (GB 11643-1999: ISO 7064 MOD 11-2).
+def pseudonym_of(output: bytes) -> bytes:
+    """The network's name for a person during one key epoch, 32 bytes.
 
-    Raises:
-        InvalidInput: not 17 ASCII digits.
+    Args:
+        output: of the threshold VOPRF (`protocols.oprf.combine`), 64 bytes.
     """
-    if len(first17) != 17 or not (first17.isascii() and first17.isdigit()):
-        raise InvalidInput("the body of a resident id is 17 digits")
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first17, strict=True))
-    return _CHECK[total % 11]
-
-
-def normalise_identifier(identifier: str) -> str:
-    """The one spelling of an 18-digit resident id: ASCII digits, capital X, no blanks.
-
-    Full-width digits and blanks, as forms often carry them, are accepted.
-
-    Raises:
-        InvalidInput: not 18 places, or the check digit is wrong. The message never repeats it.
-    """
-    if len(identifier) > 64:
-        raise InvalidInput("a resident id has 18 places")
-    folded = "".join(unicodedata.normalize("NFKC", identifier).split()).upper()
-    if _RESIDENT_ID.fullmatch(folded) is None:
-        raise InvalidInput("a resident id has 17 digits and a check digit (0-9 or X)")
-    if check_digit(folded[:17]) != folded[17]:
-        raise InvalidInput("the check digit of the resident id is wrong")
-    return folded
-
-
-def pseudonym(network_key: bytes, identifier: str) -> bytes:
-    """The network's name for a person, 32 bytes.
-
-    HMAC-SHA256 under a key that members hold and the coordinator does not. This is the one
-    function that the threshold VOPRF replaces; nothing else knows how a pseudonym is made.
-
-    Raises:
-        InvalidInput: the key is not 32 bytes, or the identifier is not a resident id.
-    """
-    message = b"credence/1|pseudonym|" + normalise_identifier(identifier).encode()
-    return _mac(network_key, message)
+    if len(output) != OUTPUT_BYTES:
+        raise InvalidInput(f"an output of the OPRF is {OUTPUT_BYTES} bytes")
+    return hashlib.sha256(b"credence/1|pseudonym|" + output).digest()
 
 
 def handle(pair_key: bytes, subject: bytes) -> bytes:
@@ -83,6 +47,16 @@ def query_token(pair_key: bytes, subject: bytes, consent_hash: bytes) -> bytes:
     """
     message = _checked(subject, "a pseudonym") + _checked(consent_hash, "a consent hash")
     return _mac(pair_key, message)
+
+
+def cache_key(local_key: bytes, data: bytes) -> bytes:
+    """What a node finds the pseudonym of an identifier under, 32 bytes, without keeping the latter.
+
+    Args:
+        local_key: the node's own 32-byte key.
+        data: the OPRF's input, `protocols.legal_ids.oprf_input`.
+    """
+    return _mac(local_key, b"credence/1|enrolled|" + data)
 
 
 def subject_ref(local_key: bytes, subject: bytes) -> str:

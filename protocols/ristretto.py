@@ -94,6 +94,23 @@ def invert(a: Scalar) -> Scalar:
     return result
 
 
+def invert_all(scalars: Sequence[Scalar]) -> list[Scalar]:
+    """1 / a for each a, with one inversion for all (Montgomery's trick).
+
+    Raises:
+        InvalidInput: one of them is zero.
+    """
+    products = [scalar_of(1)]
+    for a in scalars:
+        products.append(multiply_scalars(products[-1], a))
+    rest = invert(products[-1])
+    inverses = []
+    for a, before in zip(reversed(scalars), reversed(products[:-1]), strict=True):
+        inverses.append(multiply_scalars(rest, before))
+        rest = multiply_scalars(rest, a)
+    return inverses[::-1]
+
+
 def multiply(k: Scalar, point: Element) -> Element:
     """K * point; the identity when k is zero.
 

@@ -72,7 +72,6 @@ class Network:
     ca_key: bytes
     ca: bytes
     directory_key: SigningKey
-    network_key: bytes
     nodes: dict[str, Node] = field(default_factory=dict)
     servers: dict[str, MemberServer] = field(default_factory=dict)
     entries: dict[str, MemberEntry] = field(default_factory=dict)
@@ -101,7 +100,6 @@ class Network:
             role=spec.role,
             holds=spec.holds,
             listen="127.0.0.1:0",
-            network_key=self.network_key,
         )
         fresh = open_node(home)
         certificate = self.issue(fresh)
@@ -287,7 +285,7 @@ def open_network(
         serve: whether the members answer one another; without, their ports are bound only.
     """
     ca_key, ca = create_ca("test network", now_ms(), 365)
-    network = Network(root, ca_key, ca, SigningKey.generate(), bytes(range(32)))
+    network = Network(root, ca_key, ca, SigningKey.generate())
     try:
         for spec in members:
             network.add(spec)

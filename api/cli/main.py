@@ -6,7 +6,7 @@ that `credence --help` stays under 0.3 s.
 
 import typer
 
-from api.cli import audit, client, consent, console, coordinator, node, score, train
+from api.cli import audit, ceremony, client, consent, console, coordinator, node, score, train
 
 app = typer.Typer(
     name="credence",
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(node.app, name="node")
+app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(consent.app, name="consent")
 app.add_typer(client.app, name="client")
 train.register(app)

@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 @app.command(
     epilog="Example: credence node init ./bank-a --member bank-a --name 'Harbour Bank' "
-    "--role bank --holds credit_account --network-key ./network.key"
+    "--role bank --holds credit_account"
 )
 def init(
     home: Home,
@@ -51,13 +51,6 @@ def init(
     contact: Annotated[
         str, typer.Option(help="For subjects and members.", show_default=False)
     ] = "",
-    network_key: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the members' key (64 hex digits); none: a first member makes one.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a new node: its settings, its keys, its empty database."""
@@ -74,32 +67,12 @@ def init(
         endpoint=endpoint,
         licence=licence,
         contact=contact,
-        network_key=None if network_key is None else _read_key(network_key),
     )
     if as_json:
         console.print_json({"home": str(home), **settings.model_dump(mode="json")})
         return
     console.out.print(f"node [bold]{settings.member_id}[/bold] made in {home}")
     console.out.print(f"next: credence node join {home} --invitation TEXT")
-
-
-@app.command(
-    "network-key", epilog="Example: credence node network-key ./bank-a --out ./network.key"
-)
-def network_key(
-    home: Home,
-    out: Annotated[Path, typer.Option(help="A new file to write it to.", show_default=False)],
-) -> None:
-    """Write the members' key to a file, to be handed to another member, never to the operator."""
-    from node.keystore import open_keystore, write_secret
-    from protocols.errors import HomeUnusable
-
-    key = open_keystore(home).network_key
-    try:
-        write_secret(out, key.hex().encode() + b"\n")
-    except OSError as error:
-        raise HomeUnusable(f"cannot write {out}: {error.strerror}") from error
-    console.out.print(f"written to {out}; who holds it can turn identifiers into pseudonyms")
 
 
 @app.command(epilog="Example: credence node join ./bank-a --invitation 'credence-invite:...'")
@@ -180,6 +153,7 @@ def ingest(
             now_ms=_now_ms(),
             as_of_ms=_day_ms(as_of or node.settings.as_of),
             progress=lambda stage: progress.update(stage),
+            enrolling=lambda done, to_do: progress.update(f"pseudonyms {done:,} of {to_do:,}"),
         )
     if as_json:
         console.print_json(
@@ -317,16 +291,6 @@ def _invitation(given: str) -> str:
         raise console.usage_error(
             f"--invitation is neither a line {PREFIX}... nor a file"
         ) from error
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise console.usage_error(f"--network-key: {path} does not hold 64 hex digits") from error
-    if len(key) != 32:
-        raise console.usage_error(f"--network-key: {path} does not hold 64 hex digits")
-    return key
 
 
 def _day_ms(day: str | None) -> int | None:

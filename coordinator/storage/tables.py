@@ -109,3 +109,32 @@ bundle = Table(
     Column("tensors", LargeBinary, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
 )
+
+# Key ceremonies. The board's entries are public; shares travel in them sealed to their receivers.
+ceremony = Table(
+    "ceremony",
+    metadata,
+    Column("ceremony_id", String(40), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("plan", LargeBinary, nullable=False),  # canonical JSON, signed
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("round_ms", Integer, nullable=False),
+    Column("deadline_ms", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("key_version", Integer, nullable=True),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger, nullable=True),
+)
+
+ceremony_entry = Table(
+    "ceremony_entry",
+    metadata,
+    Column("ceremony_id", String(40), ForeignKey("ceremony.ceremony_id"), primary_key=True),
+    Column("round", String(16), primary_key=True),
+    Column("member_id", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from deploy.sandbox.shape import Integers
-from protocols.pseudonyms import check_digit
+from protocols.legal_ids import check_digit
 
 DIVISIONS = 10_000
 BIRTHDAYS = 14_610  # forty years of days

@@ -1,4 +1,4 @@
-"""The main job, end to end: join, ingest, consent, exchange, train, score, withdraw, audit.
+"""The main job: join, key, ingest, consent, exchange, train, score, withdraw, audit.
 
 Each stage is a function of the run; what it learns goes into the report.
 """
@@ -12,6 +12,7 @@ from deploy.sandbox.run import Run
 
 STAGES: tuple[tuple[str, Callable[[Run, Stage], None]], ...] = (
     ("join", preparation.join),
+    ("ceremony", preparation.ceremony),
     ("ingest", preparation.ingest),
     ("consent", preparation.consent),
     ("exchange", preparation.exchange),

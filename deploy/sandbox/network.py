@@ -1,8 +1,9 @@
 """Brings the sandbox's network up: coordinator, invitations, five nodes that join and serve."""
 
-import secrets
+import json
 import socket
 import time
+from dataclasses import dataclass
 
 import httpx
 
@@ -14,6 +15,14 @@ from protocols.errors import CredenceError
 
 INVITATION_S = 3600
 PROBE_S = 1.0
+POLL_S = 0.1
+
+
+class CeremonyLost(CredenceError):
+    """The members of the sandbox made no pseudonym key."""
+
+    code = "ceremony_lost"
+    next_step = "Read the nodes' logs in the sandbox's logs directory."
 
 
 class StrangerAdmitted(CredenceError):
@@ -56,7 +65,6 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
     from node.bootstrap import init_node
     from node.bootstrap import join as join_network
 
-    network_key = secrets.token_bytes(32)
     coordinator = open_coordinator(layout.coordinator_home)
     try:
         for number, member in enumerate(layout.members):
@@ -73,7 +81,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 holds=member.holds,
                 listen=f"{LOOPBACK}:{member.exchange_port}",
                 http=f"{LOOPBACK}:{member.http_port}",
-                network_key=network_key,
+                enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)
@@ -93,6 +101,50 @@ def start_nodes(layout: Layout, supervisor: Supervisor) -> None:
         supervisor.wait_until(member.member_id, lambda member=member: _healthy(member))  # type: ignore[misc]
 
 
+@dataclass(frozen=True)
+class KeyMade:
+    """What the key ceremony came to."""
+
+    epoch: int
+    threshold: int
+    trustees: tuple[str, ...]
+    public_key: bytes
+    seconds: float
+
+
+def hold_ceremony(
+    layout: Layout, supervisor: Supervisor, stage: Stage, *, threshold: int
+) -> KeyMade:
+    """Let all members, whose nodes run, make the pseudonym key.
+
+    Raises:
+        CeremonyLost: there is no key at the end.
+    """
+    from coordinator.bootstrap import open_coordinator
+    from coordinator.ceremonies.lifecycle import STATES
+    from coordinator.ceremonies.service import make_board
+
+    coordinator = open_coordinator(layout.coordinator_home)
+    try:
+        board = make_board(coordinator)
+        begun = time.monotonic()
+        made = board.announce(threshold, [m.member_id for m in layout.members], _now_ms())
+        while True:
+            row, result = board.current()
+            stage.advance(STATES.index(row.state), len(STATES) - 2, row.state)
+            if row.state == "failed":
+                raise CeremonyLost(f"the key ceremony failed: {row.detail}")
+            if result is not None:
+                break
+            supervisor.check()
+            time.sleep(POLL_S)
+        public_key = bytes.fromhex(json.loads(result.body)["public_key"])
+        took = time.monotonic() - begun
+        return KeyMade(made.epoch, threshold, made.trustees, public_key, took)
+    finally:
+        coordinator.close()
+
+
 def strangers_turned_away(layout: Layout) -> int:
     """Knock at every member port without a certificate and with a forged one; how many failed.
 
@@ -106,6 +158,10 @@ def strangers_turned_away(layout: Layout) -> int:
             if not is_turned_away(port, member_id):
                 raise StrangerAdmitted(f"port {port} talked to a stranger")
     return 2 * len(doors)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _listens(port: int) -> bool:

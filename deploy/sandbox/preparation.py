@@ -6,6 +6,8 @@ from deploy.sandbox import network, people, population, records_out, uci, work
 from deploy.sandbox.progress import Stage
 from deploy.sandbox.run import JobFailed, Run, in_parallel
 
+TRUSTEES_NEEDED = 3
+
 
 def join(run: Run, stage: Stage) -> None:
     """Coordinator and five nodes as processes, joined by invitation; strangers turned away."""
@@ -20,6 +22,19 @@ def join(run: Run, stage: Stage) -> None:
     ]
     run.report["strangers_turned_away"] = turned_away
     stage.summary = f"{len(run.layout.members)} members; {turned_away} strangers turned away"
+
+
+def ceremony(run: Run, stage: Stage) -> None:
+    """The five members make the key of the pseudonyms together; no one of them ever holds it."""
+    made = network.hold_ceremony(run.layout, run.supervisor, stage, threshold=TRUSTEES_NEEDED)
+    run.report["pseudonyms"] = {
+        "trustees": list(made.trustees),
+        "threshold": made.threshold,
+        "epoch": made.epoch,
+        "public_key": made.public_key.hex(),
+        "ceremony_seconds": round(made.seconds, 2),
+    }
+    stage.summary = f"{made.threshold} of {len(made.trustees)} members can make a pseudonym"
 
 
 def ingest(run: Run, stage: Stage) -> None:
@@ -38,6 +53,11 @@ def ingest(run: Run, stage: Stage) -> None:
         for m in run.layout.members
     ]  # fmt: skip
     taken = in_parallel(stage, calls)
+    run.report["pseudonyms"] |= {
+        "enrolments": sum(one.people for one in taken),
+        "seconds": round(max(one.enrolment_s for one in taken), 2),
+        "seconds_by_member": {one.member_id: round(one.enrolment_s, 2) for one in taken},
+    }
     signals = sorted({signal for one in taken for signal in one.signals})
     run.report["subjects"] = len(everybody)
     run.report["population"] = everybody.name

@@ -22,6 +22,7 @@ class Ingested:
     member_id: str
     people: int
     signals: tuple[str, ...]
+    enrolment_s: float
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,16 @@ def ingest(home: Path, inbox: Path, as_of_ms: int) -> Ingested:
 
     node = open_node(home)
     try:
-        report = node.ingestion().ingest_directory(inbox, now_ms=_now_ms(), as_of_ms=as_of_ms)
-        return Ingested(node.member_id, report.subjects, tuple(sorted(report.signals)))
+        begun: dict[str, float] = {}
+        report = node.ingestion().ingest_directory(
+            inbox,
+            now_ms=_now_ms(),
+            as_of_ms=as_of_ms,
+            progress=lambda stage: begun.update({stage: time.monotonic()}),
+        )
+        enrolment_s = begun["store"] - begun["pseudonyms"]
+        signals = tuple(sorted(report.signals))
+        return Ingested(node.member_id, report.subjects, signals, enrolment_s)
     finally:
         node.close()
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from node.records.schema import Column, Kind
 from protocols.errors import InvalidInput
-from protocols.pseudonyms import normalise_identifier
+from protocols.legal_ids import normalise_identifier
 
 KEY_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 AMOUNT_PATTERN = r"^-?[0-9]{1,13}(\.[0-9]{1,4})?$"
@@ -90,7 +90,7 @@ def _parse_dates(text: pa.Array) -> pa.Array:
 
 
 def _identifier(text: pa.Array, _column: Column) -> tuple[pa.Array, str]:
-    reason = "is not a valid 18-digit resident identifier (form or checksum)"
+    reason = "is not a valid resident id, uscc: or passport: identifier (form or check digit)"
     return pa.array([_normalised(one) for one in text.to_pylist()], pa.string()), reason
 
 

@@ -30,6 +30,15 @@ def forget(connection: Connection, kind: str, version: int) -> None:
     )
 
 
+def every(connection: Connection, kind: str) -> list[Document]:
+    """All documents of `kind`, the newest first."""
+    statement = select(document).where(document.c.kind == kind).order_by(document.c.version.desc())
+    return [
+        Document(row.kind, row.version, row.body, row.signature, row.key_id)
+        for row in connection.execute(statement)
+    ]
+
+
 def add(connection: Connection, received: Document, now_ms: int) -> None:
     """Store a version that is not stored yet."""
     connection.execute(

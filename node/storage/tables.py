@@ -27,7 +27,7 @@ metadata = MetaData()
 document = Table(
     "document",
     metadata,
-    Column("kind", String(16), primary_key=True),  # directory | catalogue
+    Column("kind", String(16), primary_key=True),  # directory | catalogue | ceremony
     Column("version", Integer, primary_key=True),
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
@@ -303,4 +303,44 @@ api_client = Table(
     Column("scopes", String(120), nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("revoked_at_ms", BigInteger, nullable=True),
+)
+
+# A trustee's shares of pseudonym keys, sealed under the node's key-encryption key.
+key_share = Table(
+    "key_share",
+    metadata,
+    Column("ceremony_id", String(40), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("share_index", Integer, nullable=False),  # in the sharing, from 1
+    Column("sealed", LargeBinary, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# How many elements a trustee has evaluated for each member on a UTC day.
+evaluation_count = Table(
+    "evaluation_count",
+    metadata,
+    Column("requester", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True),  # days since 1970-01-01
+    Column("elements", BigInteger, nullable=False),
+)
+
+# Pseudonyms this node has asked for, by a keyed hash of the identifier: who was enrolled once is
+# not asked for again. Rows of one `cache_key` are one person's pseudonyms of different epochs.
+enrolled = Table(
+    "enrolled",
+    metadata,
+    Column("epoch", Integer, primary_key=True),
+    Column("cache_key", LargeBinary(32), primary_key=True),
+    Column("pseudonym", LargeBinary(32), nullable=False),
+    Index("ix_enrolled_pseudonym", "pseudonym"),
+    Index("ix_enrolled_cache_key", "cache_key"),
+)
+
+# Epochs whose pseudonyms this node has used in its own tables; the newest row is in force.
+enrolment_epoch = Table(
+    "enrolment_epoch",
+    metadata,
+    Column("epoch", Integer, primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
 )

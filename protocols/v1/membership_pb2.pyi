@@ -30,7 +30,7 @@ class SignedDocument(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """"directory" | "catalogue" | "bundle" | "plan" """
+    """"directory" | "catalogue" | "bundle" | "plan" | "ceremony-plan" | "ceremony" """
     body: _builtins.bytes
     signature: _builtins.bytes
     """64 bytes"""

@@ -14,7 +14,7 @@ from deploy.sandbox.shape import BANK_SHARES, BANKS, PAYMENTS, PUBLIC_RECORDS
 from node.records.cleaning import clean
 from node.records.connectors import CsvDirectory
 from protocols.errors import InvalidInput
-from protocols.pseudonyms import normalise_identifier
+from protocols.legal_ids import normalise_identifier
 from tests.deploy.scorecard import auc, held_out_auc, signals_of_everybody
 from tests.node.ingest_world import NOW_MS, World
 

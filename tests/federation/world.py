@@ -177,7 +177,6 @@ def add_bank(coordinator: Coordinator, root: Path, member_id: str, endpoint: str
         role="bank",
         holds=("credit_account",),
         listen="127.0.0.1:0",
-        network_key=bytes(32),
         max_epsilon=8.0,
         minimum_cohort=40,
     )

@@ -10,15 +10,15 @@ from audit.shredding import DataKeys
 from audit.store import AuditLog
 from models.catalogue import Catalogue, load_default
 from node.ingest import IngestService
-from node.pseudonyms import PseudonymService
 from node.records.store import RecordStore
 from node.storage import outcomes, signals, subjects
 from node.storage.schema import ensure_schema
-from protocols.pseudonyms import check_digit
+from protocols.legal_ids import check_digit
+from tests.trustees import make_trustees
 
 NOW_MS = 1_760_000_000_000
 MEMBER = "bank-a"
-NETWORK_KEY, LOCAL_KEY = b"n" * 32, b"l" * 32
+LOCAL_KEY = b"l" * 32
 
 HEADERS = {
     "customers": ["customer_id", "identifier"],
@@ -74,7 +74,8 @@ class World:
         ensure_schema(self.database)
         data_keys = DataKeys(self.keys_database, b"k" * 32)
         self.audit = AuditLog("credence.test/bank-a", self.database, data_keys, b"i" * 32)
-        self.pseudonyms = PseudonymService(NETWORK_KEY, LOCAL_KEY)
+        self.trustees = make_trustees()
+        self.pseudonyms = self.trustees.service(self.database, LOCAL_KEY)
         self.store = RecordStore(home / "records")
         self.service = IngestService(
             member_id=MEMBER,

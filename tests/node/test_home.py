@@ -21,7 +21,7 @@ def names(directory):
 
 @pytest.fixture
 def home(tmp_path):
-    init_node(tmp_path / "home", **GIVEN, network_key=bytes(32))
+    init_node(tmp_path / "home", **GIVEN)
     return tmp_path / "home"
 
 
@@ -30,7 +30,6 @@ def test_a_new_home_opens_before_it_has_joined(home):
     try:
         assert node.member_id == "bank-a"
         assert node.audit.head().size == 0
-        assert node.keys.network_key == bytes(32)
         with pytest.raises(NotJoined):
             node.documents.directory()
         with pytest.raises(NotJoined):
@@ -47,10 +46,9 @@ def test_secrets_are_readable_by_their_owner_only(home):
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_two_homes_share_no_secret_but_the_network_key(home, tmp_path):
-    init_node(tmp_path / "other", **GIVEN, network_key=bytes(32))
+def test_two_homes_share_no_secret(home, tmp_path):
+    init_node(tmp_path / "other", **GIVEN)
     one, other = open_keystore(home), open_keystore(tmp_path / "other")
-    assert one.network_key == other.network_key
     for name in ("local_key", "audit_index", "kek", "tls"):
         assert getattr(one, name) != getattr(other, name)
     assert one.signing.seed != other.signing.seed
@@ -86,10 +84,10 @@ def test_a_directory_in_use_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"role": "king"}, {"max_epsilon": 99.0}, {"network_key": b"short"}]
+    "wrong", [{"role": "king"}, {"max_epsilon": 99.0}]
 )
 def test_a_wrong_argument_leaves_nothing_behind(tmp_path, wrong):
-    with pytest.raises(InvalidInput, match=r"role|max_epsilon|network key"):
+    with pytest.raises(InvalidInput, match=r"role|max_epsilon"):
         init_node(tmp_path / "home", **(GIVEN | wrong))
     assert names(tmp_path) == []
 

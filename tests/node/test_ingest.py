@@ -20,10 +20,8 @@ from node.records.connectors import CsvDirectory
 from node.records.errors import RecordsMissing, RecordsUnwritable
 from node.records.store import LEFTOVER_AGE_S, RecordStore
 from node.storage import outcomes, signals, subjects
-from protocols.pseudonyms import pseudonym
 from tests.node.ingest_world import (
     MEMBER,
-    NETWORK_KEY,
     NOW_MS,
     World,
     bank_tables,
@@ -62,7 +60,7 @@ def test_an_ingest_leaves_subjects_signals_outcomes_files_and_one_leaf(world, in
         own = signals.of_source(connection, MEMBER, signals.OWN, NOW_MS)
         labels = outcomes.labels(connection)
     assert [one.customer_id for one in known] == ["c1", "c2", "c3"]
-    assert known[0].pseudonym == pseudonym(NETWORK_KEY, identifier(1))
+    assert known[0].pseudonym == world.pseudonyms.pseudonym(identifier(1))
     assert known[0].subject_ref == world.pseudonyms.subject_ref(known[0].pseudonym)
     late = own[known[1].pseudonym]
     assert (late.as_of_ms, late.catalogue_version) == (JULY_2025, load_default().version)
@@ -83,7 +81,7 @@ def test_the_audit_leaf_holds_counts_and_file_hashes_and_nobody(world, inbox):
     with world.database.read() as connection:
         (leaf,) = world.audit.leaves(connection, 0, 1)
     told = (leaf.leaf.decode() + json.dumps(payload)).lower()
-    for personal in (identifier(1), "c1", pseudonym(NETWORK_KEY, identifier(1)).hex()):
+    for personal in (identifier(1), "c1", world.pseudonyms.pseudonym(identifier(1)).hex()):
         assert f'"{personal}"' not in told
 
 
@@ -119,11 +117,11 @@ def test_two_people_may_swap_their_customer_ids(world, inbox):
     ingest(world, write_tables(inbox, **tables))
     with world.database.read() as connection:
         found = subjects.by_customer(connection, "c2")
-    assert found.pseudonym == pseudonym(NETWORK_KEY, identifier(1))
+    assert found.pseudonym == world.pseudonyms.pseudonym(identifier(1))
 
 
 def test_signals_fetched_from_others_survive_an_ingest(world, inbox):
-    name = pseudonym(NETWORK_KEY, identifier(1))
+    name = world.pseudonyms.pseudonym(identifier(1))
     fetched = signals.SignalVector(
         name, "payments", "score", 1, 1, {"paid_amount_1m": (PRESENT, 5.0)}, "con_1", NOW_MS + 9
     )
@@ -139,7 +137,8 @@ def test_an_explicit_as_of_closes_the_windows_earlier(world, inbox):
     ingest(world, inbox, as_of_ms=june)
     with world.database.read() as connection:
         own = signals.of_source(connection, MEMBER, signals.OWN, NOW_MS)
-    assert own[pseudonym(NETWORK_KEY, identifier(2))].signals["current_status"] == (PRESENT, 1.0)
+    second = world.pseudonyms.pseudonym(identifier(2))
+    assert own[second].signals["current_status"] == (PRESENT, 1.0)
 
 
 def test_a_publisher_without_statements_is_as_of_now(world, tmp_path):

@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import CredenceError, InvalidInput
-from protocols.pseudonyms import (
-    check_digit,
-    handle,
-    normalise_identifier,
-    pseudonym,
-    query_token,
-    subject_ref,
-)
+from protocols.legal_ids import check_digit, normalise_identifier, oprf_input
+from protocols.pseudonyms import cache_key, handle, pseudonym_of, query_token, subject_ref
 
 KEY = bytes(range(32))
 PAIR = bytes(range(32, 64))
@@ -59,7 +53,9 @@ def test_two_neighbouring_digits_exchanged_are_caught(body, place):
 )
 def test_one_person_has_one_pseudonym_however_the_form_was_filled_in(spelling):
     assert normalise_identifier(spelling) == RESIDENT
-    assert pseudonym(KEY, spelling) == pseudonym(KEY, RESIDENT)
+    assert (
+        oprf_input(spelling) == oprf_input(RESIDENT) == b"credence/1|resident|" + RESIDENT.encode()
+    )
 
 
 @given(st.text(max_size=30))
@@ -79,18 +75,20 @@ def test_what_only_looks_like_an_identifier_is_refused(text):
 
 
 def test_the_documented_macs_are_what_is_computed():
-    person = pseudonym(KEY, RESIDENT)
+    person = pseudonym_of(bytes(64))
 
     def mac(key, message):
         return hmac.new(key, message, hashlib.sha256).digest()
 
-    assert person == mac(KEY, b"credence/1|pseudonym|" + RESIDENT.encode())
+    assert person == hashlib.sha256(b"credence/1|pseudonym|" + bytes(64)).digest()
+    data = oprf_input(RESIDENT)
+    assert cache_key(KEY, data) == mac(KEY, b"credence/1|enrolled|" + data)
     assert query_token(PAIR, person, CONSENT) == mac(PAIR, person + CONSENT)
     assert handle(PAIR, person) == mac(PAIR, b"credence/1|handle|" + person)
 
 
 def test_names_of_one_person_differ_by_key_pair_and_consent():
-    person, other = pseudonym(KEY, RESIDENT), pseudonym(PAIR, RESIDENT)
+    person, other = pseudonym_of(bytes(64)), pseudonym_of(b"x" * 64)
     names = [
         person,
         other,
@@ -106,7 +104,7 @@ def test_names_of_one_person_differ_by_key_pair_and_consent():
 
 
 def test_a_subject_reference_is_readable_stable_and_local():
-    person = pseudonym(KEY, RESIDENT)
+    person = pseudonym_of(bytes(64))
     reference = subject_ref(KEY, person)
     assert reference == subject_ref(KEY, person)
     assert reference != subject_ref(PAIR, person)

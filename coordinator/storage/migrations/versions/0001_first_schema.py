@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Create the tables as they stood at the first release."""
     _create_members()
     _create_campaigns()
+    _create_ceremonies()
 
 
 def _create_members() -> None:
@@ -96,4 +97,33 @@ def _create_campaigns() -> None:
         sa.Column("key_id", sa.String(16), nullable=False),
         sa.Column("tensors", sa.LargeBinary(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_ceremonies() -> None:
+    op.create_table(
+        "ceremony",
+        sa.Column("ceremony_id", sa.String(40), primary_key=True),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("round_ms", sa.Integer(), nullable=False),
+        sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("key_version", sa.Integer(), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "ceremony_entry",
+        sa.Column(
+            "ceremony_id", sa.String(40), sa.ForeignKey("ceremony.ceremony_id"), primary_key=True
+        ),
+        sa.Column("round", sa.String(16), primary_key=True),
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
     )

@@ -1,0 +1,1 @@
+"""Identifiers become pseudonyms: blinded here, evaluated by trustees, verified, combined here."""
