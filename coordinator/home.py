@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from coordinator.settings import SETTINGS_FILE
 from protocols.errors import AlreadyRunning, HomeUnusable, StateConflict
 
 LOCK_FILE = "coordinator.lock"
@@ -55,8 +56,13 @@ def only_process(home: Path) -> Iterator[None]:
 
     Raises:
         AlreadyRunning: another process holds it.
-        HomeUnusable: the lock file cannot be opened.
+        HomeUnusable: it is no coordinator's home, or the lock file cannot be opened.
     """
+    if not (home / SETTINGS_FILE).is_file():  # nor is a lock file left where there is none
+        raise HomeUnusable(
+            f"{home} is not a coordinator's home: there is no {SETTINGS_FILE} in it",
+            next_step="Make one with `credence coordinator init HOME`, or correct the path.",
+        )
     try:
         descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

@@ -6,7 +6,7 @@ message says what is wrong, `next_step` what the reader can do. Neither holds pe
 or tokens.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Category = Literal[
     "invalid", "unauthenticated", "forbidden", "not_found", "conflict", "unavailable", "internal"
@@ -33,6 +33,18 @@ class CredenceError(Exception):
         self.message = message
         if next_step is not None:
             self.next_step = next_step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # From one process to another, whatever a subclass asks of who makes one.
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(
+    cls: type[CredenceError], arguments: tuple[object, ...], state: dict[str, Any]
+) -> CredenceError:
+    error = cls.__new__(cls, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidInput(CredenceError):
@@ -95,6 +107,13 @@ class AlreadyRunning(StateConflict):
 
     code = "already_running"
     next_step = "Stop the other process first, or use another home directory."
+
+
+class FileUnusable(Unavailable):
+    """A file cannot be read or written: full disk, permission, something else in its place."""
+
+    code = "file_unusable"
+    next_step = "Check the path, its permissions and free space, then do the same again."
 
 
 class HomeUnusable(CredenceError):

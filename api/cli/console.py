@@ -8,10 +8,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from protocols.errors import CredenceError
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -20,18 +23,27 @@ err = Console(stderr=True, highlight=False)
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
     """Turn errors into lines for the reader instead of a traceback."""
-    from protocols.errors import CredenceError
+    from protocols.errors import CredenceError, FileUnusable
 
     try:
         yield
     except CredenceError as error:
-        err.print(f"[red]error[/red] [bold]{error.code}[/bold]: ", end="")
-        err.print(error.message, markup=False)
-        err.print(f"  {error.next_step}", markup=False)
+        _tell(error)
+        raise SystemExit(1) from error
+    except OSError as error:  # of a file that no room's own errors speak for
+        place = error.filename or "a file"
+        _tell(FileUnusable(f"{place} cannot be used: {error.strerror or 'it failed'}"))
         raise SystemExit(1) from error
     except KeyboardInterrupt as error:
         err.print("interrupted")
         raise SystemExit(130) from error
+
+
+def _tell(error: "CredenceError") -> None:
+    # Never folded: a line is a line, in a log file too.
+    err.print(f"[red]error[/red] [bold]{error.code}[/bold]: ", end="")
+    err.print(error.message, markup=False, soft_wrap=True)
+    err.print(f"  {error.next_step}", markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

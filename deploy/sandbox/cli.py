@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,6 +56,7 @@ def demo(
 ) -> None:
     """Run a coordinator and five nodes here, and show the whole main job on them."""
     from api.cli import logs
+    from deploy.sandbox import layout
     from deploy.sandbox.lock import only_sandbox
     from deploy.sandbox.run import Options
 
@@ -73,6 +74,8 @@ def demo(
     )
     _check_data(options)
     root = directory.resolve()
+    if keep:
+        layout.load(root)  # before anything is made there
     with only_sandbox(root):
         if keep:
             _start_again(root, once=once)
@@ -98,7 +101,7 @@ def _run(
         console.err.print()
         print_report(report, console.out)
         if json_file is not None:
-            json_file.write_text(json.dumps(report, indent=2) + "\n")
+            _write_report(json_file, report)
         if not once:
             _stay(placed, supervisor.wait)
 
@@ -123,6 +126,20 @@ def _stay(placed: "Layout", wait: Callable[[], None]) -> None:
     wait()
 
 
+def _write_report(path: Path, report: dict[str, Any]) -> None:
+    """Whole or not at all, where a report may stand already."""
+    text = json.dumps(report, indent=2) + "\n"
+    if path.exists() and not path.is_file():  # a pipe or a terminal
+        path.write_text(text)
+        return
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def _check_data(options: "Options") -> None:
     """Read the data before anything is started: a wrong file costs nobody a minute."""
     if options.data is not None:
@@ -134,9 +151,12 @@ def _check_data(options: "Options") -> None:
 def _check_writable(path: Path) -> None:
     from protocols.errors import InvalidInput
 
+    there = path.exists()
     try:
         with path.open("a"):
-            return
+            pass
+        if not there:
+            path.unlink()
     except OSError as error:
         raise InvalidInput(
             f"cannot write {path}: {error.strerror}", next_step="Give another file with --json."

@@ -78,6 +78,8 @@ class Run:
 def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Run calls (function, arguments) in processes of their own, as many as there are processors.
 
+    The first that fails, or Ctrl-C, ends the others: what they do is in transactions.
+
     Returns:
         Their results, in the order of `calls`.
     """
@@ -86,8 +88,15 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     stage.advance(0, len(calls))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in) as pool:
         futures = [pool.submit(*call) for call in calls]
-        for done, _ in enumerate(as_completed(futures), 1):
-            stage.advance(done, len(calls))
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                stage.advance(done, len(calls))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
         results: list[Any] = [future.result() for future in futures]
     return results
 

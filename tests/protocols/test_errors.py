@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import pickle
 import pkgutil
 import re
 
@@ -38,3 +39,19 @@ def test_two_classes_with_one_code_are_noticed():
 def test_an_error_keeps_the_next_step_it_was_given():
     assert CredenceError("what", next_step="Do this.").next_step == "Do this."
     assert str(CredenceError("what")) == "what"
+
+
+class NamesAPlace(CredenceError):
+    """An error that is made from more than a message."""
+
+    code = "test_names_a_place"
+
+    def __init__(self, reason, *, place):
+        super().__init__(f"{place}: {reason}", next_step="Go there.")
+        self.place = place
+
+
+def test_an_error_stays_whole_on_its_way_to_another_process():
+    error = pickle.loads(pickle.dumps(NamesAPlace("is wrong", place="line 3")))
+    assert (str(error), error.message) == ("line 3: is wrong", "line 3: is wrong")
+    assert (error.place, error.next_step, error.code) == ("line 3", "Go there.", NamesAPlace.code)
