@@ -10,20 +10,18 @@ longer than an erasure may take.
 
 import hmac
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Column, MetaData, String, Table, delete, insert, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, delete, inspect, select
 
-from audit.bulk import Blob
+from audit.bulk import Blob, BulkInsert, ByKeys, Row
 from audit.database import Connection, Database
 from protocols import aead
 from protocols.errors import InvalidInput, NotFound
 
 NO_SUBJECT = b""
 """Subject of the keys for entries that are about nobody."""
-
-_IN_CLAUSE = 500  # subjects a query; SQLite before 3.32 takes 999 parameters
 
 metadata = MetaData()
 
@@ -35,6 +33,14 @@ data_key = Table(
     Column("key_id", Blob(16), nullable=False, unique=True),
     Column("sealed", Blob, nullable=False),
 )
+
+_OF_SUBJECTS = ByKeys(
+    lambda tags: select(
+        data_key.c.subject_tag, data_key.c.purpose, data_key.c.key_id, data_key.c.sealed
+    ).where(data_key.c.subject_tag.in_(tags))
+)
+
+_INSERT = BulkInsert(data_key)
 
 Pair = tuple[bytes, str]
 """(subject or NO_SUBJECT, purpose)."""
@@ -106,10 +112,7 @@ class DataKeys:
             # Again, now under the write lock: another process may have made some meanwhile.
             found = self._load(connection, wanted)
             made = {pair: _new_key() for pair in sorted(wanted - found.keys())}
-            if made:
-                connection.execute(
-                    insert(data_key), [self._row(pair, key) for pair, key in made.items()]
-                )
+            _INSERT(connection, [self._row(pair, key) for pair, key in made.items()])
         return found | made
 
     def key(self, key_id: bytes) -> DataKey:
@@ -141,21 +144,18 @@ class DataKeys:
     def _load(self, connection: Connection, wanted: set[Pair]) -> dict[Pair, DataKey]:
         subjects = {self._tag(subject): subject for subject, _ in wanted}
         found: dict[Pair, DataKey] = {}
-        for tags in _chunks(list(subjects)):
-            query = select(
-                data_key.c.subject_tag, data_key.c.purpose, data_key.c.key_id, data_key.c.sealed
-            ).where(data_key.c.subject_tag.in_(tags))
-            for tag, purpose, key_id, sealed in connection.execute(query):
+        for rows in _OF_SUBJECTS(connection, list(subjects)):
+            for tag, purpose, key_id, sealed in rows:
                 pair = (subjects[tag], purpose)
                 if pair in wanted:
                     found[pair] = self._open(tag, purpose, key_id, sealed)
         return found
 
-    def _row(self, pair: Pair, key: DataKey) -> dict[str, object]:
+    def _row(self, pair: Pair, key: DataKey) -> Row:
         subject, purpose = pair
         tag = self._tag(subject)
         sealed = aead.encrypt(self._seal_key, key.key, _row_identity(tag, purpose, key.key_id))
-        return {"subject_tag": tag, "purpose": purpose, "key_id": key.key_id, "sealed": sealed}
+        return tag, purpose, key.key_id, sealed
 
     def _open(self, tag: bytes, purpose: str, key_id: bytes, sealed: bytes) -> DataKey:
         identity = _row_identity(tag, purpose, key_id)
@@ -178,8 +178,3 @@ def _derive(kek: bytes, use: bytes) -> bytes:
 def _row_identity(tag: bytes, purpose: str, key_id: bytes) -> bytes:
     """Associated data of a sealed key: it cannot be moved to another row."""
     return b"credence/1|datakey|" + tag + key_id + purpose.encode()
-
-
-def _chunks(items: list[bytes]) -> Iterator[list[bytes]]:
-    for at in range(0, len(items), _IN_CLAUSE):
-        yield items[at : at + _IN_CLAUSE]

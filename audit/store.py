@@ -49,6 +49,10 @@ __all__ = [
     "metadata",
 ]
 
+_INSERT_LEAVES = BulkInsert(audit_leaf)
+_INSERT_PAYLOADS = BulkInsert(audit_payload)
+_INSERT_INDEX = BulkInsert(audit_subject_index)
+
 
 class LeafNotFound(NotFound):
     """The log has no leaf with this sequence number."""
@@ -103,10 +107,6 @@ class AuditLog:
         self._database = database
         self._data_keys = data_keys
         self._tags = hmac.new(index_key, b"credence/1|audit-subject|", "sha256")
-        dialect = database.engine.dialect
-        self._insert_leaves = BulkInsert(audit_leaf, dialect)
-        self._insert_payloads = BulkInsert(audit_payload, dialect)
-        self._insert_index = BulkInsert(audit_subject_index, dialect)
 
     # -- writing
 
@@ -130,14 +130,14 @@ class AuditLog:
         sealed = seal_entries(entries, [keys[pair] for pair in pairs])
         hashes = [merkle.leaf_hash(item.leaf) for item in sealed]
         first = frontier.size
-        self._insert_leaves(
+        _INSERT_LEAVES(
             connection,
             [
                 (seq, item.leaf, leaf_hash)
                 for seq, (item, leaf_hash) in enumerate(zip(sealed, hashes, strict=True), first)
             ],
         )
-        self._insert_payloads(
+        _INSERT_PAYLOADS(
             connection, [(seq, item.ciphertext) for seq, item in enumerate(sealed, first)]
         )
         self._index(connection, entries, first)
@@ -279,7 +279,7 @@ class AuditLog:
             for seq, entry in enumerate(entries, first)
             if entry.subject is not None
         ]
-        self._insert_index(connection, [(tag, seq, index_guard(tag, seq)) for tag, seq in tags])
+        _INSERT_INDEX(connection, [(tag, seq, index_guard(tag, seq)) for tag, seq in tags])
 
     def _tag(self, subject: bytes) -> bytes:
         mac = self._tags.copy()

@@ -1,129 +1,236 @@
-"""Signals from one holder over mutual TLS, beside the floor: an echo on the same kind of server.
+"""The sealed exchange over mutual TLS beside its floor, a bare gRPC echo, in one run.
 
-    python -m benchmarks.exchange [--subjects 5120] [--calls 1500] [--callers 1,8,32]
+    python -m benchmarks.exchange [--subjects 10000] [--calls 3000] [--callers 32] [--rounds 3]
+                                  [--suite 1|2] [--memory 1000000] [--json FILE]
 
-The holder is a process of its own on one core; the caller has the others. Every subject is a
-consent decision, a counted use, a release record and an audit leaf, committed before the answer
-leaves. `per CPU s` divides by the processor time that the holder used, and says what one core of a
-quiet machine would do.
+Floor and exchange have the same threads at both ends, the same certificates and messages of the
+same size. One exchange is: make and sign the request, mutual TLS, the holder's checks, consent
+decision, counted use, release record, audit leaf and durable commit, seal, and open. Rounds
+alternate between the two, so that a busy machine is busy for both. The holder is a process of its
+own; `CPU ms` is the processor time it used per subject. `--memory` serves that many subjects in
+one stream and watches the holder's resident memory.
 """
 
 import argparse
+import json
 import logging
-import multiprocessing
-import os
+import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from multiprocessing.connection import Connection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import psutil
 import structlog
 
-from consent.policy import Terms
-from node.bootstrap import Node, open_node
-from node.server import MemberServer, member_server
-from protocols.envelope import Query, new_request, open_answer
-from protocols.pseudonyms import query_token
-from protocols.v1.exchange_pb2 import SealedRequest
+from benchmarks.exchange_holder import ECHO, Holder, holder
+from node.exchange.pipeline import Pipeline, Sent
+from node.transport import TransportLimits, open_channel
+from protocols.certificates import member_dns
+from protocols.envelope import Limits, OutgoingRequest, open_answer
+from protocols.v1.exchange_pb2 import SealedAnswer
 from protocols.v1.exchange_pb2_grpc import ExchangeStub
-from tests.network import MEMBERS, now_ms, open_network, person
 
-HOLDER_CORE = 0
-ECHO = "/benchmark/Echo"
+WINDOW = 3
+UNARY_SHARE, P99_TIMES, BATCH_TIMES, MEMORY_GROWTH = 0.4, 5.0, 5.0, 1.1
 
 
-class Echo(grpc.GenericRpcHandler):
-    """Gives back what it gets."""
+@dataclass(frozen=True)
+class Load:
+    """What one load came to.
 
-    def service(self, handler_call_details: Any) -> Any:  # noqa: ARG002
-        """The only method there is."""
-        return grpc.unary_unary_rpc_method_handler(lambda data, _context: data)
+    Attributes:
+        name: of the load.
+        per_second: subjects, or calls of the echo, a second.
+        cpu_ms: of the holder, for each of them.
+        p50_ms: median time of a call; of a request of 256 subjects for a batch.
+        p99_ms: its 99th percentile.
+    """
+
+    name: str
+    per_second: float
+    cpu_ms: float
+    p50_ms: float
+    p99_ms: float
 
 
 def main() -> None:
-    """Measure and print one line a load."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--subjects", type=int, default=5120)
-    parser.add_argument("--calls", type=int, default=1500)
-    parser.add_argument("--callers", default="1,8,32")
+    parser.add_argument("--subjects", type=int, default=10_000)
+    parser.add_argument("--calls", type=int, default=3000)
+    parser.add_argument("--callers", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--suite", type=int, default=2)
+    parser.add_argument("--memory", type=int, default=0)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    _quiet()
-    callers = [int(number) for number in arguments.callers.split(",")]
-    with tempfile.TemporaryDirectory() as folder, _holder(Path(folder), arguments.subjects) as it:
-        bank, terms, pid, echo_port = it
-        print(f"{'load':<36}{'per second':>12}{'per CPU s':>12}{'p50 ms':>10}{'p99 ms':>10}")
-        for turn in ("new data keys", "again"):
-            _report(f"FetchBatch, subjects, {turn}", pid, lambda: _batch(bank, terms))
-        for number in callers:
-            _report(
-                f"floor: echo, {number} callers",
-                pid,
-                lambda number=number: _echo(bank, echo_port, arguments.calls, number),
-            )
-            _report(
-                f"Fetch, one subject, {number} callers",
-                pid,
-                lambda number=number: _unary(bank, terms[: arguments.calls], number),
-            )
-
-
-def _report(name: str, pid: int, run: Callable[[], tuple[int, list[float]]]) -> None:
-    before, began = _cpu_s(pid), time.perf_counter()
-    number, times = run()
-    wall, cpu = time.perf_counter() - began, _cpu_s(pid) - before
-    p50, p99 = (times[int(len(times) * at)] * 1000 for at in (0.5, 0.99))
-    print(f"{name:<36}{number / wall:>12.0f}{number / cpu:>12.0f}{p50:>10.2f}{p99:>10.2f}")
-
-
-def _batch(bank: Node, terms: Sequence[Terms]) -> tuple[int, list[float]]:
-    stub = ExchangeStub(bank.channels.to_member("payments"))
-    requests = [_request(bank, terms[at : at + 256]) for at in range(0, len(terms), 256)]
-    times, last = [], time.perf_counter()
-    for request, answer in zip(
-        requests, stub.FetchBatch(iter([one.message for one in requests]), timeout=600), strict=True
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        holder(Path(folder), arguments.subjects, arguments.suite) as it,
     ):
-        times.append(time.perf_counter() - last)
-        opened = open_answer(request, answer, bank.documents.directory())
-        if any(one.refusal for one in opened.answers):
-            raise SystemExit("a subject was refused")
-        last = time.perf_counter()
-    return len(terms), sorted(times)
+        loads = _loads(it, arguments.calls, arguments.callers, arguments.rounds)
+        memory = _memory(it, arguments.memory) if arguments.memory else None
+    figures = _figures(loads, memory)
+    _print(loads, figures, memory)
+    if arguments.json:
+        told = {"loads": [asdict(one) for one in loads], "figures": figures, "memory_mb": memory}
+        arguments.json.write_text(json.dumps(told, indent=2))
 
 
-def _unary(bank: Node, terms: Sequence[Terms], callers: int) -> tuple[int, list[float]]:
-    fetch = ExchangeStub(bank.channels.to_member("payments")).Fetch
-    return _spread(fetch, [_request(bank, [one]).message for one in terms], callers)
+def _loads(it: Holder, calls: int, callers: int, rounds: int) -> list[Load]:
+    sizes = _sizes(it)
+    names = f"echo, {callers} in flight", f"unary, {callers} in flight", "batch, one stream"
+    found: dict[str, list[Load]] = {name: [] for name in names}
+    _measure("warm", it, lambda: _batch(it, len(it.terms)))  # every person's data key is made
+    for _ in range(rounds):
+        for name, run in (
+            (names[0], lambda: _echo(it, calls, callers, sizes)),
+            (names[1], lambda: _unary(it, calls, callers)),
+            (names[2], lambda: _batch(it, len(it.terms))),
+        ):
+            found[name].append(_measure(name, it, run))
+    return [_median(name, some) for name, some in found.items()]
 
 
-def _echo(bank: Node, port: int, calls: int, callers: int) -> tuple[int, list[float]]:
-    entry = bank.documents.directory().member("payments")
-    identity = bank.identity()
-    from node.transport import TransportLimits, open_channel
-    from protocols.certificates import member_dns
+def _measure(name: str, it: Holder, run: Callable[[], tuple[int, list[float]]]) -> Load:
+    before, began = _cpu_s(it.pid), time.perf_counter()
+    number, times = run()
+    wall, cpu = time.perf_counter() - began, _cpu_s(it.pid) - before
+    p50, p99 = (sorted(times)[int(len(times) * at)] * 1000 for at in (0.5, 0.99))
+    return Load(name, number / wall, cpu / number * 1000, p50, p99)
 
-    endpoint = f"127.0.0.1:{port}"
+
+def _median(name: str, some: Sequence[Load]) -> Load:
+    def middle(field: str) -> float:
+        return float(statistics.median(getattr(one, field) for one in some))
+
+    return Load(name, middle("per_second"), middle("cpu_ms"), middle("p50_ms"), middle("p99_ms"))
+
+
+def _figures(loads: Sequence[Load], memory: Sequence[float] | None) -> dict[str, Any]:
+    echo, unary, batch = loads
+    rows = {
+        "unary calls/s over echo's": (unary.per_second / echo.per_second, ">=", UNARY_SHARE),
+        "unary p99 over echo's": (unary.p99_ms / echo.p99_ms, "<=", P99_TIMES),
+        "batch subjects/s over unary's": (batch.per_second / unary.per_second, ">=", BATCH_TIMES),
+    }
+    if memory:
+        rows["holder's memory, end over start"] = (memory[-1] / memory[0], "<=", MEMORY_GROWTH)
+    return {
+        name: {
+            "measured": round(measured, 3),
+            "bound": f"{sign} {bound}",
+            "reached": measured >= bound if sign == ">=" else measured <= bound,
+        }
+        for name, (measured, sign, bound) in rows.items()
+    }
+
+
+def _print(loads: Sequence[Load], figures: dict[str, Any], memory: Sequence[float] | None) -> None:
+    print(f"{'load':<26}{'per second':>12}{'CPU ms':>10}{'p50 ms':>10}{'p99 ms':>10}")
+    for one in loads:
+        print(
+            f"{one.name:<26}{one.per_second:>12.0f}{one.cpu_ms:>10.3f}"
+            f"{one.p50_ms:>10.2f}{one.p99_ms:>10.2f}"
+        )
+    if memory:
+        print("holder's resident memory, MB:", *(f"{one:.0f}" for one in memory))
+    print()
+    for name, figure in figures.items():
+        verdict = "reached" if figure["reached"] else "MISSED"
+        print(f"{name:<34}{figure['measured']:>8.2f}   bound {figure['bound']:<8} {verdict}")
+
+
+# -- loads
+
+
+def _sizes(it: Holder) -> tuple[int, int]:
+    """Bytes of one subject's request and answer on the wire."""
+    request = it.request(it.terms[:1])
+    answer = ExchangeStub(it.bank.channels.to_member("payments")).Fetch(request.message, timeout=60)
+    return request.message.ByteSize(), answer.ByteSize()
+
+
+def _echo(it: Holder, calls: int, callers: int, sizes: tuple[int, int]) -> tuple[int, list[float]]:
+    asked = sizes[1].to_bytes(4, "big") + bytes(sizes[0] - 4)
+    identity = it.bank.identity()
     with open_channel(
-        endpoint, member_dns(entry.member_id), identity.ca, identity, TransportLimits()
-    ) as channel:
-        return _spread(channel.unary_unary(ECHO), [bytes(512)] * calls, callers)
+        f"127.0.0.1:{it.echo_port}", member_dns("payments"), identity.ca, identity,
+        TransportLimits(),
+    ) as channel:  # fmt: skip
+        call: Callable[..., bytes] = channel.unary_unary(ECHO)
+        return _spread(lambda _: call(asked, timeout=60), calls, callers)
 
 
-def _spread(
-    call: Callable[..., Any], messages: Sequence[bytes | SealedRequest], callers: int
+def _unary(it: Holder, calls: int, callers: int) -> tuple[int, list[float]]:
+    fetch = ExchangeStub(it.bank.channels.to_member("payments")).Fetch
+
+    def exchange(number: int) -> None:
+        at = number % len(it.terms)
+        request = it.request(it.terms[at : at + 1])
+        _open(it, request, fetch(request.message, timeout=60))
+
+    return _spread(exchange, calls, callers)
+
+
+def _batch(
+    it: Holder, subjects: int, told: Callable[[int], None] = lambda _: None
 ) -> tuple[int, list[float]]:
+    stub = ExchangeStub(it.bank.channels.to_member("payments"))
+    pipeline = Pipeline(_requests(it, subjects), WINDOW)
+    times, done = [], 0
+    for answer in stub.FetchBatch(pipeline.messages(), timeout=1700):
+        sent = pipeline.answered()
+        _open(it, sent.request, answer)
+        times.append(time.monotonic() - sent.sent_at)
+        done += len(sent.people)
+        told(done)
+    return done, times
+
+
+def _requests(it: Holder, subjects: int) -> Iterator[Sent]:
+    at, size = 0, Limits().max_queries
+    while subjects > 0:
+        some = it.terms[at : at + min(size, subjects)]
+        yield Sent(some, it.request(some))
+        subjects -= len(some)
+        at = at + size if at + size < len(it.terms) else 0
+
+
+def _memory(it: Holder, subjects: int) -> list[float]:
+    """Resident memory of the holder while it serves, MB: after a tenth, at each fifth, at the end.
+
+    The first tenth fills what has a fixed size: caches, pools, SQLite's pages.
+    """
+    seen: list[float] = []
+    marks = [subjects // 10, *(subjects * fifth // 5 for fifth in range(1, 6))]
+
+    def told(done: int) -> None:
+        if done >= marks[len(seen)]:
+            seen.append(psutil.Process(it.pid).memory_info().rss / 2**20)
+
+    _batch(it, subjects, told)
+    return seen
+
+
+def _open(it: Holder, request: OutgoingRequest, answer: SealedAnswer) -> None:
+    opened = open_answer(request, answer, it.bank.documents.directory())
+    if any(one.refusal for one in opened.answers):
+        raise SystemExit("a subject was refused")
+
+
+def _spread(exchange: Callable[[int], object], calls: int, callers: int) -> tuple[int, list[float]]:
     times: list[float] = []
 
     def one(offset: int) -> None:
-        for message in messages[offset::callers]:
+        for number in range(offset, calls, callers):
             began = time.perf_counter()
-            call(message, timeout=60)
+            exchange(number)
             times.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=one, args=(offset,)) for offset in range(callers)]
@@ -131,88 +238,14 @@ def _spread(
         thread.start()
     for thread in threads:
         thread.join()
-    return len(messages), sorted(times)
-
-
-def _request(bank: Node, terms: Sequence[Terms]) -> Any:
-    pair_key = bank.pair_keys.with_member("payments")
-    return new_request(
-        sender="bank-a",
-        holder="payments",
-        purpose="score",
-        queries=[
-            Query(one.consent_hash, query_token(pair_key, one.pseudonym, one.consent_hash))
-            for one in terms
-        ],
-        now_ms=now_ms(),
-        key=bank.keys.signing,
-        lifetime_ms=60_000,
-    )
-
-
-@contextmanager
-def _holder(root: Path, subjects: int) -> Iterator[tuple[Node, list[Terms], int, int]]:
-    """A bank here, its consents, and a holder that serves in another process."""
-    people = [person(number) for number in range(subjects)]
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    with open_network(root, [MEMBERS[0], MEMBERS[2]], serve=False) as network:
-        held = network.node("payments").documents.catalogue().held_by("payment")
-        vector = {spec.id: (1, 12.5) for spec in held}
-        network.enrol_many("payments", dict.fromkeys(people, vector))
-        terms = network.consent("bank-a", people, holders=["payments"], max_uses=1_000_000)
-        process = context.Process(target=_serve, args=(root / "payments", theirs), daemon=True)
-        process.start()
-        port, echo_port = ours.recv()
-        entry = network.entries["payments"]
-        network.entries["payments"] = replace(entry, endpoint=f"127.0.0.1:{port}")
-        network.publish()
-    if process.pid is None:
-        raise SystemExit("the holder did not start")
-    _pin(set(range(1, os.cpu_count() or 1)))
-    bank = open_node(root / "bank-a")
-    try:
-        yield bank, terms, process.pid, echo_port
-    finally:
-        bank.close()
-        ours.send("stop")
-        process.join(10)
-
-
-def _serve(home: Path, pipe: Connection) -> None:
-    _quiet()
-    _pin({HOLDER_CORE})
-    node = open_node(home)
-    server = member_server(node)
-    echo = MemberServer(
-        node.identity(),
-        node.documents,
-        [lambda served: served.add_generic_rpc_handlers([Echo()])],
-        node.transport_limits,
-    )
-    ports = server.bind("127.0.0.1:0"), echo.bind("127.0.0.1:0")
-    server.start()
-    echo.start()
-    pipe.send(ports)
-    pipe.recv()
-    server.stop()
-    echo.stop()
-    node.close()
-
-
-def _pin(cores: set[int]) -> None:
-    if hasattr(os, "sched_setaffinity") and cores:
-        os.sched_setaffinity(0, cores)
+    if len(times) != calls:
+        raise SystemExit("a call failed")
+    return calls, times
 
 
 def _cpu_s(pid: int) -> float:
     used = psutil.Process(pid).cpu_times()
     return float(used.user + used.system)
-
-
-def _quiet() -> None:
-    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    structlog.configure(wrapper_class=silent)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from protocols.envelope import VerifiedRequest
 from protocols.pseudonyms import query_token
 from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer, SubjectQuery
 
+MAX_SELECTIONS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -83,6 +85,8 @@ class Decider:
         self._catalogue = catalogue
         self._pair_keys = pair_keys
 
+        self._selections: dict[tuple[int, tuple[str, ...]], Selection] = {}
+
     def facts(
         self, connection: Connection, requests: Iterable[VerifiedRequest], now_ms: int
     ) -> Facts:
@@ -96,7 +100,7 @@ class Decider:
     def decide(self, request: VerifiedRequest, facts: Facts, now_ms: int) -> Decided:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
         body = request.body
-        selection = Selection(self._catalogue(), self._holds, body.signals)
+        selection = self._selection(tuple(body.signals))
         pair_key = self._pair_keys.with_member(request.sender.member_id)
         outcomes = [
             self._outcome(request, query, facts, selection, pair_key, now_ms)
@@ -110,6 +114,17 @@ class Decider:
             answers=[outcome.answer for outcome in outcomes],
         )
         return Decided(request, now_ms, outcomes, answer)
+
+    def _selection(self, asked: tuple[str, ...]) -> Selection:
+        """Resolving names costs more than one subject's answer; most requests name the same."""
+        catalogue = self._catalogue()
+        name = (catalogue.version, asked)
+        found = self._selections.get(name)
+        if found is None:
+            if len(self._selections) >= MAX_SELECTIONS:
+                self._selections.clear()
+            found = self._selections[name] = Selection(catalogue, self._holds, asked)
+        return found
 
     def _outcome(
         self,

@@ -37,7 +37,8 @@ from protocols.errors import CredenceError, StateConflict
 from protocols.keys import SigningKey
 from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
 
-FORGET_EVERY_MS = 30_000
+FORGET_EVERY_MS = 1_000
+FORGET_CHUNK = 64  # nonces forgotten in one transaction at least; an answer beside one may be long
 GROUP_QUERIES = 512  # subjects decided on in one transaction, unless one request has more
 
 
@@ -85,6 +86,7 @@ class ExchangeService:
         self._recorder = recorder
         self._limits = limits
         self._forget_at_ms = 0
+        self._claimed = 0  # since nonces were last forgotten
         self._group: GroupCommit[_Verified, SealedAnswer] = GroupCommit(self._commit, GROUP_QUERIES)
 
     def answer(self, message: SealedRequest, peer: str, now_ms: int) -> SealedAnswer:
@@ -109,14 +111,25 @@ class ExchangeService:
             peer_id=peer,
             limits=self._limits,
         )
-        return self._group.submit(_Verified(request, now_ms), len(request.body.queries))
+        weight = len(request.body.queries)
+        return self._group.submit(_Verified(request, now_ms), weight, peer)
+
+    def forget(self, now_ms: int) -> int:
+        """Delete the nonces that no longer matter, in short transactions; how many."""
+        forgotten = 0
+        while True:
+            with self._database.write() as connection:
+                some = storage.forget_claims(connection, now_ms, FORGET_CHUNK)
+            forgotten += some
+            if some < FORGET_CHUNK:
+                return forgotten
 
     def _commit(self, group: Sequence[_Verified]) -> list[SealedAnswer | Exception]:
         with self._database.write() as connection:
             self._forget(connection, group[0].at_ms)
             used = _claimed(connection, group)  # 3
             facts = self._decider.facts(connection, [one.request for one in group], group[0].at_ms)
-            made: list[tuple[Decided, SealedAnswer]] = []
+            made: list[tuple[Decided, Claim]] = []
             outcomes: list[SealedAnswer | Exception] = []
             for one in group:
                 try:
@@ -132,7 +145,7 @@ class ExchangeService:
         verified: _Verified,
         used: dict[tuple[str, bytes], Claim],
         facts: Facts,
-        made: list[tuple[Decided, SealedAnswer]],
+        made: list[tuple[Decided, Claim]],
     ) -> SealedAnswer:
         """The answer to one request; a new one is added to `made`, to be recorded."""
         request = verified.request
@@ -143,11 +156,11 @@ class ExchangeService:
             return _same_answer(connection, earlier, decided)
         sealed = seal_answer(request, decided.answer, self._key, self._limits)
         facts.uses.update(decided.uses())
-        used[name] = Claim(request.request_hash, sealed.SerializeToString())
-        made.append((decided, sealed))
+        claim = used[name] = Claim(request.request_hash, sealed.SerializeToString())
+        made.append((decided, claim))
         return sealed
 
-    def _record(self, connection: Connection, made: Sequence[tuple[Decided, SealedAnswer]]) -> None:
+    def _record(self, connection: Connection, made: Sequence[tuple[Decided, Claim]]) -> None:
         uses: Counter[str] = Counter()
         for decided, _ in made:
             uses.update(decided.uses())
@@ -155,13 +168,15 @@ class ExchangeService:
             raise StateConflict("a consent changed while it was decided on; nothing was released")
         acts = [act for decided, _ in made for act in _acts(decided)]
         self._recorder.record(connection, acts)
-        storage.claim(connection, [_claim(decided.request, sealed) for decided, sealed in made])
+        storage.claim(connection, [_claim(decided.request, claim) for decided, claim in made])
+        self._claimed += len(made)
 
     def _forget(self, connection: Connection, now_ms: int) -> None:
-        """Delete old nonces now and then; groups are one at a time, so no lock is needed."""
+        """Delete old nonces as fast as new ones come; groups are one at a time: no lock needed."""
         if now_ms >= self._forget_at_ms:
             self._forget_at_ms = now_ms + FORGET_EVERY_MS
-            storage.forget_claims(connection, now_ms)
+            storage.forget_claims(connection, now_ms, FORGET_CHUNK + 2 * self._claimed)
+            self._claimed = 0
 
 
 def _claimed(connection: Connection, group: Sequence[_Verified]) -> dict[tuple[str, bytes], Claim]:
@@ -193,11 +208,11 @@ def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> Se
     return SealedAnswer.FromString(earlier.answer)
 
 
-def _claim(request: VerifiedRequest, sealed: SealedAnswer) -> NewClaim:
+def _claim(request: VerifiedRequest, claim: Claim) -> NewClaim:
     return NewClaim(
         sender=request.sender.member_id,
         nonce=request.body.nonce,
-        claim=Claim(request.request_hash, sealed.SerializeToString()),
+        claim=claim,
         expires_at_ms=request.nonce_until_ms,
     )
 

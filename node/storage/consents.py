@@ -5,11 +5,13 @@ stands in `node.storage.consent_events`, deliveries in `node.storage.consent_out
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
 
+from audit.bulk import ByKeys
 from audit.database import Connection
 from consent.artefact import Artefact
 from consent.lifecycle import State
@@ -172,25 +174,20 @@ def terms_by_hash(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes
     """
     found: dict[bytes, Terms] = {}
     wanted = sorted(set(hashes))
-    for chunk in _chunks(wanted):
-        query = select(*_TERMS).where(consent.c.consent_hash.in_(chunk)).with_for_update()
-        found.update({row.consent_hash: _terms(row) for row in connection.execute(query)})
-    for chunk in _chunks([one for one in wanted if one not in found]):
-        old = consent_superseded.c.consent_hash
-        query = select(old.label("old_hash"), *_TERMS).join(
-            consent, consent.c.consent_id == consent_superseded.c.consent_id
-        )
-        for row in connection.execute(query.where(old.in_(chunk))):
-            found[row.old_hash] = _terms(row, state=State.SUPERSEDED, consent_hash=row.old_hash)
+    for rows in _BY_HASH(connection, wanted):
+        found.update({terms.consent_hash: terms for terms in map(_terms, rows)})
+    for rows in _BY_OLD_HASH(connection, [one for one in wanted if one not in found]):
+        for old_hash, *row in rows:
+            terms = _terms(tuple(row))
+            found[old_hash] = replace(terms, state=State.SUPERSEDED, consent_hash=old_hash)
     return found
 
 
 def terms_by_id(connection: Connection, consent_ids: Iterable[str]) -> dict[str, Terms]:
     """Terms of the versions in force, by consent id."""
     found: dict[str, Terms] = {}
-    for chunk in _chunks(sorted(set(consent_ids))):
-        query = select(*_TERMS).where(consent.c.consent_id.in_(chunk)).with_for_update()
-        found.update({row.consent_id: _terms(row) for row in connection.execute(query)})
+    for rows in _BY_ID(connection, sorted(set(consent_ids))):
+        found.update({terms.consent_id: terms for terms in map(_terms, rows)})
     return found
 
 
@@ -203,13 +200,8 @@ def count_uses(connection: Connection, uses: Mapping[str, int]) -> int:
     counted = 0
     for number in sorted(set(uses.values())):
         chosen = sorted(one for one, wanted in uses.items() if wanted == number)
-        for chunk in _chunks(chosen):
-            statement = update(consent).where(
-                consent.c.consent_id.in_(chunk),
-                consent.c.state == State.ACTIVE.value,
-                consent.c.uses + number <= consent.c.max_uses,
-            )
-            counted += connection.execute(statement.values(uses=consent.c.uses + number)).rowcount
+        values = {"more": number, "active": State.ACTIVE.value}
+        counted += sum(done.rowcount for done in _COUNT_USES(connection, chosen, **values))
     return counted
 
 
@@ -276,6 +268,31 @@ _TERMS: tuple[Any, ...] = (
     consent.c.uses,
 )
 
+_BY_HASH = ByKeys(
+    lambda keys: select(*_TERMS).where(consent.c.consent_hash.in_(keys)).with_for_update()
+)
+_BY_ID = ByKeys(
+    lambda keys: select(*_TERMS).where(consent.c.consent_id.in_(keys)).with_for_update()
+)
+_BY_OLD_HASH = ByKeys(
+    lambda keys: (
+        select(consent_superseded.c.consent_hash.label("old_hash"), *_TERMS)
+        .join(consent, consent.c.consent_id == consent_superseded.c.consent_id)
+        .where(consent_superseded.c.consent_hash.in_(keys))
+    )
+)
+_COUNT_USES = ByKeys(
+    lambda keys: (
+        update(consent)
+        .where(
+            consent.c.consent_id.in_(keys),
+            consent.c.state == bindparam("active"),
+            consent.c.uses + bindparam("more") <= consent.c.max_uses,
+        )
+        .values(uses=consent.c.uses + bindparam("more"))
+    )
+)
+
 
 def _to_row(new: NewConsent) -> dict[str, Any]:
     artefact = new.artefact
@@ -305,7 +322,7 @@ def _to_row(new: NewConsent) -> dict[str, Any]:
 
 def _from_row(row: Row[Any]) -> StoredConsent:
     return StoredConsent(
-        terms=_terms(row),
+        terms=_terms(tuple(getattr(row, column.name) for column in _TERMS)),
         version=row.version,
         subject_key=row.subject_key,
         artefact=row.artefact,
@@ -314,28 +331,17 @@ def _from_row(row: Row[Any]) -> StoredConsent:
     )
 
 
-def _terms(
-    row: Row[Any], *, state: State | None = None, consent_hash: bytes | None = None
-) -> Terms:
+def _terms(row: Sequence[Any]) -> Terms:
+    """Terms from the columns `_TERMS`, which are the fields of `Terms` in order."""
+    (consent_id, consent_hash, pseudonym, controller, state,
+     purposes, recipients, holders, data_categories, *numbers) = row  # fmt: skip
     return Terms(
-        consent_id=row.consent_id,
-        consent_hash=consent_hash or row.consent_hash,
-        pseudonym=row.pseudonym,
-        controller=row.controller,
-        state=state or State(row.state),
-        purposes=_set(row.purposes),
-        recipients=_set(row.recipients),
-        holders=_set(row.holders),
-        data_categories=_set(row.data_categories),
-        valid_from_ms=row.valid_from_ms,
-        valid_until_ms=row.valid_until_ms,
-        data_life_s=row.data_life_s,
-        max_epsilon=row.max_epsilon,
-        max_uses=row.max_uses,
-        uses=row.uses,
-    )
+        consent_id, consent_hash, pseudonym, controller, State(state),
+        _set(purposes), _set(recipients), _set(holders), _set(data_categories), *numbers,
+    )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)  # a network has few different lists, and many consents
 def _set(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 

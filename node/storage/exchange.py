@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, select, tuple_
 
+from audit.bulk import BulkInsert, ByKeys
 from audit.database import Connection
 from node.storage.tables import nonce, release
 
@@ -36,9 +37,8 @@ class NewClaim:
     expires_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One subject's signals, released or refused.
+class Release(NamedTuple):
+    """One subject's signals, released or refused: a row of the table without its number.
 
     Attributes:
         direction: `out` at the holder, `in` at the recipient.
@@ -64,49 +64,46 @@ class Release:
 
 
 # Built once: for one request, building a statement costs more than running it.
-_CLAIMED = select(nonce.c.nonce, nonce.c.request_hash, nonce.c.answer).where(
-    nonce.c.sender == bindparam("sender"),
-    nonce.c.nonce.in_(bindparam("nonces", expanding=True)),
+_CLAIMED = ByKeys(
+    lambda nonces: select(nonce.c.nonce, nonce.c.request_hash, nonce.c.answer).where(
+        nonce.c.sender == bindparam("one_sender"), nonce.c.nonce.in_(nonces)
+    )
 )
-_INSERT_NONCE = insert(nonce)
-_INSERT_RELEASE = insert(release)
+_INSERT_NONCES = BulkInsert(nonce)
+_INSERT_RELEASES = BulkInsert(release, without=["release_id"])
 
 
 def claimed(connection: Connection, sender: str, nonces: Sequence[bytes]) -> dict[bytes, Claim]:
     """What a sender's nonces were used for; a new one is absent."""
     return {
-        row.nonce: Claim(row.request_hash, row.answer)
-        for row in connection.execute(_CLAIMED, {"sender": sender, "nonces": list(nonces)})
+        used: Claim(request_hash, answer)
+        for rows in _CLAIMED(connection, nonces, one_sender=sender)
+        for used, request_hash, answer in rows
     }
 
 
 def claim(connection: Connection, used: Sequence[NewClaim]) -> None:
     """Remember nonces as used."""
-    if used:
-        connection.execute(
-            _INSERT_NONCE,
-            [
-                {
-                    "sender": one.sender,
-                    "nonce": one.nonce,
-                    "request_hash": one.claim.request_hash,
-                    "answer": one.claim.answer,
-                    "expires_at_ms": one.expires_at_ms,
-                }
-                for one in used
-            ],
-        )
-
-
-def forget_claims(connection: Connection, now_ms: int) -> int:
-    """Delete nonces whose requests are refused by their time alone; how many."""
-    return connection.execute(delete(nonce).where(nonce.c.expires_at_ms < now_ms)).rowcount
+    _INSERT_NONCES(
+        connection,
+        [
+            (one.sender, one.nonce, one.claim.request_hash, one.claim.answer, one.expires_at_ms)
+            for one in used
+        ],
+    )
 
 
 def record(connection: Connection, releases: Sequence[Release]) -> None:
     """Append release records."""
-    if releases:
-        connection.execute(_INSERT_RELEASE, [_to_row(one) for one in releases])
+    _INSERT_RELEASES(connection, releases)
+
+
+def forget_claims(connection: Connection, now_ms: int, limit: int) -> int:
+    """Delete up to `limit` nonces whose requests are refused by their time alone; how many."""
+    old = select(nonce.c.sender, nonce.c.nonce).where(nonce.c.expires_at_ms < now_ms).limit(limit)
+    return connection.execute(
+        delete(nonce).where(tuple_(nonce.c.sender, nonce.c.nonce).in_(old))
+    ).rowcount
 
 
 def of_consent(connection: Connection, consent_id: str) -> list[Release]:
@@ -140,17 +137,3 @@ def totals(connection: Connection) -> dict[tuple[str, bool], int]:
         )
     )
     return {(row.direction, bool(row.refused)): int(row.number) for row in rows}
-
-
-def _to_row(one: Release) -> dict[str, Any]:
-    return {
-        "direction": one.direction,
-        "request_id": one.request_id,
-        "consent_id": one.consent_id,
-        "peer": one.peer,
-        "purpose": one.purpose,
-        "refusal": one.refusal,
-        "signal_count": one.signal_count,
-        "at_ms": one.at_ms,
-        "leaf_seq": one.leaf_seq,
-    }

@@ -6,20 +6,20 @@ what its source holds; a signal that is not in it is `not_held`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Row, bindparam, delete, func, insert, or_, select
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select
 
+from audit.bulk import ByKeys
 from audit.database import Connection
 from models.catalogue import SignalStatus
 from node.storage.tables import signal_vector
 
 OWN = "own"
-IN_LIST = 500  # bound parameters a statement; every database takes this many
 
 Signals = Mapping[str, tuple[int, float]]
 
@@ -126,16 +126,9 @@ def of_pseudonyms(
 ) -> dict[bytes, SignalVector]:
     """The live vectors of some people at one source, by pseudonym; who has none is absent."""
     found: dict[bytes, SignalVector] = {}
-    for chunk in _chunks(pseudonyms):
-        rows = connection.execute(
-            select(signal_vector).where(
-                signal_vector.c.pseudonym.in_(chunk),
-                signal_vector.c.source == source,
-                signal_vector.c.purpose == purpose,
-                _alive(now_ms),
-            )
-        )
-        found.update({row.pseudonym: _from_row(row) for row in rows})
+    values = {"one_source": source, "one_purpose": purpose, "now_ms": now_ms}
+    for rows in _OF_PSEUDONYMS(connection, pseudonyms, **values):
+        found.update({vector.pseudonym: vector for vector in map(_from_row, rows)})
     return found
 
 
@@ -187,13 +180,18 @@ def matrix(
     return cells[:, :, 0].astype(np.uint8), np.ascontiguousarray(cells[:, :, 1])
 
 
-def _alive(now_ms: int) -> Any:
+def _alive(now_ms: int | BindParameter[int]) -> Any:
     return or_(signal_vector.c.expires_at_ms.is_(None), signal_vector.c.expires_at_ms > now_ms)
 
 
-def _chunks(pseudonyms: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(pseudonyms), IN_LIST):
-        yield pseudonyms[start : start + IN_LIST]
+_OF_PSEUDONYMS = ByKeys(
+    lambda keys: select(signal_vector).where(
+        signal_vector.c.pseudonym.in_(keys),
+        signal_vector.c.source == bindparam("one_source"),
+        signal_vector.c.purpose == bindparam("one_purpose"),
+        _alive(bindparam("now_ms")),
+    )
+)
 
 
 def _to_row(vector: SignalVector) -> dict[str, Any]:
@@ -209,15 +207,11 @@ def _to_row(vector: SignalVector) -> dict[str, Any]:
     }
 
 
-def _from_row(row: Row[Any]) -> SignalVector:
-    pairs = json.loads(row.signals)
+def _from_row(row: Sequence[Any]) -> SignalVector:
+    """A vector from the table's columns, in their order."""
+    pseudonym, source, purpose, as_of_ms, version, stored, consent_id, expires_at_ms = row
+    pairs = json.loads(stored)
+    signals = {signal: (status, float(value)) for signal, (status, value) in pairs.items()}
     return SignalVector(
-        pseudonym=row.pseudonym,
-        source=row.source,
-        purpose=row.purpose,
-        as_of_ms=row.as_of_ms,
-        catalogue_version=row.catalogue_version,
-        signals={signal: (int(status), float(value)) for signal, (status, value) in pairs.items()},
-        consent_id=row.consent_id,
-        expires_at_ms=row.expires_at_ms,
+        pseudonym, source, purpose, as_of_ms, version, signals, consent_id, expires_at_ms
     )

@@ -54,9 +54,9 @@ class World:
         frontier = Frontier().extend(hashes)
         rows = [(seq, sealed.leaf, hashes[0]) for seq in range(count)]
         with self.database.write() as connection:
-            BulkInsert(audit_leaf, connection.dialect)(connection, rows)
+            BulkInsert(audit_leaf)(connection, rows)
             payloads = [(seq, sealed.ciphertext) for seq in range(count)]
-            BulkInsert(audit_payload, connection.dialect)(connection, payloads)
+            BulkInsert(audit_payload)(connection, payloads)
             _store_tiles(connection, 0, hashes)
             connection.execute(
                 update(audit_head).values(

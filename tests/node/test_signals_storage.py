@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audit.bulk import MAX_KEYS
 from audit.database import Database
 from models.catalogue import SignalStatus
 from node.storage import outcomes, signals, subjects
@@ -95,7 +96,7 @@ def test_own_vectors_are_replaced_as_a_whole_and_fetched_ones_stay(connection):
 
 
 def test_many_people_are_read_at_once(connection):
-    people = [n.to_bytes(32, "big") for n in range(signals.IN_LIST * 2 + 1)]
+    people = [n.to_bytes(32, "big") for n in range(MAX_KEYS * 2 + 1)]
     signals.put_many(connection, [vector(p) for p in people])
     found = signals.of_pseudonyms(connection, [*people, ANN], "payments", "score", NOW)
     assert set(found) == set(people)

@@ -268,9 +268,9 @@ def test_check_2_random_bytes_raise_nothing_but_our_own_error(network, body, sig
 
 def test_check_3_another_suite_is_refused(network):
     request = ask(network)
-    for suite in (0, 3, 2**32 - 1):
+    for number in (0, 3, 2**32 - 1):
         with pytest.raises(SuiteUnsupported):
-            receive(network, resigned(network, request, suite=suite))
+            receive(network, resigned(network, request, suite=number))
 
 
 def test_check_8_a_weaker_suite_than_both_speak_is_refused(network):
