@@ -14,6 +14,7 @@ from coordinator.bootstrap import Coordinator, open_coordinator
 from coordinator.ceremonies.service import attach_ceremonies
 from coordinator.federation.runner import attach_federation
 from coordinator.home import only_process
+from coordinator.relay.wiring import attach_relay
 from coordinator.server import EnrolmentService, MembershipService
 from coordinator.transport import (
     ENROLMENT_LIMITS,
@@ -59,6 +60,7 @@ def serving(coordinator: Coordinator) -> Iterator[Ports]:
         stack.callback(_stop, members)
         stack.enter_context(attach_federation(members, coordinator))
         stack.enter_context(attach_ceremonies(members, coordinator))
+        stack.enter_context(attach_relay(members, coordinator))
         enrolment.start()
         members.start()
         yield Ports(enrolment_port, members_port)

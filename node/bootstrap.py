@@ -33,13 +33,15 @@ from node.pairwise import PairKeys
 from node.parts import Node, read_identity
 from node.pseudonym_keys import PseudonymKeys
 from node.pseudonyms import PseudonymService
+from node.relay.channel import RelayDialler
+from node.relay.routes import Routes
 from node.score_batch import BatchScoring
 from node.score_consent import ScoreConsent
 from node.score_sources import ScoreSources
 from node.scoring import ScoringService
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
-from node.transport import Channels, TransportLimits
+from node.transport import Channels, MemberChannels, TransportLimits
 from node.trustees import Trustee
 from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
@@ -145,11 +147,19 @@ def _assemble(
     membership = MembershipClient(channels, lambda: _coordinator(settings))
     documents = Documents(database, _directory_key(settings), membership.document)
     pair_keys = PairKeys(settings.member_id, keys.sealing, documents.directory)
+    relay = RelayDialler(
+        member_id=settings.member_id,
+        signing=lambda: keys.signing,
+        source=documents,
+        coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
+        answer_bytes=limits.answer_bytes,
+    )
+    routes = Routes(channels, documents.directory, relay)
     pseudonym_keys = PseudonymKeys(
         database, _directory_key(settings), documents.directory, membership.document
     )
     recorder = ReleaseRecorder(settings.member_id, audit)
-    fetcher = _fetcher(settings, keys, database, documents, channels, pair_keys, recorder)
+    fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
     scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
     return Node(
         home=home,
@@ -160,12 +170,13 @@ def _assemble(
         audit=audit,
         documents=documents,
         channels=channels,
+        routes=routes,
         pair_keys=pair_keys,
         pseudonym_keys=pseudonym_keys,
         pseudonyms=PseudonymService(
             database=database,
             keys=pseudonym_keys,
-            evaluator=GrpcEvaluator(channels.to_member),
+            evaluator=GrpcEvaluator(routes.to_member),
             local_key=keys.local_key,
             processes=settings.enrolment_processes,
         ),
@@ -179,7 +190,7 @@ def _assemble(
             signing_key=keys.signing,
             directory=documents.directory,
             pair_key=pair_keys.with_member,
-            courier=GrpcCourier(channels.to_member),
+            courier=GrpcCourier(routes.to_member),
             templates=Templates.load_default(),
             clock=_clock,
         ),
@@ -247,7 +258,7 @@ def _fetcher(
     keys: NodeKeys,
     database: Database,
     documents: Documents,
-    channels: Channels,
+    channels: MemberChannels,
     pair_keys: PairKeys,
     recorder: ReleaseRecorder,
 ) -> ExchangeClient:

@@ -15,8 +15,11 @@ from node.federation.supervisor import Supervisor
 from node.home import only_process
 from node.parts import Node
 from node.periodic import Periodic
+from node.relay.line import RelayLine
+from node.relay.wiring import relay_line
 from node.server import member_server
-from node.storage import exchange, signals
+from node.storage import signals
+from node.transport import MemberGate
 
 PUSH_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
@@ -31,11 +34,13 @@ class Running:
 
     Attributes:
         node: its parts.
-        port: the member port that was bound.
+        port: the member port that was bound; None: it accepts no connections.
+        line: its line to the relay; None: it keeps none.
     """
 
     node: Node
-    port: int
+    port: int | None
+    line: RelayLine | None
 
 
 @contextmanager
@@ -56,16 +61,34 @@ def running(home: Path, clock: Callable[[], int]) -> Iterator[Running]:
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
-        server = member_server(node)
-        stack.callback(server.stop)
-        port = server.bind(node.settings.listen)
-        server.start()
+        gate = MemberGate(node.documents, node.transport_limits)
+        port = _serve(node, gate, stack)
+        line = _attach(node, gate, stack)
         for work in _background(node, clock):
             work.start()
             stack.callback(work.stop)
         log.info("node.serving", member=node.member_id, port=port)
-        yield Running(node, port)
+        yield Running(node, port, line)
         log.info("node.stopping", member=node.member_id)
+
+
+def _serve(node: Node, gate: MemberGate, stack: ExitStack) -> int | None:
+    if not node.settings.listen:
+        return None
+    server = member_server(node, gate)
+    stack.callback(server.stop)
+    port = server.bind(node.settings.listen)
+    server.start()
+    return port
+
+
+def _attach(node: Node, gate: MemberGate, stack: ExitStack) -> RelayLine | None:
+    if not node.settings.keeps_relay:
+        return None
+    line = relay_line(node, gate)
+    stack.callback(line.stop)
+    line.start()
+    return line
 
 
 def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervisor]:
@@ -75,7 +98,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         node.consents.expire_due()
         with node.database.write() as connection:
             signals.delete_expired(connection, clock())
-            exchange.forget_claims(connection, clock())
+        node.exchange.forget(clock())
 
     work: list[Periodic | Supervisor] = [
         Periodic(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
 
 from node.consent_server import ConsentServer
 from node.exchange.server import ExchangeServer
@@ -24,6 +23,7 @@ from protocols.v1.exchange_pb2_grpc import (
     add_ConsentsServicer_to_server,
     add_ExchangeServicer_to_server,
 )
+from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
 
 Registration = Callable[[grpc.Server], None]
 
@@ -37,6 +37,7 @@ class MemberServer:
         source: DirectorySource,
         registrations: list[Registration],
         limits: TransportLimits,
+        gate: MemberGate | None = None,
     ) -> None:
         """Prepare a server; nothing listens yet.
 
@@ -45,12 +46,13 @@ class MemberServer:
             source: decides who is a member.
             registrations: each adds one servicer.
             limits: sizes and concurrency.
+            gate: shared with the relay, so that a member's calls count together; None: its own.
         """
         self._identity = identity
         self._workers = ThreadPoolExecutor(limits.workers, thread_name_prefix="members")
         self._server = grpc.server(
             self._workers,
-            interceptors=[MemberGate(source, limits)],
+            interceptors=[gate or MemberGate(source, limits)],
             options=server_options(limits),
             maximum_concurrent_rpcs=limits.workers + limits.waiting,
         )
@@ -85,12 +87,19 @@ class MemberServer:
         self._workers.shutdown(wait=True)
 
 
-def member_server(node: Node) -> MemberServer:
+def member_server(node: Node, gate: MemberGate | None = None) -> MemberServer:
     """The server of a node's member port; nothing listens yet.
 
     Raises:
         NotJoined: the node has no certificate yet.
     """
+    return MemberServer(
+        node.identity, node.documents, member_services(node), node.transport_limits, gate
+    )
+
+
+def member_services(node: Node) -> list[Registration]:
+    """All that a node serves to members, on its port and through the relay alike."""
 
     def exchange(server: grpc.Server) -> None:
         add_ExchangeServicer_to_server(ExchangeServer(node.exchange), server)
@@ -101,8 +110,7 @@ def member_server(node: Node) -> MemberServer:
     def evaluation(server: grpc.Server) -> None:
         add_EvaluationServicer_to_server(EvaluationServer(node.trustee.evaluation), server)
 
-    registrations = [exchange, consents, evaluation]
-    return MemberServer(node.identity, node.documents, registrations, node.transport_limits)
+    return [exchange, consents, evaluation]
 
 
 def check_free(endpoint: str) -> None:

@@ -47,6 +47,9 @@ PRINTABLE = _checked(str.isprintable, "one line of printable characters")
 MemberId = Annotated[str, _checked(is_member_id, "a letter, then 1 to 40 of a-z, 0-9 and hyphen")]
 Endpoint = Annotated[str, _checked(is_endpoint, "host:port")]
 Listen = Annotated[str, _checked(_is_listen, "host:port")]
+MemberPort = Annotated[
+    str, _checked(lambda text: not text or _is_listen(text), "host:port, or empty")
+]
 SourceClass = Annotated[str, _checked(is_field_name, "a source class of the catalogue")]
 Day = Annotated[str, _checked(_is_day, "a day, YYYY-MM-DD")]
 Role = Literal[
@@ -83,9 +86,11 @@ class NodeSettings(BaseSettings):
         licence_until: last day of the licence, YYYY-MM-DD; None: it does not end.
         contact: where a subject or another member reaches it; may be empty.
         holds: source classes of the catalogue whose records this node keeps.
-        listen: where other members are served over mutual TLS.
+        listen: where other members are served over mutual TLS; empty: no connection is accepted,
+            and members come through the coordinator's relay.
         http: where the HTTP API is served.
         endpoint: what members dial, when that differs from `listen`.
+        relay: whether members may also come through the relay; None: when nothing is listened on.
         database_url: any SQLAlchemy URL; empty: `node.db` in the home directory.
         as_of: the day (YYYY-MM-DD) that every signal's window closes before; None: the end of the
             last statement month in the records.
@@ -115,9 +120,10 @@ class NodeSettings(BaseSettings):
     licence_until: Day | None = None
     contact: Annotated[str, StringConstraints(max_length=200), PRINTABLE] = ""
     holds: tuple[SourceClass, ...] = Field(default=(), max_length=16)
-    listen: Listen = "127.0.0.1:7500"
+    listen: MemberPort = "127.0.0.1:7500"
     http: Listen = "127.0.0.1:7501"
     endpoint: Endpoint | None = None
+    relay: bool | None = None
     database_url: str = ""
     as_of: Day | None = None
     max_epsilon: float = Field(default=3.0, gt=0, le=20)
@@ -145,9 +151,14 @@ class NodeSettings(BaseSettings):
         return env_settings, init_settings
 
     @property
-    def dialled(self) -> str:
-        """The endpoint that other members dial."""
-        return self.endpoint or self.listen
+    def dialled(self) -> str | None:
+        """The endpoint that other members dial; None: it accepts no connection."""
+        return (self.endpoint or self.listen) if self.listen else None
+
+    @property
+    def keeps_relay(self) -> bool:
+        """Whether a line to the coordinator's relay is kept."""
+        return not self.listen if self.relay is None else self.relay
 
     @property
     def licence_until_ms(self) -> int | None:

@@ -77,6 +77,7 @@ class Network:
     entries: dict[str, MemberEntry] = field(default_factory=dict)
     version: int = 0
     epoch: int = 1
+    coordinator: str = "127.0.0.1:1"
 
     def node(self, member_id: str) -> Node:
         """An opened node."""
@@ -105,7 +106,7 @@ class Network:
         certificate = self.issue(fresh)
         fresh.close()
         key = self.directory_key.verify_key.bytes
-        store_membership(home, self.ca, certificate, "127.0.0.1:1", key)
+        store_membership(home, self.ca, certificate, self.coordinator, key)
         node = open_node(home)
         server = member_server(node)
         port = server.bind("127.0.0.1:0")
@@ -275,7 +276,11 @@ def _entry(actor: str, kind: str, about: NewConsent | Terms) -> Entry:
 
 @contextmanager
 def open_network(
-    root: Path, members: Sequence[MemberSpec] = MEMBERS, *, serve: bool = True
+    root: Path,
+    members: Sequence[MemberSpec] = MEMBERS,
+    *,
+    serve: bool = True,
+    coordinator: str = "127.0.0.1:1",
 ) -> Iterator[Network]:
     """A network whose members know one another; closed at the end.
 
@@ -283,9 +288,10 @@ def open_network(
         root: a directory for the homes.
         members: who is in it.
         serve: whether the members answer one another; without, their ports are bound only.
+        coordinator: where they look for one.
     """
     ca_key, ca = create_ca("test network", now_ms(), 365)
-    network = Network(root, ca_key, ca, SigningKey.generate())
+    network = Network(root, ca_key, ca, SigningKey.generate(), coordinator=coordinator)
     try:
         for spec in members:
             network.add(spec)

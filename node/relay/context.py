@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import grpc
 
-from node.announcing import VERSION_KEY
 from node.transport import RelayedContext
+from protocols.announcement import VERSION_KEY
 from protocols.errors import CredenceError
 from protocols.relay_seal import AcceptedCall
 

@@ -5,6 +5,7 @@ again for a while, so that a member behind a wall costs one wait and not one a c
 cannot reach the member either, the direct way is tried at once.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -22,14 +23,6 @@ CHECK_EVERY_S = 5.0
 AVOID_DIRECT_S = 30.0
 
 log = structlog.get_logger(__name__)
-
-_DECIDED = frozenset(
-    {
-        grpc.ChannelConnectivity.READY,
-        grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-        grpc.ChannelConnectivity.SHUTDOWN,
-    }
-)
 
 
 @dataclass
@@ -81,15 +74,14 @@ class Routes:
             return self._relay.channel(member_id)
         with self._lock:
             way = self._ways.setdefault((member_id, entry.endpoint), _Way())
-        direct = self._channels.to_member(member_id)
         with way.lock:  # who comes while it is tried waits for the outcome
             now = time.monotonic()
             if now < way.good_until:
-                return direct
+                return self._channels.to_member(member_id)
             if now >= way.bad_until:
-                if _connects(direct, self._connect_s):
+                if _connects(entry.endpoint, self._connect_s):
                     way.good_until = time.monotonic() + CHECK_EVERY_S
-                    return direct
+                    return self._channels.to_member(member_id)
                 way.bad_until = time.monotonic() + self._avoid_s
                 log.info("route.relayed", member=member_id)
 
@@ -99,19 +91,15 @@ class Routes:
         return self._relay.channel(member_id, unreachable)
 
 
-def _connects(channel: grpc.Channel, seconds: float) -> bool:
-    """Whether `channel` is connected within `seconds`; a refusal does not wait so long."""
-    decided = threading.Event()
-    found: list[grpc.ChannelConnectivity] = []
+def _connects(endpoint: str, seconds: float) -> bool:
+    """Whether something takes connections at `endpoint` within `seconds`.
 
-    def told(state: grpc.ChannelConnectivity) -> None:
-        if state in _DECIDED:
-            found.append(state)
-            decided.set()
-
-    channel.subscribe(told, try_to_connect=True)
+    Whether it is the member, TLS finds out in the call: who answers in its place is no reason to
+    go another way. (gRPC's own watch of a channel polls in a thread that outlives the channel.)
+    """
+    host, _, port = endpoint.rpartition(":")
     try:
-        decided.wait(seconds)
-    finally:
-        channel.unsubscribe(told)
-    return found[:1] == [grpc.ChannelConnectivity.READY]
+        socket.create_connection((host.strip("[]"), int(port)), seconds).close()
+    except OSError:
+        return False
+    return True
