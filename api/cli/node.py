@@ -43,6 +43,13 @@ def init(
         typer.Option(help="A source class whose records it keeps; repeat.", show_default=False),
     ] = None,
     listen: Annotated[str | None, typer.Option(help="host:port for members.")] = None,
+    no_listen: Annotated[
+        bool,
+        typer.Option(
+            "--no-listen",
+            help="Accept no connection: members come through the coordinator's relay.",
+        ),
+    ] = False,
     http: Annotated[str | None, typer.Option(help="host:port of the HTTP API.")] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="What members dial, when it differs.", show_default=False)
@@ -56,13 +63,15 @@ def init(
     """Make a new node: its settings, its keys, its empty database."""
     from node.bootstrap import init_node
 
+    if no_listen and (listen is not None or endpoint is not None):
+        raise console.usage_error("--no-listen goes without --listen and --endpoint")
     settings = init_node(
         home,
         member_id=member,
         name=name,
         role=role,
         holds=holds or (),
-        listen=listen,
+        listen="" if no_listen else listen,
         http=http,
         endpoint=endpoint,
         licence=licence,
@@ -124,8 +133,9 @@ def run(
         http = HttpServer(create_app(process.node), process.node.settings.http)
         try:
             http.start()
+            members = "through the relay" if process.port is None else f"on port {process.port}"
             console.out.print(
-                f"{process.node.member_id} ready: members on port {process.port}, "
+                f"{process.node.member_id} ready: members {members}, "
                 f"HTTP on port {http.port}; Ctrl-C stops it"
             )
             console.out.file.flush()  # whoever reads a pipe waits for this line
@@ -221,7 +231,7 @@ def _print_status(facts: dict[str, Any]) -> None:
     )
     console.out.print(f"[bold]{facts['member_id']}[/bold]  {facts['name']}  {running}")
     lines = {
-        "members": facts["endpoints"]["members"],
+        "members": facts["endpoints"]["members"] or "through the relay",
         "http": facts["endpoints"]["http"],
         "network": "not joined"
         if network is None

@@ -38,6 +38,13 @@ def demo(
     rounds: Annotated[
         int | None, typer.Option(min=2, max=2000, help="Training rounds.", show_default=False)
     ] = None,
+    relayed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A member that accepts no connection and is reached through the relay; repeat.",
+            show_default=False,
+        ),
+    ] = None,
     directory: Annotated[Path, typer.Option("--dir", help="Where the sandbox lives.")] = Path(
         "sandbox"
     ),
@@ -71,6 +78,7 @@ def demo(
         epsilon=epsilon,
         delta=delta,
         rounds=rounds,
+        relayed=tuple(relayed or ()),
     )
     _check_data(options)
     root = directory.resolve()
@@ -93,7 +101,7 @@ def _run(
     from deploy.sandbox.report import print_report
     from deploy.sandbox.run import Run
 
-    placed = layout.create(root, reset=reset)
+    placed = layout.create(root, reset=reset, relayed=options.relayed)
     console.err.print(f"[bold]Credence sandbox[/bold] in {root}\n")
     with Supervisor() as supervisor, stop_on_signals():
         run = Run(placed, options, supervisor, Stages(supervisor.sample_memory))

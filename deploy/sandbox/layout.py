@@ -12,7 +12,7 @@ ROOT/sandbox.json            members and ports, so that a second run finds its w
 import json
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,13 +26,13 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class MemberLayout:
-    """One institution of the sandbox."""
+    """One institution of the sandbox; without an exchange port it is behind the relay."""
 
     member_id: str
     name: str
     role: str
     holds: tuple[str, ...]
-    exchange_port: int
+    exchange_port: int | None
     http_port: int
 
     @property
@@ -92,13 +92,22 @@ INSTITUTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 
 
-def create(root: Path, *, reset: bool) -> Layout:
+def create(root: Path, *, reset: bool, relayed: Sequence[str] = ()) -> Layout:
     """Lay out a new sandbox at `root` on free ports.
+
+    Args:
+        root: a new or empty directory, or an old sandbox.
+        reset: whether an old sandbox may be replaced.
+        relayed: member ids that accept no connection.
 
     Raises:
         StateConflict: there is a sandbox already and `reset` is false.
-        InvalidInput: `root` holds something that is not a sandbox, or cannot be written.
+        InvalidInput: `root` holds something that is not a sandbox, or cannot be written; or there
+            is no such member.
     """
+    known = [member_id for member_id, *_ in INSTITUTIONS]
+    if not set(relayed) <= set(known):
+        raise InvalidInput(f"--relayed takes a member of the sandbox: {', '.join(known)}")
     try:
         _make_room(root, reset=reset)
         ports = iter(free_ports(2 + 2 * len(INSTITUTIONS)))
@@ -107,7 +116,14 @@ def create(root: Path, *, reset: bool) -> Layout:
             enrolment_port=next(ports),
             member_port=next(ports),
             members=tuple(
-                MemberLayout(member_id, name, role, holds, next(ports), next(ports))
+                MemberLayout(
+                    member_id,
+                    name,
+                    role,
+                    holds,
+                    None if member_id in relayed else next(ports),
+                    next(ports),
+                )
                 for member_id, name, role, holds in INSTITUTIONS
             ),
         )

@@ -79,7 +79,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 name=member.name,
                 role=member.role,
                 holds=member.holds,
-                listen=f"{LOOPBACK}:{member.exchange_port}",
+                listen=f"{LOOPBACK}:{member.exchange_port}" if member.exchange_port else "",
                 http=f"{LOOPBACK}:{member.http_port}",
                 enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
@@ -151,7 +151,8 @@ def strangers_turned_away(layout: Layout) -> int:
     Raises:
         StrangerAdmitted: a server talked to one.
     """
-    doors = [layout.member_port, *(member.exchange_port for member in layout.members)]
+    doors = [layout.member_port]
+    doors += [member.exchange_port for member in layout.members if member.exchange_port]
     claimed = layout.members[0].member_id
     for port in doors:
         for member_id in (None, claimed):

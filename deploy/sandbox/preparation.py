@@ -20,6 +20,7 @@ def join(run: Run, stage: Stage) -> None:
         {"member_id": m.member_id, "name": m.name, "role": m.role, "api": m.http_url}
         for m in run.layout.members
     ]
+    run.report["relayed"] = sorted(run.options.relayed)
     run.report["strangers_turned_away"] = turned_away
     stage.summary = f"{len(run.layout.members)} members; {turned_away} strangers turned away"
 

@@ -35,6 +35,9 @@ def _network(report: Report) -> Panel:
     lines = Text()
     lines.append(f"{len(report['members'])} members over mutual TLS; ")
     lines.append(f"{report['strangers_turned_away']} strangers turned away\n")
+    if report["relayed"]:
+        hidden = ", ".join(report["relayed"])
+        lines.append(f"without an open port, reached through the relay: {hidden}\n")
     names = report["pseudonyms"]
     lines.append(
         f"{names['enrolments']:,} pseudonyms made, each by {names['threshold']} of "

@@ -41,6 +41,7 @@ class Options:
         epsilon: the most that training may spend on anybody.
         delta: at this delta.
         rounds: training rounds; None: the default.
+        relayed: members that accept no connection.
     """
 
     data: Path | None
@@ -50,6 +51,7 @@ class Options:
     epsilon: float
     delta: float
     rounds: int | None
+    relayed: tuple[str, ...] = ()
 
 
 @dataclass
