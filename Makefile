@@ -45,6 +45,7 @@ lint: setup ## Style, types, import arrows, stubs, wire contract, pages
 	@PATH=$(BIN):$$PATH scripts/protos --check
 	@$(BIN)/python -m scripts.proto_compat
 	@$(BIN)/python -m scripts.error_codes --check
+	@$(BIN)/python -m scripts.limits --check
 	@$(BIN)/python -m scripts.vectors --check
 	@$(BIN)/python scripts/check_readme.py
 

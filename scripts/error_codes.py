@@ -8,12 +8,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from protocols.errors import Category, CredenceError, error_classes
+from scripts.pages import PROTOCOL, renewed, settle
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/protocol.md"
 BEGIN = "<!-- error codes: written by scripts/error_codes.py -->\n"
 END = "<!-- end of error codes -->\n"
 ROOMS = ("protocols", "audit", "consent", "models", "node", "coordinator", "api", "deploy")
@@ -59,19 +57,6 @@ def room_of(cls: type[CredenceError]) -> str:
     return cls.__module__.partition(".")[0]
 
 
-def renewed(text: str, new: str) -> str:
-    """`text` with `new` between the markers.
-
-    Raises:
-        ValueError: a marker is missing or there twice.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{PAGE.name} has not both markers once")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{new}{END}{after}"
-
-
 def undocumented() -> Iterator[str]:
     """Codes whose class says nothing."""
     return (code for code, cls in error_classes().items() if not inspect.getdoc(cls))
@@ -79,22 +64,13 @@ def undocumented() -> Iterator[str]:
 
 def main(arguments: Iterable[str]) -> int:
     """Write the table, or with `--check` compare it."""
-    text = PAGE.read_text(encoding="utf-8")
-    new = renewed(text, table())
+    new = renewed(PROTOCOL.read_text(encoding="utf-8"), BEGIN, END, table())
     silent = sorted(undocumented())
     if silent:
         print(f"no docstring says what these mean: {', '.join(silent)}", file=sys.stderr)
         return 1
-    if "--check" not in arguments:
-        PAGE.write_text(new, encoding="utf-8")
-        return 0
-    if new != text:
-        print(
-            "the error codes in docs/protocol.md are stale: run 'python -m scripts.error_codes'",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    check = "--check" in arguments
+    return settle(PROTOCOL, new, check=check, command="python -m scripts.error_codes")
 
 
 def _cell(text: str) -> str:
