@@ -112,6 +112,8 @@ class Board:
             if last is not None and last.state not in FINAL:
                 raise CeremonyUnfinished(f"ceremony {last.ceremony_id} is {last.state}")
             ceremony = Ceremony(new_id("cer"), _epoch(last), threshold, chosen)
+            if last is not None:  # the newest is found by its time
+                now_ms = max(now_ms, last.created_at_ms + 1)
             plan = sign_document(PLAN_KIND, plan_body(ceremony), self._key)
             rows.add(connection, CeremonyRow(
                 ceremony.ceremony_id, ceremony.epoch, plan.body, plan.signature, plan.key_id,
