@@ -13,6 +13,8 @@ import grpc
 
 from protocols.announcement import VERSION_KEY, version_in
 
+__all__ = ["VERSION_KEY", "Announcer", "announced_version"]
+
 
 class _Details(NamedTuple):
     """`grpc.ClientCallDetails` with one more entry of metadata."""

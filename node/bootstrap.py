@@ -24,13 +24,17 @@ from node.exchange.decisions import Decider
 from node.exchange.inbox import Inbox
 from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
+from node.gossip import GossipPeers
 from node.home import DATA_KEYS_FILE, DATABASE_FILE, new_home
+from node.identity import OwnIdentity
 from node.joining import Joined
+from node.key_care import KeyCare
 from node.keystore import NodeKeys, create_keys, open_keystore
 from node.membership import MembershipClient
+from node.membership_log import MembershipLog
 from node.own_use import OwnUse
 from node.pairwise import PairKeys
-from node.parts import Node, read_identity
+from node.parts import Node
 from node.pseudonym_keys import PseudonymKeys
 from node.pseudonyms import PseudonymService
 from node.relay.channel import RelayDialler
@@ -48,6 +52,7 @@ from node.trustees.evaluation import EvaluationService
 from node.trustees.participation import Participation
 from node.trustees.shares import Shares
 from protocols.certificates import member_dns
+from protocols.directory import MemberEntry, UnknownMember
 from protocols.envelope import DEFAULT_LIMITS
 from protocols.keys import VerifyKey
 
@@ -106,7 +111,10 @@ def join(home: Path, invitation: str, now_ms: int) -> Joined:
     """
     node = open_node(home)
     try:
-        return joining.join(home, node.settings, node.keys, node.database, invitation, now_ms)
+        journal = MembershipLog(node.audit, node.member_id)
+        return joining.join(
+            home, node.settings, node.keys, node.database, journal, invitation, now_ms
+        )
     finally:
         node.close()
 
@@ -143,10 +151,20 @@ def _assemble(
 ) -> Node:
     limits = TransportLimits()
     # Documents come over channels, and channels dial what the directory names.
-    channels = Channels(lambda: read_identity(home, keys), lambda: documents.directory(), limits)
+    identity = OwnIdentity(home, keys)
+    channels = Channels(identity, lambda: documents.directory(), limits)
     membership = MembershipClient(channels, lambda: _coordinator(settings))
-    documents = Documents(database, _directory_key(settings), membership.document)
-    pair_keys = PairKeys(settings.member_id, keys.sealing, documents.directory)
+    journal = MembershipLog(audit, settings.member_id)
+    documents = Documents(
+        database,
+        _directory_key(settings),
+        membership.document,
+        peers=GossipPeers(settings.member_id, channels),
+        changed=journal.changed,
+        max_age_s=settings.directory_max_age_s,
+    )
+    keys.follow(lambda: _own_entry(documents, settings.member_id))
+    pair_keys = PairKeys(settings.member_id, keys.sealing_keys, documents.directory)
     relay = RelayDialler(
         member_id=settings.member_id,
         signing=lambda: keys.signing,
@@ -169,6 +187,17 @@ def _assemble(
         data_keys_database=data_keys_database,
         audit=audit,
         documents=documents,
+        identity=identity,
+        key_care=KeyCare(
+            home=home,
+            member_id=settings.member_id,
+            keys=keys,
+            identity=identity,
+            documents=documents,
+            membership=membership,
+            database=database,
+            journal=journal,
+        ),
         channels=channels,
         routes=routes,
         pair_keys=pair_keys,
@@ -187,9 +216,9 @@ def _assemble(
             database,
             audit,
             member_id=settings.member_id,
-            signing_key=keys.signing,
+            signing_key=lambda: keys.signing,
             directory=documents.directory,
-            pair_key=pair_keys.with_member,
+            pair_keys=pair_keys,
             courier=GrpcCourier(routes.to_member),
             templates=Templates.load_default(),
             clock=_clock,
@@ -213,8 +242,9 @@ def _trustee(
     shares = Shares(database, settings.member_id, keys.kek)
     participation = Participation(
         member_id=settings.member_id,
-        signing=keys.signing,
-        sealing=keys.sealing,
+        # What the directory names, at once: the ceremony's other parties read it there.
+        signing=lambda: keys.current().signing,
+        sealing=lambda: keys.current().sealing,
         directory_key=_directory_key(settings),
         directory=documents.directory,
         board=GrpcKeyBoard(channels, lambda: _coordinator(settings)),
@@ -244,9 +274,9 @@ def _exchange(
     )
     return ExchangeService(
         member_id=settings.member_id,
-        signing_key=keys.signing,
+        signing_key=lambda: keys.signing,
         database=database,
-        directory=documents.directory,
+        directory=documents.fresh_directory,
         decider=decider,
         recorder=recorder,
         limits=DEFAULT_LIMITS,
@@ -270,7 +300,7 @@ def _fetcher(
     )
     return ExchangeClient(
         member_id=settings.member_id,
-        signing_key=keys.signing,
+        signing_key=lambda: keys.signing,
         directory=documents.directory,
         channels=channels,
         pair_keys=pair_keys,
@@ -322,6 +352,13 @@ def _scoring(
 
 def _clock() -> int:
     return int(time.time() * 1000)
+
+
+def _own_entry(documents: Documents, member_id: str) -> MemberEntry | None:
+    try:
+        return documents.directory().member(member_id)
+    except (NotJoined, UnknownMember):
+        return None
 
 
 def _directory_key(settings: NodeSettings) -> VerifyKey | None:

@@ -22,6 +22,7 @@ from node.storage import consent_outbox
 from node.storage.consent_outbox import Answer, Due
 from protocols.directory import Directory
 from protocols.errors import CredenceError, SignatureInvalid
+from protocols.keys import VerifyKey
 
 BATCH = 512
 MAX_PARALLEL = 8
@@ -148,7 +149,7 @@ class ConsentDeliverer:
             )
 
     def _exchange(self, member_id: str, batch: Sequence[Due]) -> list[Answer]:
-        key = self._directory().member(member_id).verify_key
+        keys = self._directory().member(member_id).verify_keys(self._clock())
         waiting = {one.delivery.delivery_id: one for one in batch}
         answers: list[Answer] = []
         try:
@@ -157,7 +158,7 @@ class ConsentDeliverer:
                 due = waiting.pop(acknowledgement.delivery_id, None)
                 if due is None or not 0 <= acknowledgement.effective_at_ms <= MAX_TIME_MS:
                     raise SignatureInvalid("an acknowledgement of nothing that was delivered")
-                verify_acknowledgement(acknowledgement, due.delivery, key)
+                _verify(acknowledgement, due.delivery, keys)
                 answers.append(self._answer(due, acknowledgement))
         finally:
             # What was answered before the line broke counts.
@@ -183,6 +184,20 @@ class ConsentDeliverer:
             pause_ms = min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** min(failures - 1, 10))
             self._failures[member_id] = (failures, self._clock() + pause_ms)
         log.warning("consents.push_failed", peer=member_id, code=error.code, failures=failures)
+
+
+def _verify(
+    acknowledgement: Acknowledgement, delivery: Delivery, keys: Sequence[VerifyKey]
+) -> None:
+    """Check that the party signed, under a key it may sign with now."""
+    for key in keys[:-1]:
+        try:
+            verify_acknowledgement(acknowledgement, delivery, key)
+        except SignatureInvalid:
+            continue
+        else:
+            return
+    verify_acknowledgement(acknowledgement, delivery, keys[-1])
 
 
 def retry_after_ms(refusals: int) -> int:

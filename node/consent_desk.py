@@ -34,6 +34,7 @@ from consent.templates import Templates
 from node.consent_batch import held_of
 from node.consent_inbox import HandleEpochUnusable
 from node.consent_register import ConsentRegister, Verified
+from node.pairwise import PairKeys
 from node.storage import consents, subjects
 from node.storage.consents import StoredConsent
 from node.storage.subjects import UnknownSubject
@@ -73,9 +74,9 @@ class ConsentDesk:
         database: Database,
         register: ConsentRegister,
         member_id: str,
-        signing_key: SigningKey,
+        signing_key: Callable[[], SigningKey],
         directory: Callable[[], Directory],
-        pair_key: Callable[[str, int], bytes],
+        pair_keys: PairKeys,
         templates: Templates,
         clock: Callable[[], int],
     ) -> None:
@@ -84,7 +85,7 @@ class ConsentDesk:
         self._member_id = member_id
         self._key = signing_key
         self._directory = directory
-        self._pair_key = pair_key
+        self._pair_keys = pair_keys
         self._templates = templates
         self._clock = clock
 
@@ -101,7 +102,8 @@ class ConsentDesk:
         """
         now_ms = self._clock()
         checked = [self._examine(one, now_ms) for one in grants]
-        signed = [countersign(one.jws, self._key) for one in grants]
+        key = self._key()
+        signed = [countersign(one.jws, key) for one in grants]
         with self._database.write() as connection:
             held = self._held(connection, grants, checked)
             verified = [
@@ -131,7 +133,7 @@ class ConsentDesk:
             raise ConsentConflict("the event is about another consent")
         if only is not None and event.event is not only:  # 2
             raise ConsentConflict(f"the event is no {only}")
-        evidence = countersign_event(signed, self._key)
+        evidence = countersign_event(signed, self._key())
         with self._database.write() as connection:
             stored = consents.find(connection, consent_id)
             if stored is None:  # 2
@@ -146,7 +148,7 @@ class ConsentDesk:
         # 2
         if artefact.controller != self._member_id:
             raise ControllerMismatch("the consent names another consent node")
-        if artefact.subject_key == self._key.verify_key.bytes:
+        if artefact.subject_key == self._key().verify_key.bytes:
             raise SignatureInvalid("a consent node cannot consent in a person's place")
         # 3
         self._templates.check(artefact)
@@ -159,8 +161,9 @@ class ConsentDesk:
         for party in artefact.parties:
             directory.active_member(party)
             # 5
-            key = self._pair_key(party, artefact.handle_epoch)
-            if not hmac.compare_digest(artefact.handles[party], handle(key, grant.pseudonym)):
+            keys = self._pair_keys.candidates(party, artefact.handle_epoch)
+            made = [handle(key, grant.pseudonym) for key in keys]
+            if not any(hmac.compare_digest(artefact.handles[party], one) for one in made):
                 raise refusal_error(Refusal.SUBJECT_MISMATCH)
         return artefact
 

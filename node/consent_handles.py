@@ -5,10 +5,11 @@ of all the people it knows once per peer and epoch, and looks up. About 2 us a p
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections import ChainMap, OrderedDict
+from collections.abc import Mapping
 
 from audit.database import Connection
+from node.pairwise import PairKeys
 from node.storage import subjects
 from protocols.pseudonyms import handle
 
@@ -18,12 +19,12 @@ MAX_TABLES = 8  # a table of 30,000 people takes about 6 MB
 class HandleIndex:
     """Tables of handles, kept while the people stay the same; thread-safe."""
 
-    def __init__(self, pair_key: Callable[[str, int], bytes]) -> None:
-        """Derive handles under `pair_key(member id, epoch)`."""
-        self._pair_key = pair_key
+    def __init__(self, pair_keys: PairKeys) -> None:
+        """Derive handles under the keys shared with other members."""
+        self._pair_keys = pair_keys
         self._lock = threading.Lock()
         self._marker: tuple[int, int] | None = None
-        self._tables: OrderedDict[bytes, Mapping[bytes, bytes]] = OrderedDict()
+        self._tables: OrderedDict[bytes, dict[bytes, bytes]] = OrderedDict()
 
     def people(self, connection: Connection, member_id: str, epoch: int) -> Mapping[bytes, bytes]:
         """Handle -> pseudonym of everybody this node knows, as `member_id` would name them.
@@ -31,17 +32,21 @@ class HandleIndex:
         Raises:
             UnknownMember: the member is not in the directory.
         """
-        key = self._pair_key(member_id, epoch)
+        keys = self._pair_keys.candidates(member_id, epoch)
         with self._lock:
             marker = subjects.marker(connection)
             if marker != self._marker:
                 self._tables.clear()
                 self._marker = marker
-            table = self._tables.get(key)
-            if table is None:
-                table = {handle(key, one): one for one in subjects.pseudonyms(connection)}
-                self._tables[key] = table
-                while len(self._tables) > MAX_TABLES:
-                    self._tables.popitem(last=False)
-            self._tables.move_to_end(key)
-            return table
+            tables = [self._table(connection, key) for key in keys]
+        return tables[0] if len(tables) == 1 else ChainMap(*tables)
+
+    def _table(self, connection: Connection, key: bytes) -> dict[bytes, bytes]:
+        table = self._tables.get(key)
+        if table is None:
+            table = {handle(key, one): one for one in subjects.pseudonyms(connection)}
+            self._tables[key] = table
+            while len(self._tables) > MAX_TABLES:
+                self._tables.popitem(last=False)
+        self._tables.move_to_end(key)
+        return table

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from audit.database import Database
-from consent.artefact import Artefact, verify_artefact
+from consent.artefact import MAX_JWS_BYTES, Artefact, verify_artefact
 from consent.delivery import Acknowledgement, Delivery, Kind, acknowledge
 from consent.events import verify_event
 from consent.policy import Refusal
@@ -39,6 +39,7 @@ from node.consent_handles import HandleIndex
 from node.consent_register import ConsentRegister
 from protocols.directory import Directory
 from protocols.errors import CredenceError, StateConflict
+from protocols.jws import signers
 from protocols.keys import SigningKey, VerifyKey
 
 # A handle of an older key epoch is still found, so that a delivery may wait out a rotation.
@@ -71,7 +72,7 @@ class ConsentInbox:
         database: Database,
         register: ConsentRegister,
         member_id: str,
-        signing_key: SigningKey,
+        signing_key: Callable[[], SigningKey],
         directory: Callable[[], Directory],
         handles: HandleIndex,
         templates: Templates,
@@ -108,29 +109,34 @@ class ConsentInbox:
             outcomes = [Outcome(one.refusal, now_ms) for one in offered]
         refused = sum(1 for one in outcomes if one.refusal)
         log.info("consents.received", peer=peer, deliveries=len(outcomes), refused=refused)
+        key = self._key()
         return [
-            acknowledge(delivery, one.refusal, one.effective_at_ms, self._key)
+            acknowledge(delivery, one.refusal, one.effective_at_ms, key)
             for delivery, one in zip(deliveries, outcomes, strict=True)
         ]
 
     def _examine(self, peer: str, delivery: Delivery, now_ms: int) -> Offered:
         try:
             if delivery.kind is Kind.EVENT:
-                event = verify_event(delivery.data, self._controller_key(peer))  # 1 to 4
+                event = verify_event(delivery.data, self._controller_key(peer, delivery))  # 1 to 4
                 return Offered(delivery, event=event)
-            artefact = verify_artefact(delivery.data, self._controller_key(peer))  # 1 to 4
+            artefact = verify_artefact(
+                delivery.data, self._controller_key(peer, delivery)
+            )  # 1 to 4
             self._check_artefact(artefact, now_ms)
             return Offered(delivery, artefact=artefact)
         except CredenceError as error:
             return Offered(delivery, refusal=error.code)
 
-    def _controller_key(self, peer: str) -> Callable[[str], VerifyKey]:
+    def _controller_key(self, peer: str, delivery: Delivery) -> Callable[[str], VerifyKey]:
         def look_up(controller: str) -> VerifyKey:
             # 2
             if controller != peer:
                 raise ControllerMismatch("the consent node is another member than the caller")
             # 3
-            return self._directory().active_member(controller).verify_key
+            entry = self._directory().active_member(controller)
+            # A consent was signed under the key of its day, and outlives it.
+            return entry.signer_among(signers(delivery.data, max_bytes=MAX_JWS_BYTES))
 
         return look_up
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, new_consent_id
 from consent.templates import DAY_MS, DAY_S, Templates
+from node.pairwise import PairKeys
 from protocols.directory import Directory, MemberEntry
 from protocols.errors import InvalidInput
 from protocols.pseudonyms import handle
@@ -115,12 +116,12 @@ class ConsentOffers:
         member_id: str,
         directory: Callable[[], Directory],
         templates: Templates,
-        pair_key: Callable[[str, int], bytes],
+        pair_keys: PairKeys,
     ) -> None:
         self._member_id = member_id
         self._directory = directory
         self._templates = templates
-        self._pair_key = pair_key
+        self._pair_keys = pair_keys
 
     def offer(self, terms: OfferTerms, now_ms: int) -> Offer:
         """Fill in an offer.
@@ -166,7 +167,9 @@ class ConsentOffers:
             if "train" in terms.purposes
             else None,
             pair_keys={
-                one: self._pair_key(one, directory.epoch) for one in ids if one != self._member_id
+                one: self._pair_keys.with_member(one, directory.epoch)
+                for one in ids
+                if one != self._member_id
             },
         )
 

@@ -24,6 +24,7 @@ from node.consent_handles import HandleIndex
 from node.consent_inbox import ConsentInbox
 from node.consent_offers import ConsentOffers, Offer, OfferTerms
 from node.consent_register import ConsentRegister
+from node.pairwise import PairKeys
 from node.storage import consent_events, consent_outbox, consents, subjects
 from node.storage.consents import LiveConsent, StoredConsent
 from protocols.directory import Directory
@@ -67,9 +68,9 @@ class ConsentService:
         audit: AuditLog,
         *,
         member_id: str,
-        signing_key: SigningKey,
+        signing_key: Callable[[], SigningKey],
         directory: Callable[[], Directory],
-        pair_key: Callable[[str, int], bytes],
+        pair_keys: PairKeys,
         courier: Courier,
         templates: Templates,
         clock: Callable[[], int],
@@ -82,7 +83,7 @@ class ConsentService:
             member_id: this node.
             signing_key: countersigns consents and signs acknowledgements.
             directory: gives the member directory in force.
-            pair_key: gives the key shared with a member in an epoch.
+            pair_keys: keys shared with other members.
             courier: carries deliveries to other members.
             templates: bounds and notices.
             clock: UTC milliseconds now.
@@ -92,14 +93,14 @@ class ConsentService:
         self._directory = directory
         self._clock = clock
         self._register = ConsentRegister(audit, member_id)
-        self._offers = ConsentOffers(member_id, directory, templates, pair_key)
+        self._offers = ConsentOffers(member_id, directory, templates, pair_keys)
         self._desk = ConsentDesk(
             database=database,
             register=self._register,
             member_id=member_id,
             signing_key=signing_key,
             directory=directory,
-            pair_key=pair_key,
+            pair_keys=pair_keys,
             templates=templates,
             clock=clock,
         )
@@ -109,7 +110,7 @@ class ConsentService:
             member_id=member_id,
             signing_key=signing_key,
             directory=directory,
-            handles=HandleIndex(pair_key),
+            handles=HandleIndex(pair_keys),
             templates=templates,
             clock=clock,
         )

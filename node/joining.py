@@ -30,6 +30,7 @@ from typing import NoReturn
 from audit.database import Database
 from node.documents import Documents
 from node.keystore import NodeKeys
+from node.membership_log import MembershipLog
 from node.rpc_errors import remote_errors
 from node.settings import SETTINGS_FILE, NodeSettings
 from node.transport import TransportLimits, open_channel
@@ -101,7 +102,13 @@ class Joined:
 
 
 def join(
-    home: Path, settings: NodeSettings, keys: NodeKeys, database: Database, text: str, now_ms: int
+    home: Path,
+    settings: NodeSettings,
+    keys: NodeKeys,
+    database: Database,
+    journal: MembershipLog,
+    text: str,
+    now_ms: int,
 ) -> Joined:
     """Join with an invitation; see the module's steps.
 
@@ -110,6 +117,7 @@ def join(
         settings: as read from it.
         keys: as read from it.
         database: the node's, its schema in place.
+        journal: logs the new membership.
         text: the invitation's line.
         now_ms: UTC milliseconds.
 
@@ -126,7 +134,7 @@ def join(
     certificate = _checked_certificate(answer, invitation, ca_pem, keys, now_ms)  # 4
     directory = _checked_directory(answer, invitation, certificate, keys)  # 5
     key = VerifyKey(invitation.directory_key)
-    documents = Documents(database, key, _no_refresh)
+    documents = Documents(database, key, _no_refresh, changed=journal.changed)
     documents.install(from_proto(answer.directory), from_proto(answer.catalogue))  # 6, 7
     store_membership(
         home,
@@ -205,6 +213,7 @@ def _ask(
         sealing_key=keys.sealing.public,
         endpoint=settings.dialled,
         suites=SUPPORTED,
+        licence_until_ms=settings.licence_until_ms,
     ).to_body()
     csr = make_csr(keys.tls, settings.member_id)
     request = JoinRequest(

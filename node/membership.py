@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 from node.rpc_errors import remote_errors
 from node.transport import Channels
 from protocols.documents import Document, from_proto
-from protocols.v1.membership_pb2 import BundlePiece, GetBundleRequest, GetDocumentRequest
+from protocols.v1.membership_pb2 import (
+    BundlePiece,
+    GetBundleRequest,
+    GetDocumentRequest,
+    RenewRequest,
+    RenewResponse,
+    RotateRequest,
+)
 from protocols.v1.membership_pb2_grpc import MembershipStub
 
 COORDINATOR = "the coordinator"
@@ -33,6 +40,30 @@ class MembershipClient:
         with remote_errors(COORDINATOR):
             answer = stub.GetDocument(GetDocumentRequest(kind=kind), timeout=TIMEOUT_S)
         return from_proto(answer)
+
+    def renew(self, request: RenewRequest) -> RenewResponse:
+        """The answer to a renewal, not verified yet.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            CredenceError: it refuses, with its code.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        with remote_errors(COORDINATOR):
+            return stub.Renew(request, timeout=TIMEOUT_S)
+
+    def rotate(self, request: RotateRequest) -> RenewResponse:
+        """The answer to a rotation, not verified yet.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            CredenceError: it refuses, with its code.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        with remote_errors(COORDINATOR):
+            return stub.Rotate(request, timeout=TIMEOUT_S)
 
     def bundle(self, version: str) -> Iterator[BundlePiece]:
         """The pieces of a bundle (empty version: the one in force), nothing of them verified yet.

@@ -8,11 +8,12 @@ from audit.database import Database
 from audit.store import AuditLog
 from node.clients import Clients
 from node.consents import ConsentService
-from node.documents import Documents, NotJoined
+from node.documents import Documents
 from node.exchange.client import ExchangeClient
 from node.exchange.service import ExchangeService
 from node.home import RECORDS_DIRECTORY
-from node.joining import CA_FILE, CERTIFICATE_FILE
+from node.identity import OwnIdentity
+from node.key_care import KeyCare
 from node.keystore import NodeKeys
 from node.pairwise import PairKeys
 from node.pseudonym_keys import PseudonymKeys
@@ -21,9 +22,8 @@ from node.relay.routes import Routes
 from node.score_batch import BatchScoring
 from node.scoring import ScoringService
 from node.settings import NodeSettings
-from node.transport import Channels, TlsIdentity, TransportLimits
+from node.transport import Channels, TransportLimits
 from node.trustees import Trustee
-from protocols.errors import HomeUnusable
 
 if TYPE_CHECKING:
     from node.ingest import IngestService
@@ -41,6 +41,8 @@ class Node:
         data_keys_database: the keys of audit payloads, one a subject and purpose.
         audit: its tamper-evident log.
         documents: the directory and the catalogue in force.
+        identity: gives what it shows of itself in TLS; raises `NotJoined` before it has joined.
+        key_care: renews its certificate, replaces its keys.
         channels: connections to other members and to the coordinator.
         routes: channels to members, directly or through the relay.
         pair_keys: pairwise secrets with other members.
@@ -63,6 +65,8 @@ class Node:
     data_keys_database: Database
     audit: AuditLog
     documents: Documents
+    identity: OwnIdentity
+    key_care: KeyCare
     channels: Channels
     routes: Routes
     pair_keys: PairKeys
@@ -81,14 +85,6 @@ class Node:
     def member_id(self) -> str:
         """This member's id."""
         return self.settings.member_id
-
-    def identity(self) -> TlsIdentity:
-        """What this node shows of itself in TLS.
-
-        Raises:
-            NotJoined: it has no certificate yet.
-        """
-        return read_identity(self.home, self.keys)
 
     def ingestion(self) -> "IngestService":
         """The service that makes subjects and signals of records.
@@ -115,20 +111,3 @@ class Node:
         self.channels.close()
         self.database.close()
         self.data_keys_database.close()
-
-
-def read_identity(home: Path, keys: NodeKeys) -> TlsIdentity:
-    """The node's certificate and the network's CA, as `join` stored them.
-
-    Raises:
-        NotJoined: there is no certificate yet.
-        HomeUnusable: a file cannot be read.
-    """
-    try:
-        ca = (home / CA_FILE).read_bytes()
-        certificate = (home / CERTIFICATE_FILE).read_bytes()
-    except FileNotFoundError as error:
-        raise NotJoined("this node has no certificate yet") from error
-    except OSError as error:
-        raise HomeUnusable(f"the certificates in {home} cannot be read") from error
-    return TlsIdentity(ca, certificate, keys.tls)

@@ -105,6 +105,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
             "documents", refresh_s, lambda: node.documents.refresh_if_older_than(refresh_s / 2)
         ),
         Periodic("ceremony", CEREMONY_EVERY_S, node.trustee.participation.step),
+        Periodic("keys", refresh_s, node.key_care.tend),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]

@@ -8,6 +8,7 @@ import grpc
 
 from node.consent_server import ConsentServer
 from node.exchange.server import ExchangeServer
+from node.gossip import GossipServer
 from node.parts import Node
 from node.transport import (
     DirectorySource,
@@ -23,6 +24,7 @@ from protocols.v1.exchange_pb2_grpc import (
     add_ConsentsServicer_to_server,
     add_ExchangeServicer_to_server,
 )
+from protocols.v1.membership_pb2_grpc import add_GossipServicer_to_server
 from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
 
 Registration = Callable[[grpc.Server], None]
@@ -110,7 +112,10 @@ def member_services(node: Node) -> list[Registration]:
     def evaluation(server: grpc.Server) -> None:
         add_EvaluationServicer_to_server(EvaluationServer(node.trustee.evaluation), server)
 
-    return [exchange, consents, evaluation]
+    def gossip(server: grpc.Server) -> None:
+        add_GossipServicer_to_server(GossipServer(node.documents), server)
+
+    return [exchange, consents, evaluation, gossip]
 
 
 def check_free(endpoint: str) -> None:

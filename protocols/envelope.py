@@ -255,7 +255,7 @@ def verify_request(
     if peer_id is not None and peer_id != sender_id:
         raise SenderMismatch("the request names another sender than the connection")
     # 6. Signature.
-    sender.verify_key.verify("request", message.body, message.signature)
+    sender.verify("request", message.body, message.signature, now_ms)
     # 7. Audience.
     if body.to != own_id:
         raise WrongAudience("the request is addressed to another member")
@@ -333,7 +333,8 @@ def open_answer(
         raise AnswerMismatch("an answer to another request")
     # 3. Signature.
     holder = directory.active_member(request.body.to)
-    holder.verify_key.verify("answer", request.request_hash + message.sealed, message.signature)
+    signed = request.request_hash + message.sealed
+    holder.verify("answer", signed, message.signature, request.body.issued_at_ms)
     # 4. Seal.
     info = _info(request.request_hash, request.body)
     padded = sealing.open(message.sealed, request.private_key, info)

@@ -98,6 +98,16 @@ def verify_general(jws: bytes, keys: Mapping[str, VerifyKey], *, max_bytes: int)
     return b64url_decode(encoded)
 
 
+def signers(jws: bytes, *, max_bytes: int) -> tuple[str, ...]:
+    """The kids that a JWS names, nothing of it verified: only to choose keys to verify with.
+
+    Raises:
+        Malformed: not a JWS of this profile.
+    """
+    _encoded, signatures = _decode(jws, max_bytes)
+    return tuple(_kid_of(entry) for entry in signatures)
+
+
 def unverified_payload(jws: bytes, *, max_bytes: int) -> bytes:
     """The payload before any signature is checked: only to find out whose keys to check with.
 

@@ -5,6 +5,7 @@ what is signed is `credence/1|<domain>|<message>`. A domain holds no `|`.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Self
 
 import nacl.bindings
@@ -77,6 +78,20 @@ class VerifyKey:
 
     def __repr__(self) -> str:
         return f"VerifyKey({self.key_id})"
+
+
+def verify_any(keys: Sequence[VerifyKey], domain: str, message: bytes, signature: bytes) -> None:
+    """Check a signature made under one of several keys of one signer.
+
+    Raises:
+        SignatureInvalid: it verifies under none of them.
+    """
+    for key in keys:
+        try:
+            return key.verify(domain, message, signature)
+        except SignatureInvalid:
+            continue
+    raise SignatureInvalid("the signature does not verify")
 
 
 class SigningKey:

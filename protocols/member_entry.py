@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self, cast
 
-from protocols.errors import InvalidInput, Malformed, SignatureInvalid
+from protocols.errors import InvalidInput, Malformed
 from protocols.identifiers import check_member_id, check_role, is_endpoint, is_field_name
-from protocols.keys import VerifyKey
+from protocols.keys import VerifyKey, verify_any
 from protocols.member_keys import (
     MAX_EARLIER_CERTIFICATES,
     MAX_EARLIER_KEYS,
@@ -112,12 +112,7 @@ class MemberEntry:
         Raises:
             SignatureInvalid: it verifies under none of them.
         """
-        for key in self.verify_keys(at_ms):
-            try:
-                return key.verify(domain, message, signature)
-            except SignatureInvalid as error:
-                refused = error
-        raise refused
+        verify_any(self.verify_keys(at_ms), domain, message, signature)
 
     def signer_among(self, key_ids: Collection[str]) -> VerifyKey:
         """The key, of now or of any time, that one of `key_ids` names; else the current one.

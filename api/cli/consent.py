@@ -245,7 +245,7 @@ def _opened(home: Path) -> Iterator["Node"]:
 @contextmanager
 def _new_key(path: Path) -> Iterator["SigningKey"]:
     """A key whose file stays only when what it is made for comes about."""
-    from node.keystore import write_secret
+    from node.key_file import write_secret
     from protocols.keys import SigningKey
 
     key = SigningKey.generate()

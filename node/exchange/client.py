@@ -47,7 +47,7 @@ class ExchangeClient:
         self,
         *,
         member_id: str,
-        signing_key: SigningKey,
+        signing_key: Callable[[], SigningKey],
         directory: Callable[[], Directory],
         channels: MemberChannels,
         pair_keys: PairKeys,
@@ -131,7 +131,8 @@ class ExchangeClient:
         self, holder: str, people: Sequence[Consented], purpose: str, signals: Sequence[str]
     ) -> Iterator[Sent]:
         """Signed requests, made as they are drawn so that none is old when it is sent."""
-        pair_key = self._pair_keys.with_member(holder)
+        # One pair of keys for the whole conversation, whatever is replaced meanwhile.
+        key, pair_key = self._key(), self._pair_keys.with_member(holder)
         directory = self._directory()
         suite_number = strongest(
             directory.member(self._member_id).suites, directory.member(holder).suites
@@ -148,7 +149,7 @@ class ExchangeClient:
                 purpose=purpose,
                 queries=queries,
                 now_ms=_now_ms(),
-                key=self._key,
+                key=key,
                 signals=signals,
                 lifetime_ms=LIFETIME_MS,
                 suite_number=suite_number,

@@ -101,9 +101,9 @@ class Decider:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
         body = request.body
         selection = self._selection(tuple(body.signals))
-        pair_key = self._pair_keys.with_member(request.sender.member_id)
+        pair_keys = self._pair_keys.candidates(request.sender.member_id)
         outcomes = [
-            self._outcome(request, query, facts, selection, pair_key, now_ms)
+            self._outcome(request, query, facts, selection, pair_keys, now_ms)
             for query in body.queries
         ]
         answer = AnswerBody(
@@ -132,12 +132,13 @@ class Decider:
         query: SubjectQuery,
         facts: Facts,
         selection: Selection,
-        pair_key: bytes,
+        pair_keys: tuple[bytes, ...],
         now_ms: int,
     ) -> Outcome:
         terms = facts.terms.get(query.consent_hash)
-        matches = terms is not None and hmac.compare_digest(
-            query.token, query_token(pair_key, terms.pseudonym, terms.consent_hash)
+        matches = terms is not None and any(
+            hmac.compare_digest(query.token, query_token(key, terms.pseudonym, terms.consent_hash))
+            for key in pair_keys
         )
         asked = ReleaseFacts(
             terms=terms,

@@ -71,7 +71,7 @@ class ExchangeService:
         self,
         *,
         member_id: str,
-        signing_key: SigningKey,
+        signing_key: Callable[[], SigningKey],
         database: Database,
         directory: Callable[[], Directory],
         decider: Decider,
@@ -154,7 +154,7 @@ class ExchangeService:
         earlier = used.get(name)
         if earlier is not None:  # 3
             return _same_answer(connection, earlier, decided)
-        sealed = seal_answer(request, decided.answer, self._key, self._limits)
+        sealed = seal_answer(request, decided.answer, self._key(), self._limits)
         facts.uses.update(decided.uses())
         claim = used[name] = Claim(request.request_hash, sealed.SerializeToString())
         made.append((decided, claim))

@@ -78,8 +78,8 @@ class Participation:
         self,
         *,
         member_id: str,
-        signing: SigningKey,
-        sealing: SealingKey,
+        signing: Callable[[], SigningKey],
+        sealing: Callable[[], SealingKey],
         directory_key: VerifyKey | None,
         directory: Callable[[], Directory],
         board: KeyBoard,
@@ -162,7 +162,7 @@ class Participation:
         directory = self._directory()
         publics = {name: directory.active_member(name).sealing_key for name in ceremony.trustees}
         log.info("ceremony.begins", ceremony=ceremony.ceremony_id, epoch=ceremony.epoch)
-        trustee = dkg.Trustee(ceremony, self._member_id, self._sealing, publics)
+        trustee = dkg.Trustee(ceremony, self._member_id, self._sealing(), publics)
         return _Taking(ceremony, trustee)
 
     def _read(self, taking: _Taking, round_: Round) -> dict[str, bytes]:
@@ -203,7 +203,7 @@ class Participation:
             now_ms = self._now_ms()
             self._shares.store(ceremony.ceremony_id, ceremony.epoch, index, share, now_ms)  # rule 4
             body = dkg.confirmation(judgement)
-        signature = sign_entry(taking.ceremony, round_, self._member_id, body, self._signing)
+        signature = sign_entry(taking.ceremony, round_, self._member_id, body, self._signing())
         return SignedEntry(self._member_id, body, signature)
 
     def _learn(self, result: Document) -> None:

@@ -223,7 +223,7 @@ class ConsentWorld:
     def pair_key(self, member_id: str, other: str) -> bytes:
         """What two members share in the epoch in force."""
         sealing = self.member(member_id).sealing
-        return PairKeys(member_id, sealing, self.directory).with_member(other)
+        return PairKeys(member_id, lambda: [sealing], self.directory).with_member(other)
 
     def tick(self, ms: int) -> None:
         """Let time pass."""
@@ -262,9 +262,9 @@ class ConsentWorld:
             database,
             audit,
             member_id=member_id,
-            signing_key=signing,
+            signing_key=lambda: signing,
             directory=self.directory,
-            pair_key=PairKeys(member_id, sealing, self.directory).with_member,
+            pair_keys=PairKeys(member_id, lambda: [sealing], self.directory),
             courier=courier,
             templates=Templates.load_default(),
             clock=lambda: self.now_ms,

@@ -83,9 +83,7 @@ def test_a_directory_in_use_stays_as_it_is(tmp_path):
     assert names(tmp_path) == ["letter.txt"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"role": "king"}, {"max_epsilon": 99.0}]
-)
+@pytest.mark.parametrize("wrong", [{"role": "king"}, {"max_epsilon": 99.0}])
 def test_a_wrong_argument_leaves_nothing_behind(tmp_path, wrong):
     with pytest.raises(InvalidInput, match=r"role|max_epsilon"):
         init_node(tmp_path / "home", **(GIVEN | wrong))

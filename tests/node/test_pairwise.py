@@ -47,7 +47,7 @@ def held():
 
 @pytest.fixture
 def keys(held):
-    return {name: PairKeys(name, SEALING[name], held) for name in SEALING}
+    return {name: PairKeys(name, lambda name=name: [SEALING[name]], held) for name in SEALING}
 
 
 def test_both_sides_have_the_same_key(keys):
