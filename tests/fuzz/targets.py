@@ -6,18 +6,14 @@ means harm; otherwise the signature check would keep the fuzzer out of what come
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 from consent.artefact import Artefact, grant, verify_artefact, verify_subject
 from consent.events import ConsentEvent, verify_event
 from consent.templates import Templates
 from protocols import dkg
 from protocols.canonical import canonical_json, sha256
-from protocols.directory import Directory, accept
+from protocols.directory import accept
 from protocols.dkg_entries import Ceremony, Opening, shown_share, verdicts
 from protocols.documents import Document, from_proto, to_proto, verify_document
 from protocols.envelope import OutgoingRequest, open_answer, seal_answer, verify_request
@@ -28,43 +24,8 @@ from protocols.v1.exchange_pb2 import AnswerBody, RequestBody, SealedAnswer, Sea
 from protocols.v1.membership_pb2 import SignedDocument
 from scripts.vectors import hpke
 from scripts.vectors.seeds import sealing, seeded
-
-VECTORS = Path(__file__).resolve().parent.parent.parent / "docs/vectors"
-
-
-@dataclass(frozen=True)
-class Target:
-    """One entry point.
-
-    Attributes:
-        run: takes any bytes; whether they were taken whole. It raises only what is our fault.
-        seeds: bytes that are taken whole, from the test vectors.
-    """
-
-    run: Callable[[bytes], bool]
-    seeds: Callable[[], Sequence[bytes]]
-
-
-@cache
-def vectors(page: str, check: str) -> list[dict[str, Any]]:
-    """The vectors of one kind."""
-    listed = json.loads((VECTORS / f"{page}.json").read_text())["vectors"]
-    return [vector for vector in listed if vector["check"] == check]
-
-
-@cache
-def network() -> Directory:
-    """The directory of the exchange's vectors."""
-    page = json.loads((VECTORS / "exchange.json").read_text())
-    return Directory.from_body(page["context"]["directory"].encode())
-
-
-def canonical_too(data: bytes) -> list[bytes]:
-    """The bytes, and if they are any JSON its canonical form: another spelling stops a parser."""
-    found = [data]
-    with contextlib.suppress(ValueError, RecursionError, CredenceError):
-        found.append(canonical_json(json.loads(data)))
-    return found
+from tests.fuzz import keys, relay
+from tests.fuzz.trying import Target, attempt, canonical_too, network, vectors
 
 
 def envelope(data: bytes) -> bool:
@@ -265,15 +226,6 @@ def agreement() -> tuple[Ceremony, dict[dkg.Round, dict[str, bytes]]]:
     return agreed, board
 
 
-def attempt(function: Callable[..., object], *arguments: object) -> bool:
-    """Whether `function` takes it; its refusal is fine, anything else goes on up."""
-    try:
-        function(*arguments)
-    except CredenceError:
-        return False
-    return True
-
-
 def _envelope_seeds() -> list[bytes]:
     request, answer = vectors("exchange", "request")[0], vectors("exchange", "answer")[0]
     body = bytes.fromhex(request["body"])
@@ -304,4 +256,6 @@ TARGETS = {
     "directory": Target(directory, _directory_seeds),
     "artefact": Target(artefact, _artefact_seeds),
     "ceremony": Target(ceremony, _ceremony_seeds),
+    "keys": Target(keys.run, keys.seeds),
+    "relay": Target(relay.run, relay.seeds),
 }

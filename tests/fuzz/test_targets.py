@@ -46,7 +46,7 @@ ANY = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", ["directory", "artefact", "ceremony"])
+@pytest.mark.parametrize("name", ["directory", "artefact", "ceremony", "keys"])
 @given(choices=st.data())
 @settings(max_examples=80, deadline=None)
 def test_a_seed_with_any_value_in_any_place_is_taken_or_refused(name, choices):
