@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 from protocols.directory import Directory, MemberEntry
@@ -67,12 +68,12 @@ def entry(member_id: str, role: str, holds: tuple[str, ...]) -> MemberEntry:
     )
 
 
-def directory(version: int = 3) -> Directory:
-    """The directory of these vectors."""
+def directory(version: int = 3, suites: tuple[int, ...] = (1,)) -> Directory:
+    """The directory of these vectors; every member speaks `suites`."""
     return Directory(
         version=version,
         issued_at_ms=NOW_MS,
         epoch=1,
-        members=tuple(entry(*member) for member in MEMBERS),
+        members=tuple(replace(entry(*member), suites=suites) for member in MEMBERS),
         directory_key=signing("directory").verify_key.bytes,
     )

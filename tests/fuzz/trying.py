@@ -39,7 +39,7 @@ def vectors(page: str, check: str) -> list[dict[str, Any]]:
 def network() -> Directory:
     """The directory of the exchange's vectors."""
     page = json.loads((VECTORS / "exchange.json").read_text())
-    return Directory.from_body(page["context"]["directory"].encode())
+    return Directory.from_body(page["context"]["directories"]["1"].encode())
 
 
 def canonical_too(data: bytes) -> list[bytes]:

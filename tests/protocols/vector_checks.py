@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from audit.checkpoint import Checkpoint, NoteKey, open_checkpoint, sign_checkpoint
@@ -35,6 +36,7 @@ from protocols.keys import SealingKey, SigningKey, VerifyKey, pair_key
 from protocols.padding import pad, unpad
 from protocols.pseudonyms import handle, query_token, subject_ref
 from protocols.secret_sharing import verification_share
+from protocols.suites import suite
 from protocols.v1.exchange_pb2 import RequestBody, SealedAnswer, SealedRequest
 from scripts.vectors import hpke
 
@@ -174,15 +176,32 @@ def padding(vector: Vector, _context: Vector) -> None:
     same(unpad(unhex(vector["padded"]), **BUCKETS).hex(), vector["data"])
 
 
+def directory_for(context: Vector, suites: int | str) -> Directory:
+    if str(suites) not in context["directories"]:
+        raise Mismatch
+    return Directory.from_body(context["directories"][str(suites)].encode())
+
+
+def refused_request(vector: Vector, context: Vector) -> None:
+    verify_request(
+        SealedRequest(body=unhex(vector["body"]), signature=unhex(vector["signature"])),
+        own_id="payments",
+        directory=directory_for(context, vector["directory"]),
+        now_ms=context["now_ms"],
+        peer_id="bank-a",
+    )
+
+
 def request(vector: Vector, context: Vector) -> None:
     body, signed = unhex(vector["body"]), unhex(vector["signature"])
     verified = verify_request(
         SealedRequest(body=body, signature=signed),
         own_id="payments",
-        directory=Directory.from_body(context["directory"].encode()),
+        directory=directory_for(context, vector["suite"]),
         now_ms=context["now_ms"],
         peer_id="bank-a",
     )
+    same(verified.body.suite, vector["suite"])
     same(verified.request_hash.hex(), vector["request_hash"])
     key = SigningKey.from_seed(unhex(vector["sender_seed"]))
     same(key.sign("request", body).hex(), vector["signature"])
@@ -192,10 +211,10 @@ def request(vector: Vector, context: Vector) -> None:
 def answer(vector: Vector, context: Vector) -> None:
     data, sealed = unhex(vector["request_body"]), unhex(vector["sealed"])
     body, private = RequestBody.FromString(data), unhex(vector["one_use_private"])
-    same(
-        X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw(),
-        body.recipient_epk,
-    )
+    if vector["suite"] == 2:
+        private = private[:32] + unhex(vector["rejection_seed"]) + private[32:]
+    same(body.suite, vector["suite"])
+    same(one_use_public(private), body.recipient_epk)
     asked = OutgoingRequest(
         message=SealedRequest(body=data), body=body, request_hash=sha256(data), private_key=private
     )
@@ -204,16 +223,26 @@ def answer(vector: Vector, context: Vector) -> None:
         SealedAnswer(
             request_hash=sha256(data), sealed=sealed, signature=unhex(vector["signature"])
         ),
-        Directory.from_body(context["directory"].encode()),
+        directory_for(context, vector["suite"]),
     )
     plaintext = unhex(vector["plaintext"])
     same(opened.SerializeToString(deterministic=True), plaintext)
     info = b"credence/1|" + sha256(data) + b"payments" + b"bank-a"
     same(info.hex(), vector["info"])
-    ephemeral = unhex(vector["ephemeral_private"])
-    same(hpke.seal(ephemeral, body.recipient_epk, info, pad(plaintext, **BUCKETS)), sealed)
+    padded = pad(plaintext, **BUCKETS)
+    same(suite(body.suite).open(sealed, private, info), padded)
+    if body.suite == 1:
+        ephemeral = unhex(vector["ephemeral_private"])
+        same(hpke.seal(ephemeral, body.recipient_epk, info, padded), sealed)
     key = SigningKey.from_seed(unhex(vector["holder_seed"]))
     same(key.sign("answer", sha256(data) + sealed).hex(), vector["signature"])
+
+
+def one_use_public(private: bytes) -> bytes:
+    curve = X25519PrivateKey.from_private_bytes(private[-32:]).public_key().public_bytes_raw()
+    if len(private) == 32:
+        return curve
+    return MLKEM768PrivateKey.from_seed_bytes(private[:64]).public_key().public_bytes_raw() + curve
 
 
 def leaf(vector: Vector, _context: Vector) -> None:
@@ -339,6 +368,7 @@ CHECKS: dict[str, Callable[[Vector, Vector], None]] = {
     "subject_ref": reference,
     "padding": padding,
     "request": request,
+    "refused_request": refused_request,
     "answer": answer,
     "leaf": leaf,
     "tree": tree,
