@@ -4,9 +4,10 @@
 
 The client and all trustees share as many cores as there are processes for the floor. The protocol
 needs, a person: one multiplication to blind, and for each of the three trustees one to evaluate,
-one to prove, two to verify and one to combine: sixteen. The floor is how many multiplications as many processes make in
-a second when they do nothing else, divided by sixteen; it is measured before and after, in the
-same run. Client code, cache and database are those of a node; only the wire is left out.
+one to prove, two to verify and one to combine: sixteen. The floor is how many multiplications as
+many processes make in a second when they do nothing else, divided by sixteen; it is measured
+before and after, in the same run. Client code, cache and database are those of a node; only the
+wire is left out.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Finding a person by the handle in a consent.
 
 A handle is an HMAC under the pair key, so it cannot be turned back: the node computes the handles
-of all the people it knows once per peer and epoch, and looks up. About 2 us a person.
+of all the people it knows once per peer and epoch, and looks up. About 2 us a person. While
+members change to the pseudonyms of another key, people are found under both.
 """
 
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 
 from audit.database import Connection
 from node.pairwise import PairKeys
-from node.storage import subjects
+from node.storage import pseudonyms, subjects
 from protocols.pseudonyms import handle
 
 MAX_TABLES = 8  # a table of 30,000 people takes about 6 MB
@@ -23,7 +24,7 @@ class HandleIndex:
         """Derive handles under the keys shared with other members."""
         self._pair_keys = pair_keys
         self._lock = threading.Lock()
-        self._marker: tuple[int, int] | None = None
+        self._marker: tuple[int, ...] | None = None
         self._tables: OrderedDict[bytes, dict[bytes, bytes]] = OrderedDict()
 
     def people(self, connection: Connection, member_id: str, epoch: int) -> Mapping[bytes, bytes]:
@@ -34,7 +35,7 @@ class HandleIndex:
         """
         keys = self._pair_keys.candidates(member_id, epoch)
         with self._lock:
-            marker = subjects.marker(connection)
+            marker = (*subjects.marker(connection), *pseudonyms.alias_marker(connection))
             if marker != self._marker:
                 self._tables.clear()
                 self._marker = marker
@@ -45,6 +46,9 @@ class HandleIndex:
         table = self._tables.get(key)
         if table is None:
             table = {handle(key, one): one for one in subjects.pseudonyms(connection)}
+            if pseudonyms.has_aliases(connection):
+                other = pseudonyms.aliases(connection)
+                table |= {handle(key, alias): one for alias, one in other.items()}
             self._tables[key] = table
             while len(self._tables) > MAX_TABLES:
                 self._tables.popitem(last=False)

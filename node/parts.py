@@ -27,6 +27,7 @@ from node.trustees import Trustee
 
 if TYPE_CHECKING:
     from node.ingest import IngestService
+    from node.rotation import Rotation
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,20 @@ class Node:
             pseudonyms=self.pseudonyms,
             catalogue=self.documents.catalogue(),
             store=RecordStore(self.home / RECORDS_DIRECTORY),
+        )
+
+    def rotation(self) -> "Rotation":
+        """The service that changes this node's pseudonyms to those of another key."""
+        from node.records.store import RecordStore
+        from node.rotation import Rotation
+
+        store = RecordStore(self.home / RECORDS_DIRECTORY)
+        return Rotation(
+            database=self.database,
+            audit=self.audit,
+            pseudonyms=self.pseudonyms,
+            member_id=self.member_id,
+            identifiers=lambda: store.load().customers["identifier"].to_pylist(),
         )
 
     def close(self) -> None:

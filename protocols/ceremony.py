@@ -10,7 +10,7 @@ Every entry on the board is signed by its trustee over the ceremony's context, t
 trustee's name and the body; it means nothing anywhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -22,7 +22,7 @@ from protocols.dkg_entries import MAX_ENTRY_BYTES, ROUNDS, Ceremony, Round
 from protocols.documents import Document, verify_document
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
 from protocols.identifiers import is_record_id
-from protocols.keys import SIGNATURE_BYTES, SigningKey, VerifyKey
+from protocols.keys import SIGNATURE_BYTES, SigningKey, VerifyKey, verify_any
 from protocols.ristretto import Element
 
 PLAN_KIND: Final = "ceremony-plan"
@@ -157,9 +157,9 @@ def verify_entry(
     member_id: str,
     body: bytes,
     signature: bytes,
-    key: VerifyKey,
+    keys: Sequence[VerifyKey],
 ) -> None:
-    """Check an entry that somebody says `member_id` posted.
+    """Check an entry that somebody says `member_id` posted, under the keys it may sign with.
 
     Raises:
         InvalidInput: the member is no trustee of the ceremony.
@@ -169,7 +169,7 @@ def verify_entry(
     ceremony.index(member_id)
     if not 0 < len(body) <= MAX_ENTRY_BYTES:
         raise Malformed(f"an entry has 1 to {MAX_ENTRY_BYTES} bytes")
-    key.verify(DOMAIN, _signed(ceremony, round_, member_id, body), signature)
+    verify_any(keys, DOMAIN, _signed(ceremony, round_, member_id, body), signature)
 
 
 def check_round(text: str) -> Round:
@@ -213,7 +213,8 @@ def accept_key(
     Checks: 1. the document verifies under the pinned directory key; 2. its body is a key; 3. its
     version does not take back the one held, and one version has one body; 4. an epoch above that
     of the version before; 5. at least a threshold of its trustees signed exactly this public key,
-    these verification shares and this transcript, with the keys of the directory.
+    these verification shares and this transcript, with keys that the directory
+    lists for them.
 
     Raises:
         SignatureInvalid, Malformed: 1 or 2.
@@ -244,7 +245,9 @@ def _vouches(
 ) -> bool:
     try:
         member = directory.member(name)
-        verify_entry(ceremony, "confirmation", name, body, signature, member.verify_key)
+        # A confirmation outlives the key that signed it.
+        keys = (member.verify_key, *(one.verify_key for one in member.earlier_keys))
+        verify_entry(ceremony, "confirmation", name, body, signature, keys)
     except CredenceError:
         return False
     return True

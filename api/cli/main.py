@@ -6,7 +6,18 @@ that `credence --help` stays under 0.3 s.
 
 import typer
 
-from api.cli import audit, ceremony, client, consent, console, coordinator, node, score, train
+from api.cli import (
+    audit,
+    ceremony,
+    client,
+    consent,
+    console,
+    coordinator,
+    enrol,
+    node,
+    score,
+    train,
+)
 
 app = typer.Typer(
     name="credence",
@@ -17,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(coordinator.app, name="coordinator")
+enrol.register(node.app)
 app.add_typer(node.app, name="node")
 app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(consent.app, name="consent")

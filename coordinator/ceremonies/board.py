@@ -155,9 +155,9 @@ class Board:
             raise NotYours("a member posts in another's name")
         with self._database.write() as connection:
             row = self._known(connection, ceremony_id)  # 2
-            key = self._directory().active_member(peer).verify_key
+            keys = self._directory().active_member(peer).verify_keys(now_ms)
             ceremony = self.ceremony(row)
-            verify_entry(ceremony, round_, peer, entry.body, entry.signature, key)  # 3
+            verify_entry(ceremony, round_, peer, entry.body, entry.signature, keys)  # 3
             standing = [e for e in rows.entries(connection, ceremony_id, round_)
                         if e.member_id == peer]  # fmt: skip
             if standing and standing[0].body == entry.body:  # 4

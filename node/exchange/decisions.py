@@ -10,7 +10,7 @@ from consent.policy import Decision, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.exchange.selection import Selection
 from node.pairwise import PairKeys
-from node.storage import consents, signals
+from node.storage import consents, pseudonyms, signals
 from node.storage.signals import SignalVector
 from protocols.envelope import VerifiedRequest
 from protocols.pseudonyms import query_token
@@ -43,11 +43,13 @@ class Facts:
     Attributes:
         terms: by consent hash.
         vectors: this node's own signals, by pseudonym.
+        aliases: pseudonyms of another key of the same people, while members change over.
         uses: uses that were decided in this transaction and are not stored yet, by consent id.
     """
 
     terms: Mapping[bytes, Terms]
     vectors: Mapping[bytes, SignalVector]
+    aliases: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
 
 
@@ -95,7 +97,7 @@ class Decider:
         terms = consents.terms_by_hash(connection, hashes)
         people = sorted({one.pseudonym for one in terms.values()})
         vectors = signals.of_pseudonyms(connection, people, self._member_id, signals.OWN, now_ms)
-        return Facts(terms, vectors)
+        return Facts(terms, vectors, pseudonyms.aliases_of(connection, people))
 
     def decide(self, request: VerifiedRequest, facts: Facts, now_ms: int) -> Decided:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
@@ -136,10 +138,7 @@ class Decider:
         now_ms: int,
     ) -> Outcome:
         terms = facts.terms.get(query.consent_hash)
-        matches = terms is not None and any(
-            hmac.compare_digest(query.token, query_token(key, terms.pseudonym, terms.consent_hash))
-            for key in pair_keys
-        )
+        matches = terms is not None and _names(query.token, pair_keys, terms, facts)
         asked = ReleaseFacts(
             terms=terms,
             requester=request.sender.member_id,
@@ -155,6 +154,16 @@ class Decider:
         subject = terms if matches else None
         answer = _answer(query.consent_hash, decision, selection, subject, facts, now_ms)  # 5
         return Outcome(query.consent_hash, subject, _code(decision), answer)
+
+
+def _names(token: bytes, pair_keys: Sequence[bytes], terms: Terms, facts: Facts) -> bool:
+    """Whether the token is of the consent's person, under any key and pseudonym in use."""
+    names = (terms.pseudonym, *facts.aliases.get(terms.pseudonym, ()))
+    return any(
+        hmac.compare_digest(token, query_token(key, name, terms.consent_hash))
+        for name in names
+        for key in pair_keys
+    )
 
 
 def _answer(

@@ -3,10 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from audit.database import Connection
-from node.storage.tables import enrolled, enrolment_epoch, evaluation_count, key_share, subject
+from node.storage.tables import (
+    consent,
+    enrolled,
+    enrolment_epoch,
+    evaluation_count,
+    key_share,
+    outcome,
+    signal_vector,
+    subject,
+)
 
 IN_LIST = 500  # bound parameters a statement; every database takes this many
 
@@ -110,16 +119,82 @@ def count_enrolled(connection: Connection) -> dict[int, int]:
     return {int(epoch): int(number) for epoch, number in connection.execute(query)}
 
 
-def aliases(connection: Connection, epoch: int) -> dict[bytes, bytes]:
-    """Pseudonym of another epoch -> the same person's of `epoch`, for all people known here."""
+def has_aliases(connection: Connection) -> bool:
+    """Whether pseudonyms of more than one epoch are kept; two look-ups in an index."""
+    lowest = select(func.min(enrolled.c.epoch)).scalar_subquery()
+    highest = select(func.max(enrolled.c.epoch)).scalar_subquery()
+    low, high = connection.execute(select(lowest, highest)).one()
+    return bool(low != high)
+
+
+def aliases(connection: Connection) -> dict[bytes, bytes]:
+    """A pseudonym of another epoch -> that in use here, for everybody this node knows."""
     other = enrolled.alias()
     query = (
-        select(other.c.pseudonym, enrolled.c.pseudonym)
-        .join(enrolled, enrolled.c.cache_key == other.c.cache_key)
-        .join(subject, subject.c.pseudonym == enrolled.c.pseudonym)
-        .where(enrolled.c.epoch == epoch, other.c.epoch != epoch)
+        select(other.c.pseudonym, subject.c.pseudonym)
+        .join(enrolled, enrolled.c.pseudonym == subject.c.pseudonym)
+        .join(other, other.c.cache_key == enrolled.c.cache_key)
+        .where(other.c.pseudonym != subject.c.pseudonym)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def alias_marker(connection: Connection) -> tuple[int, int]:
+    """Changes whenever `aliases` may: kept rows, and the epoch in force."""
+    if not has_aliases(connection):
+        return 0, 0
+    kept = connection.execute(select(func.count()).select_from(enrolled)).scalar_one()
+    return int(kept), epoch_in_force(connection) or 0
+
+
+def aliases_of(connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, list[bytes]]:
+    """The pseudonyms of other epochs of some people, by that in use here."""
+    found: dict[bytes, list[bytes]] = {}
+    if not has_aliases(connection):
+        return found
+    other = enrolled.alias()
+    for start in range(0, len(pseudonyms), IN_LIST):
+        query = (
+            select(enrolled.c.pseudonym, other.c.pseudonym)
+            .join(other, other.c.cache_key == enrolled.c.cache_key)
+            .where(
+                enrolled.c.pseudonym.in_(pseudonyms[start : start + IN_LIST]),
+                other.c.pseudonym != enrolled.c.pseudonym,
+            )
+        )
+        for name, alias in connection.execute(query):
+            found.setdefault(name, []).append(alias)
+    return found
+
+
+def renamed(connection: Connection, epoch: int) -> dict[bytes, bytes | None]:
+    """Everybody known here: the pseudonym in use -> that of `epoch`, None where it was not made."""
+    other = enrolled.alias()
+    query = (
+        select(subject.c.pseudonym, other.c.pseudonym)
+        .outerjoin(enrolled, enrolled.c.pseudonym == subject.c.pseudonym)
+        .outerjoin(other, (other.c.cache_key == enrolled.c.cache_key) & (other.c.epoch == epoch))
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def rename(connection: Connection, names: Mapping[bytes, bytes]) -> None:
+    """Give people other pseudonyms wherever this node's tables name them."""
+    values = [{"was": was, "becomes": becomes} for was, becomes in names.items()]
+    if not values:
+        return
+    for table in (subject, signal_vector, outcome, consent):
+        statement = (
+            update(table)
+            .where(table.c.pseudonym == bindparam("was"))
+            .values(pseudonym=bindparam("becomes"))
+        )
+        connection.execute(statement, values)
+
+
+def forget_epochs_but(connection: Connection, kept: Iterable[int]) -> None:
+    """Drop the pseudonyms of all other epochs."""
+    connection.execute(delete(enrolled).where(enrolled.c.epoch.not_in(list(kept))))
 
 
 def forget_unknown(connection: Connection) -> None:
@@ -138,15 +213,3 @@ def put_epoch_in_force(connection: Connection, epoch: int, at_ms: int) -> None:
     """Note that this node's tables use the pseudonyms of `epoch`."""
     if epoch_in_force(connection) != epoch:
         connection.execute(insert(enrolment_epoch).values(epoch=epoch, since_ms=at_ms))
-
-
-def cache_keys(connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Pseudonym -> cache key, of any epoch, as far as they are known."""
-    found: dict[bytes, bytes] = {}
-    for start in range(0, len(pseudonyms), IN_LIST):
-        chunk = pseudonyms[start : start + IN_LIST]
-        query = select(enrolled.c.pseudonym, enrolled.c.cache_key).where(
-            enrolled.c.pseudonym.in_(chunk)
-        )
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return found

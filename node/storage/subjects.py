@@ -42,17 +42,23 @@ class Subject:
 
 
 def replace_all(connection: Connection, subjects: Iterable[Subject]) -> None:
-    """Make `subjects` the people this node knows; whoever was known keeps `enrolled_at_ms`."""
+    """Make `subjects` the people this node knows.
+
+    Whoever was known keeps `enrolled_at_ms` and `subject_ref`: clients hold references, which
+    outlive a change of pseudonyms.
+    """
     known = {
-        row.pseudonym: row.enrolled_at_ms
-        for row in connection.execute(select(subject.c.pseudonym, subject.c.enrolled_at_ms))
+        row.pseudonym: row
+        for row in connection.execute(
+            select(subject.c.pseudonym, subject.c.subject_ref, subject.c.enrolled_at_ms)
+        )
     }
     rows = [
         {
             "pseudonym": one.pseudonym,
-            "subject_ref": one.subject_ref,
+            "subject_ref": known.get(one.pseudonym, one).subject_ref,
             "customer_id": one.customer_id,
-            "enrolled_at_ms": known.get(one.pseudonym, one.enrolled_at_ms),
+            "enrolled_at_ms": known.get(one.pseudonym, one).enrolled_at_ms,
         }
         for one in subjects
     ]

@@ -171,8 +171,8 @@ class Participation:
         for entry in self._board.read(ceremony.ceremony_id, round_):
             name = entry.member_id
             try:
-                key = directory.member(name).verify_key
-                verify_entry(ceremony, round_, name, entry.body, entry.signature, key)  # rule 2
+                keys = directory.member(name).verify_keys(self._now_ms())
+                verify_entry(ceremony, round_, name, entry.body, entry.signature, keys)  # rule 2
             except CredenceError as error:
                 raise BoardForged("the board shows an entry that nobody signed") from error
             if found.setdefault(name, entry.body) != entry.body:

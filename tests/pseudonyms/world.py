@@ -137,8 +137,8 @@ def make_member(coordinator: Coordinator, clock: Clock, applicant: Applicant, pa
     shares = Shares(database, applicant.member_id, b"k" * 32)
     participation = Participation(
         member_id=applicant.member_id,
-        signing=applicant.signing,
-        sealing=applicant.sealing,
+        signing=lambda: applicant.signing,
+        sealing=lambda: applicant.sealing,
         directory_key=key,
         directory=directory,
         board=board,
