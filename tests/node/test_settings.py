@@ -80,3 +80,21 @@ def test_a_member_id_outside_its_grammar_is_refused(member_id):
 def test_a_name_that_the_directory_would_refuse_is_refused_here():
     with pytest.raises(SettingsInvalid, match="name"):
         make_settings(**(GIVEN | {"name": "two\nlines"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "dialled", "keeps"),
+    [
+        ({}, "127.0.0.1:7500", False),
+        ({"listen": ""}, None, True),
+        ({"listen": "", "relay": False}, None, False),
+        ({"relay": True}, "127.0.0.1:7500", True),
+        ({"listen": "0.0.0.0:7500", "endpoint": "bank.example:7500"}, "bank.example:7500", False),
+    ],
+)
+def test_a_node_that_listens_nowhere_is_dialled_by_nobody_and_keeps_a_line(
+    tmp_path, given, dialled, keeps
+):
+    settings = make_settings(**GIVEN, **given)
+    assert (settings.dialled, settings.keeps_relay) == (dialled, keeps)
+    assert load_settings(written(tmp_path, settings_text(settings))) == settings
