@@ -50,7 +50,8 @@ class ExchangeServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Fetch(self, request, context):
-        """One sealed question, one sealed answer.
+        """One sealed question, one sealed answer. The same bytes again get the same answer, and count and
+        log nothing more; other bytes under a used nonce are refused (`nonce_reused`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -58,7 +59,8 @@ class ExchangeServicer(object):
 
     def FetchBatch(self, request_iterator, context):
         """The same, streamed: one answer per question, in order. Each question carries up to
-        256 subjects, so that a signature and a key agreement are paid once for all of them.
+        256 subjects, so that a signature and a key agreement are paid once for all of them. A refused
+        question ends the stream; questions that were not answered may be sent again as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,7 +166,9 @@ class ConsentsServicer(object):
 
     def Deliver(self, request_iterator, context):
         """Consent artefacts and later events (withdraw, pause, resume) for a holder or a recipient.
-        Each is verified and stored before it is acknowledged.
+        Each is verified and stored before it is acknowledged; one acknowledgement per delivery, in
+        order. Delivering the same document again is harmless and acknowledged again. A stream that
+        brings nothing for 30 s is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -3,6 +3,12 @@
 isort:skip_file
 The training stream. A node opens it, outbound, and keeps it; the coordinator accepts no code
 and sends none: a node runs only the ClientApp that its operator installed.
+
+One campaign on a stream: plan -> Acceptance (round 0, the cohort's noised count); then for every
+round 1..R a FlowerPart message with the model and a reply with the node's noised, clipped sum;
+then round R + 1, the calibration histogram. What is due is sent again after a reconnect: a node
+answers a round that it charged before with the very bytes it kept, and never noises it twice.
+Names of the records inside a Flower message: protocols/federation.py.
 """
 
 from google.protobuf import descriptor as _descriptor
@@ -36,7 +42,9 @@ class NodeFrame(_message.Message):
         """the node's answer to a plan"""
 
     @_builtins.property
-    def reply(self) -> Global___FlowerPart: ...
+    def reply(self) -> Global___FlowerPart:
+        """under the message_id of the message it answers"""
+
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat: ...
     def __init__(
@@ -66,10 +74,12 @@ class CoordinatorFrame(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def welcome(self) -> Global___Welcome: ...
+    def welcome(self) -> Global___Welcome:
+        """answers Hello, exactly once"""
+
     @_builtins.property
     def plan(self) -> _membership_pb2.SignedDocument:
-        """a campaign plan to accept or refuse"""
+        """kind "plan": a campaign to accept or refuse"""
 
     @_builtins.property
     def message(self) -> Global___FlowerPart: ...
@@ -123,6 +133,7 @@ class Welcome(_message.Message):
 
     FLOWER_NODE_ID_FIELD_NUMBER: _builtins.int
     flower_node_id: _builtins.int
+    """the member's number on the grid, random, from 2"""
     def __init__(
         self,
         *,
@@ -165,7 +176,10 @@ Global___Acceptance: _TypeAlias = Acceptance  # noqa: Y015
 
 @_typing.final
 class FlowerPart(_message.Message):
-    """A Flower Message as protobuf bytes, cut into pieces of at most 1 MiB."""
+    """A Flower Message as protobuf bytes, cut into pieces of at most 1 MiB, so that a heartbeat never
+    waits behind a model. Parts of one message come in order; parts of different messages may
+    interleave, at most four messages at a time. Anything else closes the stream (`parts_refused`).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -174,9 +188,12 @@ class FlowerPart(_message.Message):
     LAST_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
+    """1 to 64 characters"""
     index: _builtins.int
+    """0, 1, 2, ..."""
     last: _builtins.bool
     data: _builtins.bytes
+    """empty only in the one part of an empty message"""
     def __init__(
         self,
         *,
@@ -199,6 +216,7 @@ class Heartbeat(_message.Message):
 
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
     sent_at_ms: _builtins.int
+    """sender's clock, UTC ms"""
     def __init__(
         self,
         *,

@@ -45,7 +45,9 @@ class FederationServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Attach(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Kept open by the member; a newer stream of a member replaces the older (`stream_replaced`).
+        A side that hears nothing for 20 s counts the stream as broken; heartbeats go every 5 s.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

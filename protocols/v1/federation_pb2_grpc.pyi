@@ -3,6 +3,12 @@
 isort:skip_file
 The training stream. A node opens it, outbound, and keeps it; the coordinator accepts no code
 and sends none: a node runs only the ClientApp that its operator installed.
+
+One campaign on a stream: plan -> Acceptance (round 0, the cohort's noised count); then for every
+round 1..R a FlowerPart message with the model and a reply with the node's noised, clipped sum;
+then round R + 1, the calibration histogram. What is due is sent again after a reconnect: a node
+answers a round that it charged before with the very bytes it kept, and never noises it twice.
+Names of the records inside a Flower message: protocols/federation.py.
 """
 
 from collections import abc as _abc
@@ -34,11 +40,17 @@ class FederationStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FederationAsyncStub: ...
     Attach: _grpc.StreamStreamMultiCallable[_federation_pb2.NodeFrame, _federation_pb2.CoordinatorFrame]
+    """Kept open by the member; a newer stream of a member replaces the older (`stream_replaced`).
+    A side that hears nothing for 20 s counts the stream as broken; heartbeats go every 5 s.
+    """
 
 @_typing.type_check_only
 class FederationAsyncStub(FederationStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Attach: _aio.StreamStreamMultiCallable[_federation_pb2.NodeFrame, _federation_pb2.CoordinatorFrame]  # type: ignore[assignment]
+    """Kept open by the member; a newer stream of a member replaces the older (`stream_replaced`).
+    A side that hears nothing for 20 s counts the stream as broken; heartbeats go every 5 s.
+    """
 
 class FederationServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -46,6 +58,9 @@ class FederationServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_federation_pb2.NodeFrame],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_federation_pb2.CoordinatorFrame], _abc.AsyncIterator[_federation_pb2.CoordinatorFrame]]: ...
+    ) -> _typing.Union[_abc.Iterator[_federation_pb2.CoordinatorFrame], _abc.AsyncIterator[_federation_pb2.CoordinatorFrame]]:
+        """Kept open by the member; a newer stream of a member replaces the older (`stream_replaced`).
+        A side that hears nothing for 20 s counts the stream as broken; heartbeats go every 5 s.
+        """
 
 def add_FederationServicer_to_server(servicer: FederationServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -51,7 +51,9 @@ class EnrolmentServicer(object):
     """
 
     def Join(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Spends the invitation and makes the caller a member, all or nothing. An answer that is lost
+        leaves a member that never speaks: the operator revokes it and invites under another id.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
