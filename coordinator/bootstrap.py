@@ -16,6 +16,7 @@ from coordinator.home import (
 )
 from coordinator.keystore import CoordinatorKeys, create_keys, open_keystore
 from coordinator.membership import Authority, Endpoints, Membership
+from coordinator.own_certificate import SERVER_DAYS, OwnCertificate
 from coordinator.presence import Presence
 from coordinator.registry import BundleRegistry
 from coordinator.settings import CoordinatorSettings, load_settings, save_settings
@@ -26,7 +27,6 @@ from protocols.certificates import create_ca, issue_server_certificate, to_pem
 from protocols.errors import HomeUnusable
 
 CA_DAYS = 3650
-SERVER_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Coordinator:
         home: its directory.
         settings: as read when it was opened.
         keys: its secrets.
-        identity: what it shows in TLS.
+        identity: what it shows in TLS, as read when it was opened.
+        own_certificate: gives that as it is now, and renews it.
         database: members, campaigns, bundles and the audit log.
         audit: its tamper-evident log.
         membership: invitations, members, the directory.
@@ -49,6 +50,7 @@ class Coordinator:
     settings: CoordinatorSettings
     keys: CoordinatorKeys
     identity: TlsIdentity
+    own_certificate: OwnCertificate
     database: Database
     data_keys_database: Database
     audit: AuditLog
@@ -109,6 +111,7 @@ def open_coordinator(home: Path) -> Coordinator:
         settings=settings,
         keys=keys,
         identity=identity,
+        own_certificate=OwnCertificate(home, keys, identity),
         database=database,
         data_keys_database=data_keys_database,
         audit=audit,

@@ -82,6 +82,7 @@ def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> No
     with only_process(home), ExitStack() as stack:
         coordinator = open_coordinator(home)
         stack.callback(coordinator.close)
+        _renew_certificate(coordinator)
         ports = stack.enter_context(serving(coordinator))
         stack.callback(_write_sightings, coordinator)
         _reissue_directory(coordinator)
@@ -90,6 +91,7 @@ def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> No
         while not stop.wait(SEEN_EVERY_S):
             _write_sightings(coordinator)
             _reissue_directory(coordinator)
+            _renew_certificate(coordinator)
         _log.info("coordinator.stopping")
 
 
@@ -97,7 +99,7 @@ def _enrolment_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
     server = make_server(ENROLMENT_LIMITS, ErrorsAsStatus(), "enrolment")
     add_EnrolmentServicer_to_server(EnrolmentService(coordinator.membership), server)
     endpoint = coordinator.settings.listen_enrolment
-    return server, listen(server, endpoint, enrolment_credentials(coordinator.identity))
+    return server, listen(server, endpoint, enrolment_credentials(coordinator.own_certificate))
 
 
 def _member_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
@@ -106,7 +108,7 @@ def _member_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
     service = MembershipService(coordinator.membership, coordinator.registry)
     add_MembershipServicer_to_server(service, server)
     endpoint = coordinator.settings.listen_members
-    return server, listen(server, endpoint, member_credentials(coordinator.identity))
+    return server, listen(server, endpoint, member_credentials(coordinator.own_certificate))
 
 
 def _stop(server: grpc.Server) -> None:
@@ -129,3 +131,11 @@ def _reissue_directory(coordinator: Coordinator) -> None:
         coordinator.membership.reissue_if_due(int(time.time() * 1000))
     except CredenceError as error:
         _log.error("coordinator.directory_not_reissued", code=error.code)
+
+
+def _renew_certificate(coordinator: Coordinator) -> None:
+    try:
+        if coordinator.own_certificate.renew_if_due(int(time.time() * 1000)):
+            _log.info("coordinator.certificate_renewed")
+    except CredenceError as error:
+        _log.error("coordinator.certificate_not_renewed", code=error.code)

@@ -90,15 +90,52 @@ class TlsIdentity:
     key: bytes
 
 
-def enrolment_credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
-    """TLS without a client certificate; the CA's own is sent along, to be pinned by its hash."""
-    return grpc.ssl_server_credentials([(identity.key, identity.certificate + identity.ca)])
+def enrolment_credentials(identity: Callable[[], TlsIdentity]) -> grpc.ServerCredentials:
+    """TLS without a client certificate; the CA's own is sent along, to be pinned by its hash.
+
+    Args:
+        identity: asked at every new connection, so that a renewed certificate is shown at once.
+    """
+
+    def configuration(shown: TlsIdentity) -> Any:
+        chain = shown.certificate + shown.ca
+        return grpc.ssl_server_certificate_configuration([(shown.key, chain)])
+
+    return _credentials(identity, configuration, demands_client=False)
 
 
-def member_credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
-    """TLS that demands a client certificate of the network's CA."""
-    return grpc.ssl_server_credentials(
-        [(identity.key, identity.certificate)], identity.ca, require_client_auth=True
+def member_credentials(identity: Callable[[], TlsIdentity]) -> grpc.ServerCredentials:
+    """TLS that demands a client certificate of the network's CA.
+
+    Args:
+        identity: as for `enrolment_credentials`.
+    """
+
+    def configuration(shown: TlsIdentity) -> Any:
+        pair = (shown.key, shown.certificate)
+        return grpc.ssl_server_certificate_configuration([pair], shown.ca)
+
+    return _credentials(identity, configuration, demands_client=True)
+
+
+def _credentials(
+    identity: Callable[[], TlsIdentity],
+    configuration: Callable[[TlsIdentity], Any],
+    *,
+    demands_client: bool,
+) -> grpc.ServerCredentials:
+    shown = identity()
+
+    def fetch() -> Any:
+        nonlocal shown
+        current = identity()
+        if current == shown:
+            return None
+        shown = current
+        return configuration(current)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(shown), fetch, require_client_authentication=demands_client
     )
 
 

@@ -1,12 +1,13 @@
 """How a node is doing, in one JSON object; counts, versions and hashes, nothing about a person."""
 
+import time
 from typing import Any
 
 from audit.database import Connection
 from node.documents import NotJoined
 from node.parts import Node
+from node.standing import standing
 from node.storage import bundles, exchange, outcomes, privacy_ledger, signals, subjects
-from protocols.certificates import valid_until_ms
 
 
 def summary(node: Node) -> dict[str, Any]:
@@ -35,12 +36,20 @@ def _network(node: Node) -> dict[str, Any] | None:
         certificate = node.identity().certificate
     except NotJoined:
         return None
+    now_ms = int(time.time() * 1000)
     return {
         "coordinator": node.settings.coordinator_endpoint,
         "directory_version": directory.version,
         "members": len(directory.members),
         "catalogue_version": catalogue.version,
-        "certificate_until_ms": valid_until_ms(certificate),
+        "directory_age_s": max(0, now_ms - directory.issued_at_ms) // 1000,
+        **standing(
+            node.member_id,
+            directory,
+            certificate,
+            int(node.settings.directory_max_age_s * 1000),
+            now_ms,
+        ),
     }
 
 

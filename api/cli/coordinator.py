@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import console
+from api.cli import console, members
 from api.cli.stopping import Parent
 
 app = typer.Typer(
@@ -16,7 +16,6 @@ app = typer.Typer(
 )
 
 Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
-MemberId = Annotated[str, typer.Argument(help="The member's id.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -89,67 +88,7 @@ def run(
     run_process(home, stop_event(parent=parent), ready)
 
 
-@app.command(epilog="Example: credence coordinator invite ./coordinator bank-a --role bank")
-def invite(
-    home: Home,
-    member_id: MemberId,
-    role: Annotated[
-        str,
-        typer.Option(help="bank, data_provider, public_record_publisher or licensed_agency."),
-    ] = "bank",
-    hours: Annotated[
-        int | None, typer.Option(min=1, max=720, help="Life of the invitation.", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a one-time invitation; whoever holds the line can join as that member."""
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        lifetime_s = (hours or coordinator.settings.invitation_hours) * 3600
-        invitation = coordinator.membership.invite(member_id, role, lifetime_s, _now_ms())
-    finally:
-        coordinator.close()
-    if as_json:
-        console.print_json(
-            {
-                "invitation": invitation.to_text(),
-                "invitation_id": invitation.invitation_id,
-                "member_id": member_id,
-                "role": role,
-                "expires_at_ms": invitation.expires_at_ms,
-            }
-        )
-        return
-    console.out.print(invitation.to_text(), soft_wrap=True, markup=False)
-    console.err.print(
-        f"one use, until {_utc(invitation.expires_at_ms)}; hand it over on a safe way", style="dim"
-    )
-
-
-@app.command(epilog="Example: credence coordinator members ./coordinator --json")
-def members(home: Home, as_json: AsJson = False) -> None:
-    """List the members with their state and when they were last seen."""
-    rows = _members(home)
-    if as_json:
-        console.print_json(rows)
-    elif not rows:
-        console.out.print("no members yet: credence coordinator invite HOME MEMBER")
-    else:
-        console.out.print(_members_table(rows))
-
-
-@app.command(epilog="Example: credence coordinator suspend ./coordinator bank-b")
-def suspend(home: Home, member_id: MemberId) -> None:
-    """Turn a member away until it is reinstated; in force with the next directory."""
-    _set_status(home, member_id, "suspended")
-
-
-@app.command(epilog="Example: credence coordinator reinstate ./coordinator bank-b")
-def reinstate(home: Home, member_id: MemberId) -> None:
-    """Admit a suspended member again."""
-    _set_status(home, member_id, "active")
+members.register(app)
 
 
 @app.command(epilog="Example: credence coordinator status ./coordinator")
@@ -179,59 +118,6 @@ def status(home: Home, as_json: AsJson = False) -> None:
         console.out.print(f"  {name:<12} {text}", soft_wrap=True, markup=False)
 
 
-def _members(home: Path) -> list[dict[str, Any]]:
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        directory = coordinator.membership.directory()
-        return [
-            {
-                "member_id": row.member_id,
-                "name": (entry := directory.member(row.member_id)).name,
-                "role": entry.role,
-                "holds": list(entry.holds),
-                "endpoint": entry.endpoint,
-                "status": entry.status,
-                "joined_at_ms": row.joined_at_ms,
-                "last_seen_at_ms": row.last_seen_at_ms,
-            }
-            for row in coordinator.membership.rows()
-        ]
-    finally:
-        coordinator.close()
-
-
-def _members_table(rows: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("member", "name", "role", "holds", "status", "last seen"):
-        table.add_column(title)
-    for row in rows:
-        seen = row["last_seen_at_ms"]
-        table.add_row(
-            row["member_id"],
-            row["name"],
-            row["role"],
-            ", ".join(row["holds"]),
-            row["status"],
-            _utc(seen) if seen else "never",
-        )
-    return table
-
-
-def _set_status(home: Path, member_id: str, status: Any) -> None:
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        directory = coordinator.membership.set_status(member_id, status, _now_ms())
-    finally:
-        coordinator.close()
-    console.out.print(f"{member_id} is {status} since directory version {directory.version}")
-
-
 def _status(home: Path) -> dict[str, Any]:
     from coordinator.bootstrap import open_coordinator
     from coordinator.home import is_running
@@ -246,7 +132,3 @@ def _status(home: Path) -> dict[str, Any]:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import console
+from api.cli import console, rotation
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 
 FETCH_DEADLINE_S = 600.0
+
+app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -36,7 +38,10 @@ def init(
     name: Annotated[str, typer.Option(help="Legal name.", show_default=False)],
     role: Annotated[
         str,
-        typer.Option(help="bank, data_provider, public_record_publisher or licensed_agency."),
+        typer.Option(
+            help="bank, data_provider, public_record_publisher, licensed_agency, "
+            "platform_operator or regulator."
+        ),
     ] = "bank",
     holds: Annotated[
         list[str] | None,
@@ -55,6 +60,10 @@ def init(
         str | None, typer.Option(help="What members dial, when it differs.", show_default=False)
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence number.", show_default=False)] = "",
+    licence_until: Annotated[
+        str | None,
+        typer.Option(help="Last day of the licence, YYYY-MM-DD.", show_default=False),
+    ] = None,
     contact: Annotated[
         str, typer.Option(help="For subjects and members.", show_default=False)
     ] = "",
@@ -75,6 +84,7 @@ def init(
         http=http,
         endpoint=endpoint,
         licence=licence,
+        licence_until=licence_until,
         contact=contact,
     )
     if as_json:
@@ -240,6 +250,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         "certificate": "none"
         if network is None
         else f"until {_utc(network['certificate_until_ms'])}",
+        "membership": "none" if network is None else _membership_line(network),
         "subjects": f"{facts['subjects']:,}, outcomes {facts['outcomes']:,}",
         "signals": f"{facts['signals']['own']:,} own, {facts['signals']['fetched']:,} fetched",
         "consents": consents or "none",
@@ -253,6 +264,17 @@ def _print_status(facts: dict[str, Any]) -> None:
     }
     for name, text in lines.items():
         console.out.print(f"  {name:<12} {text}", soft_wrap=True)
+    for warning in network["warnings"] if network is not None else ():
+        console.out.print(
+            f"  [yellow]{warning['code']}[/yellow]: {warning['text']}", soft_wrap=True
+        )
+
+
+def _membership_line(network: dict[str, Any]) -> str:
+    licence = network["licence"] or "no licence number"
+    until_ms = network["licence_until_ms"]
+    ends = "" if until_ms is None else f", until {_utc(until_ms)}"
+    return f"{network['status']}, {licence}{ends}"
 
 
 def _fetched(report: Any) -> dict[str, Any]:

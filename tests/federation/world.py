@@ -224,7 +224,7 @@ def open_coordinator_side(home: Path, patience: Patience, port: int = 0) -> Iter
     server = make_server(MEMBER_LIMITS, gate, "members")
     service = MembershipService(coordinator.membership, coordinator.registry)
     add_MembershipServicer_to_server(service, server)
-    bound = listen(server, f"127.0.0.1:{port}", member_credentials(coordinator.identity))
+    bound = listen(server, f"127.0.0.1:{port}", member_credentials(coordinator.own_certificate))
     try:
         with attach_federation(server, coordinator, patience) as runner:
             server.start()

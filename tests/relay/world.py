@@ -127,7 +127,7 @@ def serve_relay(network: Network, relay: Relay, port: int) -> grpc.Server:
     server = make_server(MEMBER_LIMITS, gate, "relay-test")
     add_RelayServicer_to_server(RelayService(relay), server)
     identity = TlsIdentity(network.ca, to_pem(certificate), key)
-    listen(server, f"127.0.0.1:{port}", member_credentials(identity))
+    listen(server, f"127.0.0.1:{port}", member_credentials(lambda: identity))
     server.start()
     return server
 

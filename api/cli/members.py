@@ -1,0 +1,202 @@
+"""The operator's commands about members: invite, list, suspend, revoke, reinstate, licence."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli import console
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap import Coordinator
+    from coordinator.membership import MemberView
+
+ROLES = (
+    "bank, data_provider, public_record_publisher, licensed_agency, platform_operator or regulator."
+)
+
+Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
+MemberId = Annotated[str, typer.Argument(help="The member's id.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Day = Annotated[
+    str | None,
+    typer.Option("--until", help="Last day of the licence, YYYY-MM-DD.", show_default=False),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    examples: dict[Callable[..., None], str] = {
+        invite: "invite ./coordinator bank-a --role bank",
+        members: "members ./coordinator --json",
+        suspend: "suspend ./coordinator bank-b",
+        reinstate: "reinstate ./coordinator bank-b",
+        revoke: "revoke ./coordinator bank-b --yes",
+        licence: "licence ./coordinator bank-b --number L-7 --until 2027-12-31",
+    }
+    for command, example in examples.items():
+        app.command(epilog=f"Example: credence coordinator {example}")(command)
+
+
+def invite(
+    home: Home,
+    member_id: MemberId,
+    role: Annotated[str, typer.Option(help=ROLES)] = "bank",
+    hours: Annotated[
+        int | None, typer.Option(min=1, max=720, help="Life of the invitation.", show_default=False)
+    ] = None,
+    licence_until: Annotated[
+        str | None,
+        typer.Option(
+            help="Last day of the licence as you have seen it, YYYY-MM-DD; without, as declared.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a one-time invitation; whoever holds the line can join as that member."""
+    until_ms = _end_of_day_ms(licence_until, "--licence-until")
+    with _opened(home) as coordinator:
+        lifetime_s = (hours or coordinator.settings.invitation_hours) * 3600
+        invitation = coordinator.membership.invite(member_id, role, lifetime_s, _now_ms(), until_ms)
+    if as_json:
+        console.print_json(
+            {
+                "invitation": invitation.to_text(),
+                "invitation_id": invitation.invitation_id,
+                "member_id": member_id,
+                "role": role,
+                "expires_at_ms": invitation.expires_at_ms,
+            }
+        )
+        return
+    console.out.print(invitation.to_text(), soft_wrap=True, markup=False)
+    console.err.print(
+        f"one use, until {_utc(invitation.expires_at_ms)}; hand it over on a safe way", style="dim"
+    )
+
+
+def members(home: Home, as_json: AsJson = False) -> None:
+    """List the members: role, licence, certificate, standing, when seen, which directory."""
+    with _opened(home) as coordinator:
+        views = coordinator.membership.overview(_now_ms())
+    if as_json:
+        console.print_json([view.to_json() for view in views])
+    elif not views:
+        console.out.print("no members yet: credence coordinator invite HOME MEMBER")
+    else:
+        console.out.print(_table(views))
+
+
+def suspend(home: Home, member_id: MemberId) -> None:
+    """Turn a member away until it is reinstated: here at once, everywhere within a minute."""
+    _set_status(home, member_id, "suspended")
+
+
+def reinstate(home: Home, member_id: MemberId) -> None:
+    """Admit a suspended member again."""
+    _set_status(home, member_id, "active")
+
+
+def revoke(
+    home: Home,
+    member_id: MemberId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Turn a member away for good: here at once, everywhere within a minute. Nothing undoes it."""
+    if not yes and not typer.confirm(f"revoke {member_id} for good?"):
+        raise typer.Abort
+    _set_status(home, member_id, "revoked")
+
+
+def licence(
+    home: Home,
+    member_id: MemberId,
+    number: Annotated[str, typer.Option(help="Licence number.", show_default=False)],
+    until: Day = None,
+) -> None:
+    """Enter a member's new licence; one whose licence had run out may act again."""
+    until_ms = _end_of_day_ms(until, "--until")
+    with _opened(home) as coordinator:
+        directory = coordinator.membership.set_licence(member_id, number, until_ms, _now_ms())
+    ends = "without end" if until_ms is None else f"until {_utc(until_ms)}"
+    console.out.print(
+        f"{member_id} is licensed {ends} since directory version {directory.version}",
+        soft_wrap=True,
+    )
+
+
+def _table(views: "list[MemberView]") -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in (
+        "member", "name", "role", "licence", "certificate until", "status", "last seen", "directory",
+    ):  # fmt: skip
+        table.add_column(title)
+    for view in views:
+        version = str(view.acknowledged_version or "-")
+        table.add_row(
+            view.member_id,
+            view.name,
+            view.role,
+            _licence(view),
+            _day(view.certificate_until_ms),
+            view.status if view.status == "active" else f"[yellow]{view.status}[/yellow]",
+            _utc(view.last_seen_at_ms) if view.last_seen_at_ms else "never",
+            version if view.up_to_date else f"[yellow]{version}[/yellow]",
+        )
+    return table
+
+
+def _licence(view: "MemberView") -> str:
+    number = view.licence or "-"
+    if view.licence_until_ms is None:
+        return number
+    # The last day that it covers.
+    text = f"{number} to {_day(view.licence_until_ms - 1)}"
+    return f"[yellow]{text}[/yellow]" if view.licence_ends_soon else text
+
+
+def _set_status(home: Path, member_id: str, status: Any) -> None:
+    with _opened(home) as coordinator:
+        directory = coordinator.membership.set_status(member_id, status, _now_ms())
+    console.out.print(f"{member_id} is {status} since directory version {directory.version}")
+
+
+@contextmanager
+def _opened(home: Path) -> "Iterator[Coordinator]":
+    from coordinator.bootstrap import open_coordinator
+
+    coordinator = open_coordinator(home)
+    try:
+        yield coordinator
+    finally:
+        coordinator.close()
+
+
+def _end_of_day_ms(day: str | None, option: str) -> int | None:
+    if day is None:
+        return None
+    try:
+        last = date.fromisoformat(day)
+    except ValueError as error:
+        raise console.usage_error(f"{option} is a day, YYYY-MM-DD") from error
+    midnight = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+    return int(midnight.timestamp()) * 1000
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))
+
+
+def _day(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at_ms / 1000))
