@@ -11,7 +11,7 @@ from itertools import takewhile
 import pytest
 from typer.testing import CliRunner
 
-from api.cli.node import app
+from api.cli.main import app as whole
 from protocols.errors import CredenceError
 from tests.node.coordinated import free_port, invite, serving_coordinator
 
@@ -34,16 +34,14 @@ def home(tmp_path):
 
 
 def credence(*arguments):
-    return CliRunner().invoke(app, [str(one) for one in arguments])
+    return CliRunner().invoke(whole, ["node", *map(str, arguments)])
 
 
 def command(*arguments):
     return [sys.executable, "-c", CLI, *map(str, arguments)]
 
 
-@pytest.mark.parametrize(
-    "name", ["init", "network-key", "join", "run", "ingest", "fetch", "status"]
-)
+@pytest.mark.parametrize("name", ["init", "enrol", "join", "run", "ingest", "fetch", "status"])
 def test_every_command_has_an_example(name):
     told = credence(name, "--help")
     assert told.exit_code == 0
@@ -56,27 +54,6 @@ def test_a_new_node_says_how_it_is(home):
     facts = json.loads(credence("status", home, "--json").output)
     assert facts["member_id"] == "bank-a"
     assert (facts["running"], facts["network"], facts["audit"]["size"]) == (False, None, 0)
-
-
-def test_the_members_key_goes_from_one_home_to_another(home, tmp_path):
-    key = tmp_path / "network.key"
-    assert credence("network-key", home, "--out", key).exit_code == 0
-    assert key.stat().st_mode & 0o777 == 0o600
-    options = ["--member", "bank-b", "--name", "B", "--network-key", key]
-    assert credence("init", tmp_path / "other", *options).exit_code == 0
-    assert credence("network-key", tmp_path / "other", "--out", tmp_path / "k2").exit_code == 0
-    assert (tmp_path / "k2").read_bytes() == key.read_bytes()
-
-
-@pytest.mark.parametrize("content", [None, "", "abcd", "z" * 64])
-def test_a_key_file_of_another_form_is_a_usage_error(tmp_path, content):
-    key = tmp_path / "network.key"
-    if content is not None:
-        key.write_text(content)
-    options = ["--member", "bank-b", "--name", "B", "--network-key", key]
-    told = credence("init", tmp_path / "other", *options)
-    assert told.exit_code == 2
-    assert "64 hex digits" in " ".join(told.output.replace("│", " ").split())
 
 
 def test_an_invitation_is_taken_as_text_or_as_a_file(coordinator, home, tmp_path):
