@@ -132,6 +132,8 @@ class Incoming:
             return End(data)
         if kind not in {_PIECE, _LAST_PIECE}:
             raise RelayFrameRefused("a sealed frame of a kind that does not belong here")
+        if kind == _PIECE and not data:  # or a message need never end
+            raise RelayFrameRefused("a piece of a message is empty")
         self._held += len(data)
         if self._held > max_bytes:
             raise RelayFrameRefused(f"a relayed message has at most {max_bytes} bytes")
