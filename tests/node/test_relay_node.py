@@ -114,6 +114,8 @@ def test_a_line_comes_back_when_the_coordinator_does(tmp_path):
     with serving_coordinator(home) as coordinator:
         hidden = member(coordinator, tmp_path, "hidden")
         caller_home = member(coordinator, tmp_path, "caller")
+        with closing(open_node(hidden)) as node:
+            node.documents.refresh()  # now both know each other
     with running(hidden, now_ms) as process, closing(open_node(caller_home)) as caller:
         with pytest.raises(PeerUnreachable):
             ask(caller, "hidden", timeout=2)
