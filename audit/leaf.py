@@ -99,10 +99,12 @@ def seal_entries(entries: Sequence[Entry], keys: Sequence[DataKey]) -> list[Seal
         InvalidInput: a field is outside its alphabet or range, or a payload is not JSON or too
             long. The message names the field, never its value.
     """
-    salts = os.urandom(SALT_SIZE * len(entries))
+    # Drawn at once: every draw gives up the interpreter's lock.
+    size = SALT_SIZE + aead.NONCE_BYTES
+    drawn = os.urandom(size * len(entries))
     return [
-        _seal(entry, key, salts[at * SALT_SIZE : (at + 1) * SALT_SIZE])
-        for at, (entry, key) in enumerate(zip(entries, keys, strict=True))
+        _seal(entry, key, drawn[at : at + SALT_SIZE], drawn[at + SALT_SIZE : at + size])
+        for at, entry, key in zip(range(0, len(drawn), size), entries, keys, strict=True)
     ]
 
 
@@ -144,10 +146,10 @@ def open_ciphertext(leaf: bytes, ciphertext: bytes, key: DataKey) -> Opening:
     return opening
 
 
-def _seal(entry: Entry, key: DataKey, salt: bytes) -> SealedEntry:
+def _seal(entry: Entry, key: DataKey, salt: bytes, nonce: bytes) -> SealedEntry:
     payload = _encode_payload(entry.payload)
     pc = commitment(salt, payload)
-    blob = aead.encrypt(key.key, salt + payload, _associated_data(pc))
+    blob = aead.encrypt(key.key, salt + payload, _associated_data(pc), nonce=nonce)
     ciphertext = key.key_id + blob
     return SealedEntry(_encode_leaf(entry, pc, hashlib.sha256(ciphertext).digest()), ciphertext)
 

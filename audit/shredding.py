@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Column, MetaData, String, Table, delete, inspect, select
 
-from audit.bulk import Blob, BulkInsert, ByKeys, Row
+from audit.bulk import Blob, BulkInsert, Row, SelectByKeys
 from audit.database import Connection, Database
 from protocols import aead
 from protocols.errors import InvalidInput, NotFound
@@ -34,7 +34,7 @@ data_key = Table(
     Column("sealed", Blob, nullable=False),
 )
 
-_OF_SUBJECTS = ByKeys(
+_OF_SUBJECTS = SelectByKeys(
     lambda tags: select(
         data_key.c.subject_tag, data_key.c.purpose, data_key.c.key_id, data_key.c.sealed
     ).where(data_key.c.subject_tag.in_(tags))
@@ -144,11 +144,10 @@ class DataKeys:
     def _load(self, connection: Connection, wanted: set[Pair]) -> dict[Pair, DataKey]:
         subjects = {self._tag(subject): subject for subject, _ in wanted}
         found: dict[Pair, DataKey] = {}
-        for rows in _OF_SUBJECTS(connection, list(subjects)):
-            for tag, purpose, key_id, sealed in rows:
-                pair = (subjects[tag], purpose)
-                if pair in wanted:
-                    found[pair] = self._open(tag, purpose, key_id, sealed)
+        for tag, purpose, key_id, sealed in _OF_SUBJECTS(connection, list(subjects)):
+            pair = (subjects[tag], purpose)
+            if pair in wanted:
+                found[pair] = self._open(tag, purpose, key_id, sealed)
         return found
 
     def _row(self, pair: Pair, key: DataKey) -> Row:

@@ -17,13 +17,15 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 
 
-def encrypt(key: bytes, plaintext: bytes, aad: bytes) -> bytes:
+def encrypt(key: bytes, plaintext: bytes, aad: bytes, *, nonce: bytes | None = None) -> bytes:
     """Encrypt and authenticate.
 
     Args:
         key: 32 bytes.
         plaintext: any length.
         aad: authenticated, not encrypted: what this ciphertext belongs to.
+        nonce: 12 bytes just drawn from the system's random source for this text alone, by a caller
+            that draws for many texts at once; None: drawn here.
 
     Returns:
         nonce (12 bytes) || ciphertext || tag (16 bytes).
@@ -31,7 +33,7 @@ def encrypt(key: bytes, plaintext: bytes, aad: bytes) -> bytes:
     Raises:
         InvalidInput: the key is not 32 bytes.
     """
-    nonce = os.urandom(NONCE_BYTES)
+    nonce = os.urandom(NONCE_BYTES) if nonce is None else nonce
     return nonce + _cipher(key).encrypt(nonce, plaintext, aad)
 
 

@@ -55,6 +55,8 @@ __all__ = [
     "new_request",
     "open_answer",
     "seal_answer",
+    "seal_body",
+    "sign_answer",
     "verify_request",
 ]
 
@@ -280,7 +282,14 @@ def seal_answer(
     key: SigningKey,
     limits: Limits = DEFAULT_LIMITS,
 ) -> SealedAnswer:
-    """Pad, seal and sign the holder's answer.
+    """Pad, seal and sign the holder's answer: `sign_answer` of `seal_body`."""
+    return sign_answer(request, seal_body(request, answer, limits), key)
+
+
+def seal_body(
+    request: VerifiedRequest, answer: AnswerBody, limits: Limits = DEFAULT_LIMITS
+) -> bytes:
+    """Pad and seal an answer; the same call again gives other bytes.
 
     Raises:
         AnswerMismatch: the answer does not answer exactly this request.
@@ -295,9 +304,13 @@ def seal_answer(
         smallest=limits.smallest_bucket_bytes,
         largest=limits.max_answer_bytes,
     )
-    sealed = suite(request.body.suite).seal(
+    return suite(request.body.suite).seal(
         plaintext, request.body.recipient_epk, _info(request.request_hash, request.body)
     )
+
+
+def sign_answer(request: VerifiedRequest, sealed: bytes, key: SigningKey) -> SealedAnswer:
+    """Sign what `seal_body` made; Ed25519 gives the same bytes for the same key every time."""
     return SealedAnswer(
         request_hash=request.request_hash,
         sealed=sealed,

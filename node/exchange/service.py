@@ -32,7 +32,13 @@ from node.storage import consents
 from node.storage import exchange as storage
 from node.storage.exchange import OUT, Claim, NewClaim
 from protocols.directory import Directory
-from protocols.envelope import Limits, VerifiedRequest, seal_answer, verify_request
+from protocols.envelope import (
+    Limits,
+    VerifiedRequest,
+    seal_body,
+    sign_answer,
+    verify_request,
+)
 from protocols.errors import CredenceError, StateConflict
 from protocols.keys import SigningKey
 from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
@@ -87,7 +93,7 @@ class ExchangeService:
         self._limits = limits
         self._forget_at_ms = 0
         self._claimed = 0  # since nonces were last forgotten
-        self._group: GroupCommit[_Verified, SealedAnswer] = GroupCommit(self._commit, GROUP_QUERIES)
+        self._group: GroupCommit[_Verified, bytes] = GroupCommit(self._commit, GROUP_QUERIES)
 
     def answer(self, message: SealedRequest, peer: str, now_ms: int) -> SealedAnswer:
         """Answer one request of 1 to 256 subjects; see the module's checks.
@@ -112,7 +118,8 @@ class ExchangeService:
             limits=self._limits,
         )
         weight = len(request.body.queries)
-        return self._group.submit(_Verified(request, now_ms), weight, peer)
+        sealed = self._group.submit(_Verified(request, now_ms), weight, peer)
+        return sign_answer(request, sealed, self._key())
 
     def forget(self, now_ms: int) -> int:
         """Delete the nonces that no longer matter, in short transactions; how many."""
@@ -124,13 +131,13 @@ class ExchangeService:
             if some < FORGET_CHUNK:
                 return forgotten
 
-    def _commit(self, group: Sequence[_Verified]) -> list[SealedAnswer | Exception]:
+    def _commit(self, group: Sequence[_Verified]) -> list[bytes | Exception]:
         with self._database.write() as connection:
             self._forget(connection, group[0].at_ms)
             used = _claimed(connection, group)  # 3
             facts = self._decider.facts(connection, [one.request for one in group], group[0].at_ms)
             made: list[tuple[Decided, Claim]] = []
-            outcomes: list[SealedAnswer | Exception] = []
+            outcomes: list[bytes | Exception] = []
             for one in group:
                 try:
                     outcomes.append(self._answer_one(connection, one, used, facts, made))
@@ -146,17 +153,17 @@ class ExchangeService:
         used: dict[tuple[str, bytes], Claim],
         facts: Facts,
         made: list[tuple[Decided, Claim]],
-    ) -> SealedAnswer:
-        """The answer to one request; a new one is added to `made`, to be recorded."""
+    ) -> bytes:
+        """The sealed answer to one request; a new one is added to `made`, to be recorded."""
         request = verified.request
         name = (request.sender.member_id, request.body.nonce)
         decided = self._decider.decide(request, facts, verified.at_ms)  # 4, 5
         earlier = used.get(name)
         if earlier is not None:  # 3
             return _same_answer(connection, earlier, decided)
-        sealed = seal_answer(request, decided.answer, self._key(), self._limits)
+        sealed = seal_body(request, decided.answer, self._limits)
         facts.uses.update(decided.uses())
-        claim = used[name] = Claim(request.request_hash, sealed.SerializeToString())
+        claim = used[name] = Claim(request.request_hash, sealed)
         made.append((decided, claim))
         return sealed
 
@@ -191,7 +198,7 @@ def _claimed(connection: Connection, group: Sequence[_Verified]) -> dict[tuple[s
     }
 
 
-def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> SealedAnswer:
+def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> bytes:
     """The answer that these bytes were given before; `decided` is what they would get now."""
     request = decided.request
     if not hmac.compare_digest(earlier.request_hash, request.request_hash):
@@ -205,7 +212,7 @@ def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> Se
     )
     if any(ended):
         raise AnswerWithdrawn("a consent that the answer rests on has ended")
-    return SealedAnswer.FromString(earlier.answer)
+    return earlier.answer
 
 
 def _claim(request: VerifiedRequest, claim: Claim) -> NewClaim:

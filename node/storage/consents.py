@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
 
-from audit.bulk import ByKeys
+from audit.bulk import SelectByKeys, UpdateByKeys
 from audit.database import Connection
 from consent.artefact import Artefact
 from consent.lifecycle import State
@@ -174,20 +174,18 @@ def terms_by_hash(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes
     """
     found: dict[bytes, Terms] = {}
     wanted = sorted(set(hashes))
-    for rows in _BY_HASH(connection, wanted):
-        found.update({terms.consent_hash: terms for terms in map(_terms, rows)})
-    for rows in _BY_OLD_HASH(connection, [one for one in wanted if one not in found]):
-        for old_hash, *row in rows:
-            terms = _terms(tuple(row))
-            found[old_hash] = replace(terms, state=State.SUPERSEDED, consent_hash=old_hash)
+    for terms in map(_terms, _BY_HASH(connection, wanted)):
+        found[terms.consent_hash] = terms
+    for old_hash, *row in _BY_OLD_HASH(connection, [one for one in wanted if one not in found]):
+        found[old_hash] = replace(_terms(row), state=State.SUPERSEDED, consent_hash=old_hash)
     return found
 
 
 def terms_by_id(connection: Connection, consent_ids: Iterable[str]) -> dict[str, Terms]:
     """Terms of the versions in force, by consent id."""
     found: dict[str, Terms] = {}
-    for rows in _BY_ID(connection, sorted(set(consent_ids))):
-        found.update({terms.consent_id: terms for terms in map(_terms, rows)})
+    for terms in map(_terms, _BY_ID(connection, sorted(set(consent_ids)))):
+        found[terms.consent_id] = terms
     return found
 
 
@@ -201,7 +199,7 @@ def count_uses(connection: Connection, uses: Mapping[str, int]) -> int:
     for number in sorted(set(uses.values())):
         chosen = sorted(one for one, wanted in uses.items() if wanted == number)
         values = {"more": number, "active": State.ACTIVE.value}
-        counted += sum(done.rowcount for done in _COUNT_USES(connection, chosen, **values))
+        counted += _COUNT_USES(connection, chosen, **values)
     return counted
 
 
@@ -268,20 +266,20 @@ _TERMS: tuple[Any, ...] = (
     consent.c.uses,
 )
 
-_BY_HASH = ByKeys(
+_BY_HASH = SelectByKeys(
     lambda keys: select(*_TERMS).where(consent.c.consent_hash.in_(keys)).with_for_update()
 )
-_BY_ID = ByKeys(
+_BY_ID = SelectByKeys(
     lambda keys: select(*_TERMS).where(consent.c.consent_id.in_(keys)).with_for_update()
 )
-_BY_OLD_HASH = ByKeys(
+_BY_OLD_HASH = SelectByKeys(
     lambda keys: (
         select(consent_superseded.c.consent_hash.label("old_hash"), *_TERMS)
         .join(consent, consent.c.consent_id == consent_superseded.c.consent_id)
         .where(consent_superseded.c.consent_hash.in_(keys))
     )
 )
-_COUNT_USES = ByKeys(
+_COUNT_USES = UpdateByKeys(
     lambda keys: (
         update(consent)
         .where(

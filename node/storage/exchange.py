@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select, tuple_
 
-from audit.bulk import BulkInsert, ByKeys
+from audit.bulk import BulkInsert, SelectByKeys
 from audit.database import Connection
 from node.storage.tables import nonce, release
 
@@ -20,7 +20,7 @@ class Claim:
 
     Attributes:
         request_hash: SHA-256 of the request body.
-        answer: the sealed answer's bytes.
+        answer: the sealed bytes that were answered.
     """
 
     request_hash: bytes
@@ -64,7 +64,7 @@ class Release(NamedTuple):
 
 
 # Built once: for one request, building a statement costs more than running it.
-_CLAIMED = ByKeys(
+_CLAIMED = SelectByKeys(
     lambda nonces: select(nonce.c.nonce, nonce.c.request_hash, nonce.c.answer).where(
         nonce.c.sender == bindparam("one_sender"), nonce.c.nonce.in_(nonces)
     )
@@ -77,8 +77,7 @@ def claimed(connection: Connection, sender: str, nonces: Sequence[bytes]) -> dic
     """What a sender's nonces were used for; a new one is absent."""
     return {
         used: Claim(request_hash, answer)
-        for rows in _CLAIMED(connection, nonces, one_sender=sender)
-        for used, request_hash, answer in rows
+        for used, request_hash, answer in _CLAIMED(connection, nonces, one_sender=sender)
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select
 
-from audit.bulk import ByKeys
+from audit.bulk import SelectByKeys
 from audit.database import Connection
 from models.catalogue import SignalStatus
 from node.storage.tables import signal_vector
@@ -127,8 +127,8 @@ def of_pseudonyms(
     """The live vectors of some people at one source, by pseudonym; who has none is absent."""
     found: dict[bytes, SignalVector] = {}
     values = {"one_source": source, "one_purpose": purpose, "now_ms": now_ms}
-    for rows in _OF_PSEUDONYMS(connection, pseudonyms, **values):
-        found.update({vector.pseudonym: vector for vector in map(_from_row, rows)})
+    for vector in map(_from_row, _OF_PSEUDONYMS(connection, pseudonyms, **values)):
+        found[vector.pseudonym] = vector
     return found
 
 
@@ -184,7 +184,7 @@ def _alive(now_ms: int | BindParameter[int]) -> Any:
     return or_(signal_vector.c.expires_at_ms.is_(None), signal_vector.c.expires_at_ms > now_ms)
 
 
-_OF_PSEUDONYMS = ByKeys(
+_OF_PSEUDONYMS = SelectByKeys(
     lambda keys: select(signal_vector).where(
         signal_vector.c.pseudonym.in_(keys),
         signal_vector.c.source == bindparam("one_source"),
