@@ -98,6 +98,10 @@ class BulkInsert:
         return found
 
 
+# SQL, the names of its parameters in order (None: by name), and the values that stand in it.
+_Compiled = tuple[str, Sequence[str] | None, dict[str, Any]]
+
+
 class _ByKeys:
     """A statement with one list of keys in it, compiled once for each power of two of them.
 
@@ -106,7 +110,7 @@ class _ByKeys:
     """
 
     def __init__(self) -> None:
-        self._compiled: dict[tuple[str, int], tuple[str, Sequence[str] | None]] = {}
+        self._compiled: dict[tuple[str, int], _Compiled] = {}
 
     def _make(self, keys: list[BindParameter[Any]], dialect: Dialect) -> Any:
         raise NotImplementedError
@@ -117,18 +121,20 @@ class _ByKeys:
         for start in range(0, len(keys), MAX_KEYS):
             some = keys[start : start + MAX_KEYS]
             size = 1 << (len(some) - 1).bit_length()
-            sql, order = self._statement(connection.dialect, size)
-            bound = {f"key_{at}": some[min(at, len(some) - 1)] for at in range(size)} | values
+            sql, order, literals = self._statement(connection.dialect, size)
+            bound = literals | values
+            bound |= {f"key_{at}": some[min(at, len(some) - 1)] for at in range(size)}
             yield connection.exec_driver_sql(
                 sql, bound if order is None else tuple(bound[name] for name in order)
             )
 
-    def _statement(self, dialect: Dialect, size: int) -> tuple[str, Sequence[str] | None]:
+    def _statement(self, dialect: Dialect, size: int) -> _Compiled:
         found = self._compiled.get((dialect.name, size))
         if found is None:
             keys: list[BindParameter[Any]] = [bindparam(f"key_{at}") for at in range(size)]
             compiled = self._make(keys, dialect).compile(dialect=dialect)
-            found = str(compiled), compiled.positiontup if compiled.positional else None
+            order = compiled.positiontup if compiled.positional else None
+            found = str(compiled), order, dict(compiled.params)
             self._compiled[dialect.name, size] = found
         return found
 

@@ -20,7 +20,7 @@ from tests.audit.appender import LARGE, act, create_business_table
 from tests.audit.world import open_world
 
 ROOT = Path(__file__).parents[2]
-EVENTS = range(1, 15)  # the fourth transaction has some 12; the last runs die in the fifth
+EVENTS = range(1, 24)  # the fourth transaction has some 21; the last runs die in the fifth
 
 
 @dataclass
