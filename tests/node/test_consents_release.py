@@ -68,13 +68,13 @@ def test_many_are_read_with_two_statements(world, holder):
     world.member("bank-a").consents.push_pending()
     statements = []
     with holder.database.read() as connection:
-        execute = connection.execute
+        execute = connection.exec_driver_sql
 
         def counted(*args, **kwargs):
             statements.append(args)
             return execute(*args, **kwargs)
 
-        connection.execute = counted
+        connection.exec_driver_sql = counted
         terms = consents.terms_by_hash(connection, [*hashes, bytes(32), hashes[0]])
     assert set(terms) == set(hashes)
     assert len(statements) == 2
