@@ -108,7 +108,7 @@ class RelayLimits:
 
     frame_bytes: int = 1 << 20
     window: int = 8
-    window_bytes: int = 2 << 20
+    window_bytes: int = 9 << 17  # eight frames of 128 KiB, padded and sealed
     calls_per_caller: int = 32
     calls_per_callee: int = 64
     calls: int = 96

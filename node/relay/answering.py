@@ -7,6 +7,7 @@ fails the call with its code; what was served before it broke was authentic and 
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -17,7 +18,12 @@ from node.relay.context import CallAborted, SealedContext
 from node.relay.credit import Credit
 from node.rpc_errors import CODE_KEY, MAX_DETAILS, STATUS, PeerTooSlow
 from protocols.errors import CredenceError
-from protocols.relay import DEFAULT_RELAY_LIMITS, RelayFrameRefused, RelayTruncated
+from protocols.relay import (
+    DEFAULT_RELAY_LIMITS,
+    RelayFrameRefused,
+    RelayOverrun,
+    RelayTruncated,
+)
 from protocols.relay_seal import AcceptedCall, End, Message
 from protocols.v1.relay_pb2 import RelayClose, RelayFrame, RelayStatus
 
@@ -36,7 +42,7 @@ class AnsweredCall:
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._credit = Credit()
         self._lock = threading.Lock()
-        self._unread = 0
+        self._unread: deque[int] = deque()  # bytes of each
         self._over = False
         self._context: SealedContext | None = None
 
@@ -46,12 +52,13 @@ class AnsweredCall:
         """A frame of the caller.
 
         Raises:
-            RelayFrameRefused: more than was credited.
+            RelayOverrun: more than was credited.
         """
+        limits = DEFAULT_RELAY_LIMITS
         with self._lock:
-            self._unread += 1
-            if self._unread > DEFAULT_RELAY_LIMITS.window:
-                raise RelayFrameRefused("more frames than were credited")
+            self._unread.append(len(sealed))
+            if len(self._unread) > limits.window or sum(self._unread) > limits.window_bytes:
+                raise RelayOverrun("more frames than were credited")
         self._inbox.put(sealed)
 
     def credited(self, frames: int) -> None:
@@ -135,7 +142,7 @@ class AnsweredCall:
                 self._inbox.put(None)  # the end stays the end
                 raise RelayTruncated("the call ended before all of it had come")
             with self._lock:
-                self._unread -= 1
+                self._unread.popleft()
             taken = accepted.sealed.incoming.take(frame, self._request_bytes)
             self._send(credit=1)
             if isinstance(taken, End):

@@ -158,6 +158,7 @@ class RelayLine:
                 call.take(frame.sealed)
             except CredenceError as error:
                 log.warning("relay.call_refused", code=error.code)
+                call.refuse(error.code)
                 call.end()
         elif kind == "credit":
             call.credited(frame.credit)
