@@ -37,6 +37,7 @@ from node.pairwise import PairKeys
 from node.parts import Node
 from node.pseudonym_keys import PseudonymKeys
 from node.pseudonyms import PseudonymService
+from node.rates import PeerRates
 from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
 from node.score_batch import BatchScoring
@@ -280,6 +281,7 @@ def _exchange(
         decider=decider,
         recorder=recorder,
         limits=DEFAULT_LIMITS,
+        rates=PeerRates(TransportLimits()),
     )
 
 

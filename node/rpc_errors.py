@@ -1,8 +1,9 @@
 """How an error travels over gRPC.
 
 At a server a `CredenceError` becomes a status by its category; its code stands in the trailing
-metadata `credence-code`. At the caller the code becomes the same class again. What is not a
-`CredenceError` travels as `internal`, without its text, which may quote data.
+metadata `credence-code`. At the caller the code becomes the same class again. An error that passes
+with time says in `retry-after-ms` how long to wait. What is not a `CredenceError` travels as
+`internal`, without its text, which may quote data.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ import structlog
 from protocols.errors import Category, CredenceError, Unavailable, error_classes
 
 CODE_KEY = "credence-code"
+RETRY_KEY = "retry-after-ms"
+MAX_RETRY_AFTER_MS = 60_000  # a peer cannot make us wait longer
+_TOO_MANY = "Concurrent RPC limit"  # how gRPC begins the text of its own refusal
 MAX_DETAILS = 300
 
 STATUS: dict[Category, grpc.StatusCode] = {
@@ -50,6 +54,26 @@ class MessageRefused(CredenceError):
     code = "message_refused"
     category = "invalid"
     next_step = "Send fewer subjects a request and fewer requests at once."
+
+
+class Overloaded(Unavailable):
+    """A peer has no room for this now, and says when to come back.
+
+    Attributes:
+        retry_after_ms: how long to wait before the same bytes are sent again; 0: not said.
+    """
+
+    code = "overloaded"
+    next_step = "Wait, then send the same request again."
+    retry_after_ms: int = 0
+
+
+class TooManyRequests(Overloaded):
+    """The member has as many calls under way as one member may, or the server as all may."""
+
+    code = "too_many_requests"
+    next_step = "Wait for the calls under way; ask for many subjects in one stream instead."
+    retry_after_ms: int = 100
 
 
 class PeerFailed(CredenceError):
@@ -90,7 +114,10 @@ def errors_as_status(context: grpc.ServicerContext, method: str) -> Iterator[Non
 
 
 def _abort(context: grpc.ServicerContext, error: CredenceError) -> NoReturn:
-    context.set_trailing_metadata(((CODE_KEY, error.code),))
+    told = [(CODE_KEY, error.code)]
+    if isinstance(error, Overloaded) and error.retry_after_ms:
+        told.append((RETRY_KEY, str(error.retry_after_ms)))
+    context.set_trailing_metadata(tuple(told))
     context.abort(STATUS[error.category], error.message[:MAX_DETAILS])
 
 
@@ -129,8 +156,13 @@ def error_from_rpc(error: grpc.RpcError, peer: str) -> CredenceError:
         # Its own failure is not ours, and some classes make their own message.
         if cls is CredenceError or cls.__init__ is not CredenceError.__init__:
             return PeerFailed(f"{peer}: {_printable(code, 64)}: {text}")
-        return cls(f"{peer}: {text}")
+        made = cls(f"{peer}: {text}")
+        if isinstance(made, Overloaded):
+            made.retry_after_ms = _retry_after_ms(call)
+        return made
     status = call.code()
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED and text.startswith(_TOO_MANY):
+        return TooManyRequests(f"{peer} has too many calls under way")
     cls, what = _BY_STATUS.get(status, (PeerFailed, f"failed: {status.name}"))
     return cls(f"{peer} {what}")
 
@@ -140,6 +172,13 @@ def _code_of(call: grpc.Call) -> str | None:
         if key == CODE_KEY and isinstance(value, str):
             return value
     return None
+
+
+def _retry_after_ms(call: grpc.Call) -> int:
+    for key, value in call.trailing_metadata() or ():
+        if key == RETRY_KEY and isinstance(value, str) and value.isascii() and value.isdigit():
+            return min(int(value[:9]), MAX_RETRY_AFTER_MS)
+    return 0
 
 
 def _printable(text: str, length: int) -> str:

@@ -31,10 +31,10 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 
 from node.announcing import Announcer, announced_version
-from node.rpc_errors import PeerUnreachable, errors_as_status
+from node.rpc_errors import PeerUnreachable, TooManyRequests, errors_as_status
 from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
 from protocols.directory import Directory
-from protocols.errors import CredenceError, Unavailable
+from protocols.errors import CredenceError
 
 ON_DEMAND_REFRESH_S = 1.0
 
@@ -57,13 +57,6 @@ class DeadlineRequired(CredenceError):
     next_step = "Call with a deadline of at most half an hour."
 
 
-class TooManyCalls(Unavailable):
-    """The member has as many calls under way as one member may."""
-
-    code = "too_many_calls"
-    next_step = "Wait for the calls under way; ask for many subjects in one stream instead."
-
-
 @dataclass(frozen=True)
 class TransportLimits:
     """How much a peer may send or occupy.
@@ -76,6 +69,11 @@ class TransportLimits:
         waiting: calls that may wait beyond those; more are refused.
         calls_per_member: calls of one member served at one time.
         longest_call_s: how far off a call's deadline may be, seconds.
+        subjects_per_s: how fast one member may ask in the long run.
+        burst_subjects: how many it may ask about at once after a pause.
+        patience_s: how long a stream is held back to that rate before it is refused, seconds.
+
+    What one request may hold is in `protocols.exchange_rules.Limits`, the same at both sides.
     """
 
     request_bytes: int = 256 * 1024
@@ -85,6 +83,9 @@ class TransportLimits:
     waiting: int = 64
     calls_per_member: int = 32
     longest_call_s: float = 1800.0
+    subjects_per_s: int = 20_000
+    burst_subjects: int = 40_000
+    patience_s: float = 5.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,6 +148,8 @@ def server_options(limits: TransportLimits) -> list[tuple[str, Any]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.max_metadata_size", limits.metadata_bytes),
+        # What one connection has beyond this waits at its caller.
+        ("grpc.max_concurrent_streams", 2 * limits.calls_per_member),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
@@ -320,14 +323,14 @@ class MemberGate(grpc.ServerInterceptor):
             PeerNotAdmitted: check 2 or 4 fails.
             UnknownMember: check 3: not in the directory.
             MemberNotActive: check 3: suspended or revoked.
-            DeadlineRequired, TooManyCalls: check 5.
+            DeadlineRequired, TooManyRequests: check 5.
         """
         member_id = self._identify(context)
         if not context.time_remaining() <= self._limits.longest_call_s:  # 5
             raise DeadlineRequired("the call has no deadline, or one too far off")
         with self._lock:
             if self._under_way[member_id] >= self._limits.calls_per_member:
-                raise TooManyCalls(f"{member_id} has too many calls under way")
+                raise TooManyRequests(f"{member_id} has too many calls under way")
             self._under_way[member_id] += 1
         try:
             yield member_id

@@ -4,20 +4,29 @@ Each holder is asked over one stream in requests of up to 256 subjects. An answe
 `protocols.envelope.open_answer`: it is for this very request, signed by the holder that was asked,
 and sealed to this request's one-use key. A holder that fails or is late costs its own answers
 only; the report says so, holder by holder.
+
+What failed for the moment (`CredenceError.retryable`) is tried again a few times before the
+deadline, later each time and at no fixed moment, and no sooner than the holder asked for. What was
+sent and not answered goes again byte for byte, so that it counts once whatever became of it. A
+holder that keeps failing is left alone for a while (`node.exchange.breaker`).
 """
 
 import itertools
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from models.catalogue import SignalStatus
+from node.exchange.breaker import BreakerLimits, Breakers
 from node.exchange.inbox import Inbox
 from node.exchange.pipeline import Consented, Pipeline, Sent
 from node.exchange.report import FetchReport, HolderReport, Tally
+from node.exchange.service import AnswerWithdrawn
 from node.pairwise import PairKeys
-from node.rpc_errors import PeerFailed, PeerUnreachable, remote_errors
+from node.rpc_errors import Overloaded, PeerFailed, remote_errors
 from node.transport import MemberChannels, ready_within
 from protocols.directory import Directory
 from protocols.envelope import Limits, Query, new_request, open_answer
@@ -29,7 +38,9 @@ from protocols.v1.exchange_pb2 import SealedAnswer
 from protocols.v1.exchange_pb2_grpc import ExchangeStub
 
 WINDOW = 3  # requests under way: one at the holder, one on the wire, one being opened
-RETRIES = 1  # streams in a row that may break without an answer
+RETRIES = 3  # streams in a row that may break without an answer
+FIRST_PAUSE_S = 0.1  # doubles with every retry in a row
+LONGEST_PAUSE_S = 2.0
 RECONNECT_S = 5.0
 LIFETIME_MS = 60_000
 PARALLEL_HOLDERS = 24  # streams; below what one member may have under way at a holder
@@ -53,6 +64,7 @@ class ExchangeClient:
         pair_keys: PairKeys,
         inbox: Inbox,
         limits: Limits,
+        breakers: Breakers | None = None,
     ) -> None:
         self._member_id = member_id
         self._key = signing_key
@@ -61,6 +73,7 @@ class ExchangeClient:
         self._pair_keys = pair_keys
         self._inbox = inbox
         self._limits = limits
+        self._breakers = breakers or Breakers(BreakerLimits(), time.monotonic)
         self._threads = ThreadPoolExecutor(PARALLEL_HOLDERS, thread_name_prefix="fetch")
 
     def fetch(
@@ -161,28 +174,36 @@ class ExchangeClient:
         self, holder: str, requests: Iterator[Sent], ends_at: float
     ) -> Iterator[tuple[Sent, SealedAnswer]]:
         """Requests with their answers, over as many streams as it takes."""
-        channel = self._channels.to_member(holder)
-        stub = ExchangeStub(channel)
+        breaker = self._breakers.of(holder)
         again: list[Sent] = []
         failures = 0
         while True:
+            breaker.admit()
             pipeline = Pipeline(itertools.chain(again, requests), WINDOW)
-            answered = 0
+            answered, outcome = 0, None
             try:
-                for sent, answer in _stream(stub, holder, pipeline, ends_at):
+                channel = self._channels.to_member(holder)  # the way there may have changed
+                for sent, answer in _stream(ExchangeStub(channel), holder, pipeline, ends_at):
                     answered += 1
                     yield sent, answer
-            except PeerUnreachable:
-                again = pipeline.close()
-                # Whoever answered a moment ago is given time to come back, others are not.
+            except AnswerWithdrawn as error:
+                # A consent ended since these bytes were first answered: they are not sent again.
+                outcome, again = None, pipeline.close()[1:]
+                log.warning("exchange.not_answered", holder=holder, code=error.code)
+            except CredenceError as error:
+                outcome, again = error, pipeline.close()
                 failures = 1 if answered else failures + 1
+                if failures > RETRIES or not _pause(error, failures, ends_at):
+                    raise
+                # Whoever answered a moment ago is given time to come back, others are not.
                 wait_s = min(RECONNECT_S, ends_at - time.monotonic()) if answered else 0.0
-                if failures > RETRIES or not ready_within(channel, wait_s):
+                if not ready_within(channel, wait_s):
                     raise
             else:
                 return
             finally:
                 pipeline.close()
+                breaker.note(outcome)
 
     def _take(self, sent: Sent, answer: SealedAnswer, tally: Tally) -> None:
         opened = open_answer(sent.request, answer, self._directory(), self._limits)
@@ -190,6 +211,12 @@ class ExchangeClient:
         tally.request_ms.append((time.monotonic() - sent.sent_at) * 1000)
         tally.answered += sum(1 for one in received if not one.refusal)
         tally.refused.update(one.refusal for one in received if one.refusal)
+        tally.signals.update(
+            SignalStatus(status).name.lower()
+            for one in received
+            if one.vector is not None
+            for status, _ in one.vector.signals.values()
+        )
 
 
 def _stream(
@@ -202,6 +229,20 @@ def _stream(
             yield pipeline.answered(), answer
     if pipeline.close():
         raise PeerFailed(f"{holder} ended the stream before it had answered")
+
+
+def _pause(error: CredenceError, failures: int, ends_at: float) -> bool:
+    """Wait before a retry; False when there is to be none: for good, or not before the deadline."""
+    if not error.retryable:
+        return False
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
+    pause_s = random.uniform(longest / 2, longest)  # noqa: S311 - spreads callers, protects nothing
+    if isinstance(error, Overloaded):
+        pause_s += error.retry_after_ms / 1000
+    if time.monotonic() + pause_s >= ends_at:
+        return False
+    time.sleep(pause_s)
+    return True
 
 
 def _now_ms() -> int:

@@ -17,6 +17,7 @@ class HolderReport:
         refused: subjects refused, by stable code.
         error: stable code of what ended it early; empty: every request was answered.
         request_ms: time from sending to the opened answer, one a request, milliseconds.
+        signals: signals received by status, over all subjects; `present`, `none_on_record`, ...
     """
 
     holder: str
@@ -25,6 +26,7 @@ class HolderReport:
     refused: Mapping[str, int]
     error: str
     request_ms: tuple[float, ...]
+    signals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def unanswered(self) -> int:
@@ -81,6 +83,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     error: str = ""
     request_ms: list[float] = field(default_factory=list)
+    signals: Counter[str] = field(default_factory=Counter)
 
     @property
     def done(self) -> int:
@@ -96,4 +99,5 @@ class Tally:
             refused=dict(self.refused),
             error=self.error,
             request_ms=tuple(self.request_ms),
+            signals=dict(self.signals),
         )

@@ -1,4 +1,9 @@
-"""The gRPC face of the holder's side."""
+"""The gRPC face of the holder's side.
+
+A stream is read no faster than it is answered: one message is under way at a time, and the next is
+taken when the answer before it has left. A caller that does not read, or that asks too fast, is
+held back by its own stream, and memory does not grow with its length.
+"""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +34,7 @@ class ExchangeServer(ExchangeServicer):
         """One answer for each question, in order; a refused question ends the stream."""
         peer = peer_member(context)
         for request in request_iterator:
-            yield self._service.answer(request, peer, _now_ms())
+            yield self._service.answer(request, peer, _now_ms(), held_back=True)
 
 
 def _now_ms() -> int:

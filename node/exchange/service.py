@@ -28,6 +28,7 @@ from consent.policy import Refusal
 from node.exchange.decisions import Decided, Decider, Facts
 from node.exchange.group import GroupCommit
 from node.exchange.records import Act, ReleaseRecorder
+from node.rates import PeerRates
 from node.storage import consents
 from node.storage import exchange as storage
 from node.storage.exchange import OUT, Claim, NewClaim
@@ -83,6 +84,7 @@ class ExchangeService:
         decider: Decider,
         recorder: ReleaseRecorder,
         limits: Limits,
+        rates: PeerRates,
     ) -> None:
         self._member_id = member_id
         self._key = signing_key
@@ -91,24 +93,35 @@ class ExchangeService:
         self._decider = decider
         self._recorder = recorder
         self._limits = limits
+        self._rates = rates
         self._forget_at_ms = 0
         self._claimed = 0  # since nonces were last forgotten
         self._group: GroupCommit[_Verified, bytes] = GroupCommit(self._commit, GROUP_QUERIES)
 
-    def answer(self, message: SealedRequest, peer: str, now_ms: int) -> SealedAnswer:
+    def answer(
+        self,
+        message: SealedRequest,
+        peer: str,
+        now_ms: int,
+        *,
+        held_back: bool = False,
+    ) -> SealedAnswer:
         """Answer one request of 1 to 256 subjects; see the module's checks.
 
         Args:
             message: as received.
             peer: member id of the mutual-TLS caller (check 1).
             now_ms: UTC milliseconds.
+            held_back: a peer that asks too fast waits for a while before it is refused.
 
         Raises:
             Malformed, SuiteUnsupported, UnknownMember, MemberNotActive, SenderMismatch,
             SignatureInvalid, WrongAudience, RequestExpired, RequestFromFuture: check 2.
+            PeerOverRate: it asks faster than a member may; nothing was looked at or recorded.
             NonceReused, AnswerWithdrawn: check 3.
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
+        self._rates.pace(peer, 1, held_back=held_back)
         request = verify_request(  # 2
             message,
             own_id=self._member_id,
@@ -118,6 +131,7 @@ class ExchangeService:
             limits=self._limits,
         )
         weight = len(request.body.queries)
+        self._rates.pace(peer, weight, held_back=held_back)
         sealed = self._group.submit(_Verified(request, now_ms), weight, peer)
         return sign_answer(request, sealed, self._key())
 

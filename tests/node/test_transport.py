@@ -20,7 +20,7 @@ from node.transport import (
     DeadlineRequired,
     PeerNotAdmitted,
     TlsIdentity,
-    TooManyCalls,
+    TooManyRequests,
     TransportLimits,
     open_channel,
     peer_member,
@@ -282,7 +282,7 @@ def test_one_member_cannot_occupy_a_server(network):
         call = channel.unary_unary("/probe/Call")
         first = [call.future(b"", timeout=10) for _ in range(2)]
         assert all(entered.acquire(timeout=5) for _ in first)
-        with pytest.raises(TooManyCalls), remote_errors("bank-b"):
+        with pytest.raises(TooManyRequests), remote_errors("bank-b"):
             call(b"", timeout=5)
         release.set()
         assert [one.result() for one in first] == [b"done", b"done"]
