@@ -57,7 +57,18 @@ def test_the_report_says_what_the_issue_of_every_stage_was(
     assert abs(report["consents"]["granted"] / report["consents"]["asked"] - SHARE) < 0.05
     assert 0 < report["exchange"]["answered"] <= report["exchange"]["subjects"]
     assert report["training"]["rounds"] == 25
-    assert set(report["seconds"]) >= {"join", "ingest", "consent", "exchange", "train", "audit"}
+    made = report["pseudonyms"]
+    assert (made["threshold"], len(made["trustees"])) == (3, 5)
+    assert made["enrolments"] > 2 * 1500  # banks, payments and public records enrol their own
+    assert set(report["seconds"]) >= {
+        "join",
+        "ceremony",
+        "ingest",
+        "consent",
+        "exchange",
+        "train",
+        "audit",
+    }
     assert report["peak_memory_mib"] > 100
 
 
