@@ -152,14 +152,14 @@ def _assemble(
 ) -> Node:
     limits = TransportLimits()
     # Documents come over channels, and channels dial what the directory names.
-    identity = OwnIdentity(home, keys)
+    identity = OwnIdentity(home, keys, lambda: documents.adopt_stored())
     channels = Channels(identity, lambda: documents.directory(), limits)
     membership = MembershipClient(channels, lambda: _coordinator(settings))
     journal = MembershipLog(audit, settings.member_id)
     documents = Documents(
         database,
         _directory_key(settings),
-        membership.document,
+        journal.watching(membership.document, database, _clock),
         peers=GossipPeers(settings.member_id, channels),
         changed=journal.changed,
         max_age_s=settings.directory_max_age_s,

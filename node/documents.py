@@ -202,7 +202,7 @@ class Documents:
         Raises:
             CredenceError: the coordinator cannot be reached, or serves what does not hold.
         """
-        self._adopt_stored()
+        self.adopt_stored()
         try:
             for kind in ("directory", "catalogue"):
                 self._install_new(self._fetch(kind))
@@ -280,7 +280,7 @@ class Documents:
         with self._lock:
             return self._directory.version if self._directory is not None else 0
 
-    def _adopt_stored(self) -> None:
+    def adopt_stored(self) -> None:
         """Follow what another process of this node has stored meanwhile."""
         with self._lock:
             held = {

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from node.documents import NotJoined
@@ -16,9 +17,18 @@ from protocols.errors import HomeUnusable
 class OwnIdentity:
     """Gives the identity at every call; thread-safe. A call that finds nothing new is one stat."""
 
-    def __init__(self, home: Path, keys: NodeKeys) -> None:
+    def __init__(self, home: Path, keys: NodeKeys, replaced: Callable[[], None]) -> None:
+        """Read from `home`.
+
+        Args:
+            home: the node's home directory.
+            keys: its secrets.
+            replaced: called when another certificate is found, before it is used: whoever put it
+                there has stored the directory that names it.
+        """
         self._home = home
         self._keys = keys
+        self._replaced = replaced
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._held: TlsIdentity | None = None
@@ -37,6 +47,8 @@ class OwnIdentity:
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             with self._lock:
                 if self._held is None or seen != self._seen:
+                    if self._held is not None:
+                        self._replaced()
                     self._held = self._read(path)
                     self._seen = seen
                 return self._held

@@ -2,13 +2,18 @@
 
 A new directory is compared with the one before it, in the transaction that stores it: whatever
 has changed in this node's entry is a leaf. So the log shows what the coordinator said of this
-institution, whether or not it had asked for it.
+institution, whether or not it had asked for it. A member that is turned away gets no directory any
+more; that it was told so is a leaf, and that it is told so no longer.
 """
 
-from audit.database import Connection
+import threading
+from collections.abc import Callable
+
+from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
-from protocols.directory import Directory, MemberEntry
+from protocols.directory import Directory, MemberEntry, MemberNotActive, UnknownMember
+from protocols.documents import Document
 
 ACTOR = "coordinator"
 
@@ -20,6 +25,8 @@ class MembershipLog:
         """Log to `audit` what the directory says of `member_id`."""
         self._audit = audit
         self._member_id = member_id
+        self._lock = threading.Lock()
+        self._refused = ""  # the code that the coordinator last turned us away with
 
     def changed(self, connection: Connection, before: Directory | None, after: Directory) -> None:
         """Append what `after` says that `before` did not; nothing when that is nothing."""
@@ -28,6 +35,40 @@ class MembershipLog:
         for kind, facts in _differences(held, now):
             payload = {"directory_version": after.version, **facts}
             self._append(connection, kind, payload, after)
+
+    def watching(
+        self, fetch: Callable[[str], Document], database: Database, clock: Callable[[], int]
+    ) -> Callable[[str], Document]:
+        """`fetch`, of which it is logged when the coordinator begins and ends to turn us away.
+
+        Args:
+            fetch: asks the coordinator for a document.
+            database: where the log is.
+            clock: UTC milliseconds now.
+        """
+
+        def watched(kind: str) -> Document:
+            try:
+                document = fetch(kind)
+            except (MemberNotActive, UnknownMember) as error:
+                self._told(database, error.code, clock())
+                raise
+            self._told(database, "", clock())
+            return document
+
+        return watched
+
+    def _told(self, database: Database, code: str, at_ms: int) -> None:
+        with self._lock:
+            if code == self._refused:
+                return
+            kind = "membership.refused" if code else "membership.readmitted"
+            entry = Entry(kind=kind, actor=ACTOR, purpose="membership",
+                          correlation=self._member_id, payload={"code": code or self._refused},
+                          subject=None, at_ms=at_ms)  # fmt: skip
+            with database.write() as connection:
+                self._audit.append(connection, entry)
+            self._refused = code
 
     def destroyed(self, connection: Connection, key_ids: list[str], at_ms: int) -> None:
         """Append that replaced keys of this node were destroyed."""

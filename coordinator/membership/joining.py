@@ -12,7 +12,7 @@ from coordinator.storage.invitations import InvitationRow
 from coordinator.storage.members import MemberRow
 from protocols.canonical import canonical_json, sha256
 from protocols.certificates import fingerprint, to_der
-from protocols.directory import MemberEntry
+from protocols.directory import LicenceExpired, MemberEntry
 from protocols.documents import Document
 from protocols.errors import InvalidInput
 from protocols.identifiers import check_member_id, check_role
@@ -127,19 +127,21 @@ class Admission:
         5. The declaration parses and is signed, together with the CSR, by the key it declares.
         6. The declared member id and role are the invitation's.
         7. No member has that id, and none has or had one of the declared keys.
-        8. The CSR is signed by its own key, of the right kind, and names that member.
+        8. The licence has not run out.
+        9. The CSR is signed by its own key, of the right kind, and names that member.
 
         Then the certificate, the member, the next directory and the audit leaf are written, and
         the invitation is spent.
 
         Raises:
-            Malformed: 1, 5 or 8.
+            Malformed: 1, 5 or 9.
             InvitationRefused: 2.
             InvitationUsed: 3.
             InvitationExpired: 4.
-            SignatureInvalid: 5 or 8.
+            SignatureInvalid: 5 or 9.
             DeclarationMismatch: 6.
             AlreadyMember, KeyInUse: 7.
+            LicenceExpired: 8.
         """
         # 1
         _check_sizes(attempt)
@@ -155,12 +157,12 @@ class Admission:
             held = self._publisher.newest(connection).members
             refuse_used_keys(held, declared.signing_key, declared.sealing_key)
             # 8
+            licensed = _licensed(declared, invitation, now_ms)
+            # 9
             certificate = self._authority.issue(
                 attempt.csr_der, declared.member_id, declared.role, now_ms
             )
-            entry = _licensed(declared, invitation).entry(
-                certificate_sha256=fingerprint(certificate), joined_at_ms=now_ms
-            )
+            entry = licensed.entry(certificate_sha256=fingerprint(certificate), joined_at_ms=now_ms)
             members.add(connection, _new_member(entry, certificate, now_ms))
             directory = self._publisher.publish(connection, lambda held: (*held, entry), now_ms)
             self._publisher.log(connection, "member.joined", attempt.invitation_id, now_ms,
@@ -189,12 +191,13 @@ def refuse_used_keys(held: tuple[MemberEntry, ...], signing_key: bytes, sealing_
             raise KeyInUse("one of the keys is or was a member's")
 
 
-def _licensed(declared: Declaration, invitation: InvitationRow) -> Declaration:
+def _licensed(declared: Declaration, invitation: InvitationRow, now_ms: int) -> Declaration:
     # The operator has seen the licence: a declaration does not make it longer.
     ends = [declared.licence_until_ms, invitation.licence_until_ms]
-    return replace(
-        declared, licence_until_ms=min((end for end in ends if end is not None), default=None)
-    )
+    end = min((end for end in ends if end is not None), default=None)
+    if end is not None and end <= now_ms:
+        raise LicenceExpired("the declared licence has run out")
+    return replace(declared, licence_until_ms=end)
 
 
 def _check_sizes(attempt: JoinAttempt) -> None:
