@@ -1,9 +1,6 @@
 """What a holder refuses before it looks at any consent: each with its code, logged once."""
 
-import json
-
 import pytest
-import structlog
 
 from node.rpc_errors import remote_errors
 from node.storage import exchange
@@ -11,50 +8,7 @@ from protocols.envelope import Query
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
 from protocols.v1.exchange_pb2 import RequestBody, SealedRequest
-from protocols.v1.exchange_pb2_grpc import ExchangeStub
-from tests.exchange.conftest import PEOPLE
 from tests.network import now_ms
-
-
-@pytest.fixture(scope="module")
-def consent(network):
-    return network.consent("bank-a", PEOPLE[:1], holders=["payments"])[0]
-
-
-@pytest.fixture
-def stub(network):
-    return ExchangeStub(network.node("bank-a").channels.to_member("payments"))
-
-
-@pytest.fixture
-def refused(network, stub):
-    """Send a request; it must be refused with `code`, logged once, and change nothing."""
-
-    def check(message, code, *, person=PEOPLE[0]):
-        payments = network.node("payments")
-        before = payments.audit.head()
-        with (
-            structlog.testing.capture_logs() as logs,
-            pytest.raises(CredenceError) as caught,
-            remote_errors("payments"),
-        ):
-            stub.Fetch(message, timeout=10)
-        assert caught.value.code == code
-        assert payments.audit.head() == before
-        assert [entry for entry in logs if entry["event"] == "rpc.refused"] == [
-            {
-                "event": "rpc.refused",
-                "log_level": "info",
-                "method": "/credence.v1.Exchange/Fetch",
-                "code": code,
-            }
-        ]
-        told = json.dumps(logs) + str(caught.value)
-        assert person.hex() not in told
-        body = RequestBody.FromString(message.body)
-        assert all(query.token.hex() not in told for query in body.queries)
-
-    return check
 
 
 def changed(request, **fields):
