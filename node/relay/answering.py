@@ -16,7 +16,7 @@ import grpc
 
 from node.relay.context import CallAborted, SealedContext
 from node.relay.credit import Credit
-from node.rpc_errors import CODE_KEY, MAX_DETAILS, STATUS, PeerTooSlow
+from node.rpc_errors import CODE_KEY, MAX_DETAILS, RETRY_KEY, STATUS, PeerTooSlow
 from protocols.errors import CredenceError
 from protocols.relay import (
     DEFAULT_RELAY_LIMITS,
@@ -103,12 +103,13 @@ class AnsweredCall:
         try:
             given = requests if handler.request_streaming else _only(requests)
             answer = _behaviour(handler)(given, context)
+            serialize = handler.response_serializer or bytes
             if not handler.response_streaming:
-                self._answer(accepted, handler.response_serializer(answer), context)
+                self._answer(accepted, serialize(answer), context)
                 return RelayStatus()
             with closing(answer):
                 for one in answer:
-                    self._answer(accepted, handler.response_serializer(one), context)
+                    self._answer(accepted, serialize(one), context)
         except CallAborted:
             return _status(context)
         except CredenceError as error:
@@ -133,6 +134,7 @@ class AnsweredCall:
             RelayTruncated: the call ended before its sealed end.
             PeerTooSlow: its time is over.
         """
+        deserialize = handler.request_deserializer or bytes
         while True:
             try:
                 frame = self._inbox.get(timeout=min(context.time_remaining(), 3600.0))
@@ -148,7 +150,7 @@ class AnsweredCall:
             if isinstance(taken, End):
                 return
             if isinstance(taken, Message):
-                yield handler.request_deserializer(taken.data)
+                yield deserialize(taken.data)
 
     def _send(self, **frame: Any) -> None:
         self._send_frame(RelayFrame(call=self._number, **frame))
@@ -169,8 +171,12 @@ def _only(requests: Iterator[Any]) -> Any:
 
 
 def _status(context: SealedContext) -> RelayStatus:
-    code = next((str(value) for key, value in context.trailing_metadata() if key == CODE_KEY), "")
-    return _told(context.code() or grpc.StatusCode.UNKNOWN, code, context.details())
+    told = {key: str(value) for key, value in context.trailing_metadata()}
+    status = _told(
+        context.code() or grpc.StatusCode.UNKNOWN, told.get(CODE_KEY, ""), context.details()
+    )
+    status.retry_after_ms = int(told.get(RETRY_KEY, "0"))
+    return status
 
 
 def _told(status: grpc.StatusCode, code: str, details: str) -> RelayStatus:

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from node.relay.credit import Credit
-from node.rpc_errors import CODE_KEY, STATUS
+from node.rpc_errors import CODE_KEY, RETRY_KEY, STATUS
 from protocols.errors import CredenceError, error_classes
 from protocols.relay import (
     DEFAULT_RELAY_LIMITS,
@@ -42,8 +42,11 @@ _UNREACHABLE = frozenset({RelayAbsent.code})
 class RelayRpcError(grpc.RpcError, grpc.Call):
     """How a relayed call failed, in the form of a direct call's failure."""
 
-    def __init__(self, status: grpc.StatusCode, code: str, details: str) -> None:
+    def __init__(
+        self, status: grpc.StatusCode, code: str, details: str, retry_after_ms: int = 0
+    ) -> None:
         super().__init__(details)
+        self._retry_after_ms = retry_after_ms
         self._status = status
         self._code = code
         self._details = details
@@ -57,8 +60,9 @@ class RelayRpcError(grpc.RpcError, grpc.Call):
         return self._details
 
     def trailing_metadata(self) -> Any:
-        """The stable code, if there is one."""
-        return ((CODE_KEY, self._code),) if self._code else ()
+        """The stable code and when to come back, where there is such."""
+        told = ((CODE_KEY, self._code), (RETRY_KEY, str(self._retry_after_ms or "")))
+        return tuple((key, value) for key, value in told if value)
 
     def initial_metadata(self) -> Any:
         """None travels through the relay."""
@@ -189,7 +193,7 @@ class RelayedCall(Iterator[Any]):
             raise RelayFrameRefused("a call without a status") from error
         if told.status or told.code:
             status = _STATUSES.get(told.status, grpc.StatusCode.UNKNOWN)
-            raise RelayRpcError(status, told.code, told.details)
+            raise RelayRpcError(status, told.code, told.details, told.retry_after_ms)
         raise StopIteration
 
     def _fail(self, error: grpc.RpcError) -> grpc.RpcError:
