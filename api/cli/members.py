@@ -134,9 +134,8 @@ def _table(views: "list[MemberView]") -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in (
-        "member", "name", "role", "licence", "certificate until", "status", "last seen", "directory",
-    ):  # fmt: skip
+    titles = "member|name|role|licence|certificate until|status|last seen|directory"
+    for title in titles.split("|"):
         table.add_column(title)
     for view in views:
         version = str(view.acknowledged_version or "-")

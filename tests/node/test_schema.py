@@ -98,6 +98,5 @@ def test_append_only_tables_have_their_triggers(database, table):
 
 
 def test_appending_goes_on(database):
-    values = dict.fromkeys(Release.__slots__, 0)
     with database.write() as connection:
-        connection.execute(insert(tables.release), [values, values])
+        connection.execute(insert(tables.release), [RELEASE._asdict(), RELEASE._asdict()])
