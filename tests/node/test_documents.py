@@ -6,11 +6,12 @@ import pytest
 
 from audit.database import Database
 from models.catalogue import load_default
+from node import documents as documents_module
 from node.documents import CatalogueRollback, Documents, NotJoined
 from node.rpc_errors import PeerUnreachable
 from node.storage.schema import ensure_schema
 from protocols.canonical import canonical_json, parse_json
-from protocols.directory import Directory, DirectoryRollback
+from protocols.directory import Directory, DirectoryRollback, MemberEntry
 from protocols.documents import sign_document
 from protocols.errors import CredenceError, SignatureInvalid
 from protocols.keys import SigningKey
@@ -140,3 +141,83 @@ def test_refreshing_on_demand_asks_no_more_often_than_it_is_told(documents, coor
         documents.refresh_if_older_than(60)
     assert coordinator.asked == 2
     assert documents.directory().version == 2
+
+
+class Peers:
+    """Members that give what they are told to give."""
+
+    def __init__(self):
+        self.documents, self.asked = {}, []
+
+    def some(self, directory):
+        return list(self.documents)
+
+    def directory_of(self, member_id):
+        self.asked.append(member_id)
+        return self.documents[member_id]
+
+
+def member(member_id):
+    key = bytes([len(member_id)]) * 32
+    return MemberEntry(member_id, member_id, "bank", "", "", (), key, key, key, None, "active", 1)
+
+
+def with_members(version, *names):
+    made = Directory(version, 1, 1, tuple(map(member, sorted(names))), KEY.verify_key.bytes)
+    return sign_document("directory", made.to_body(), KEY)
+
+
+@pytest.fixture
+def peers():
+    return Peers()
+
+
+@pytest.fixture
+def told(database, coordinator, peers):
+    documents = Documents(database, KEY.verify_key, coordinator.fetch, peers=peers)
+    documents.install(with_members(1, "bank-a", "bank-bb"), catalogue(1))
+    return documents
+
+
+def test_who_says_it_has_a_newer_directory_is_asked_when_the_coordinator_is_away(told, peers):
+    peers.documents["bank-a"] = with_members(5, "bank-a", "bank-bb")
+    told.heard_of(5, "bank-a")
+    assert told.directory().version == 5
+
+
+def test_the_coordinator_is_asked_first(told, peers, coordinator):
+    coordinator.documents = {"directory": with_members(5, "bank-a")}
+    told.heard_of(5, "bank-a")
+    assert (told.directory().version, peers.asked) == (5, [])
+
+
+def test_nobody_is_asked_for_a_directory_that_is_here(told, peers, coordinator):
+    told.heard_of(1, "bank-a")
+    told.heard_of(0, "bank-a")
+    assert (coordinator.asked, peers.asked) == (0, [])
+
+
+def test_who_promises_a_directory_and_has_none_is_not_asked_again_and_again(
+    told, peers, monkeypatch
+):
+    monkeypatch.setattr(documents_module, "ON_DEMAND_S", 0.0)
+    peers.documents["bank-a"] = with_members(1, "bank-a", "bank-bb")
+    for _ in range(5):
+        told.heard_of(2**40, "bank-a")
+    assert peers.asked == ["bank-a"]
+    peers.documents["bank-bb"] = with_members(2, "bank-a", "bank-bb")
+    told.heard_of(2, "bank-bb")
+    assert told.directory().version == 2
+
+
+def test_a_stranger_is_not_asked_for_a_directory(told, peers):
+    told.heard_of(5, "bank-x")
+    assert peers.asked == []
+
+
+def test_what_another_process_of_the_node_has_stored_is_followed(told, database, coordinator):
+    beside = Documents(database, KEY.verify_key, coordinator.fetch)
+    beside.install(with_members(4, "bank-a"))
+    assert told.directory().version == 1
+    told.adopt_stored()
+    assert told.directory().version == 4
