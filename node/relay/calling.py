@@ -126,6 +126,7 @@ class RelayedCall(Iterator[Any]):
         self._sender = _Sender(requests, codec, self._remaining_s)
         self._sender.put(RelayFrame(dial=RelayDial(callee=callee)))
         self._stream = start(self._sender.frames(), timeout)
+        self._sender.abandon = self._stream.cancel
 
     def __next__(self) -> Any:
         """The next answer.
@@ -144,7 +145,8 @@ class RelayedCall(Iterator[Any]):
         except RelayRpcError as error:
             raise self._fail(error) from error.__cause__
         except grpc.RpcError as error:
-            raise self._fail(_from_relay(error)) from error
+            own = self._sender.failure
+            raise self._fail(_from_relay(error) if own is None else _as_rpc(own)) from error
 
     def cancel(self) -> bool:
         """End the call; its answers are lost."""
@@ -174,8 +176,6 @@ class RelayedCall(Iterator[Any]):
                 raise _closed(frame.close.code)
             else:
                 raise RelayFrameRefused(f"a {kind} frame out of its place in a call")
-        if self._sender.failure is not None:
-            raise self._sender.failure
         raise RelayTruncated("the relay ended the call before its sealed status")
 
     def _begin(self, ticket: RelayTicket) -> None:
@@ -223,6 +223,7 @@ class _Sender:
         self._queue: queue.SimpleQueue[RelayFrame | None] = queue.SimpleQueue()
         self.credit = Credit()
         self.failure: CredenceError | None = None
+        self.abandon: Callable[[], object] = self.end
 
     def put(self, frame: RelayFrame) -> None:
         """Send a frame."""
@@ -253,7 +254,7 @@ class _Sender:
                 self._queue.put(RelayFrame(sealed=sealed.outgoing.end()))
         except Exception:  # noqa: BLE001 - whose text may quote data; gRPC too ends the call then
             self.failure = CredenceError("making a request failed")
-            self.end()
+            self.abandon()
 
     def _credited(self) -> bool:
         return self.credit.take(lambda: self._ends_at - time.monotonic())

@@ -28,7 +28,7 @@ PEOPLE = itertools.count(100)
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     with open_world(tmp_path_factory.mktemp("hostile")) as opened:
-        opened.network.enrol_many(HIDDEN, {person(n): BALANCE for n in range(100, 2000)})
+        opened.network.enrol_many(HIDDEN, {person(n): BALANCE for n in range(100, 12000)})
         yield opened
 
 
@@ -124,11 +124,11 @@ ALTERED = {
 
 @pytest.mark.parametrize("kind", ALTERED)
 def test_a_request_that_the_relay_alters_fails_the_call_and_is_not_answered_twice(world, kind):
-    made = consented(world, 1000)  # four requests
+    made = consented(world, 600)  # three requests
     world.relay.there = ALTERED[kind]()
     (holder,) = world.fetch(made, deadline_s=4).holders
     assert holder.error == "relay_seal_broken"
-    assert holder.answered < 1000
+    assert holder.answered < 600
     world.relay.there = honest
     assert world.fetch(made).complete
     for mine, theirs in zip(
@@ -140,7 +140,7 @@ def test_a_request_that_the_relay_alters_fails_the_call_and_is_not_answered_twic
 
 @pytest.mark.parametrize("kind", ALTERED)
 def test_an_answer_that_the_relay_alters_is_not_believed(world, kind):
-    made = consented(world, 1000)
+    made = consented(world, 600)
     world.relay.back = ALTERED[kind]()
     (holder,) = world.fetch(made, deadline_s=4).holders
     assert holder.error == "relay_seal_broken"
@@ -282,14 +282,14 @@ def replay(world, frames):
 
 
 def test_a_call_that_the_relay_cuts_short_has_failed(world):
-    made = consented(world, 1000)
+    made = consented(world, 600)
     world.relay.back = lambda frame: pretend_end(world, frame)
     (holder,) = world.fetch(made, deadline_s=4).holders
     assert (holder.error, holder.answered) == ("relay_truncated", 0)
 
 
 def test_a_call_that_is_cut_is_taken_up_again_and_nothing_counts_twice(world):
-    made = consented(world, 1000)
+    made = consented(world, 600)
     world.relay.back = nth(4, lambda frame: pretend_end(world, frame))
     assert world.fetch(made).complete
     assert set(uses(world, made)) == {1}
