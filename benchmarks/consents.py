@@ -20,7 +20,7 @@ import structlog
 
 from consent.artefact import sign_as_subject
 from consent.lifecycle import Event
-from node.consents import OfferTerms, SignedGrant
+from node.consents.service import OfferTerms, SignedGrant
 from protocols.keys import SigningKey
 from tests.node.consent_world import ConsentWorld, Member, person, subject_key
 

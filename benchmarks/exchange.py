@@ -28,7 +28,7 @@ import structlog
 
 from benchmarks.exchange_holder import ECHO, Holder, holder
 from node.exchange.pipeline import Pipeline, Sent
-from node.transport import TransportLimits, open_channel
+from node.network.transport import TransportLimits, open_channel
 from protocols.certificates import member_dns
 from protocols.envelope import Limits, OutgoingRequest, open_answer
 from protocols.v1.exchange_pb2 import SealedAnswer

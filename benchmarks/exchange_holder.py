@@ -15,8 +15,8 @@ import structlog
 
 from consent.policy import Terms
 from node.bootstrap import Node, open_node
-from node.server import member_server
-from node.transport import server_credentials, server_options
+from node.network.server import member_server
+from node.network.transport import server_credentials, server_options
 from protocols.envelope import OutgoingRequest, Query, new_request
 from protocols.pseudonyms import query_token
 from tests.network import MEMBERS, now_ms, open_network, person

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.database import Database
-from node.pseudonyms import PseudonymService
+from node.enrolment.pseudonyms import PseudonymService
 from node.storage.schema import ensure_schema
 from protocols import ristretto
 from protocols.enrolment import (

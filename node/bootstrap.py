@@ -12,41 +12,41 @@ from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
 from consent.templates import Templates
-from node import joining
-from node.active_model import ActiveModel
-from node.clients import Clients
-from node.consent_client import GrpcCourier
-from node.consents import ConsentService
-from node.documents import Documents, NotJoined
+from node.consents.client import GrpcCourier
+from node.consents.service import ConsentService
+from node.enrolment.pseudonym_keys import PseudonymKeys
+from node.enrolment.pseudonyms import PseudonymService
 from node.enrolment.trustees import GrpcEvaluator
 from node.exchange.client import ExchangeClient
 from node.exchange.decisions import Decider
 from node.exchange.inbox import Inbox
 from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
-from node.gossip import GossipPeers
 from node.home import DATA_KEYS_FILE, DATABASE_FILE, new_home
-from node.identity import OwnIdentity
-from node.joining import Joined
-from node.key_care import KeyCare
 from node.keystore import NodeKeys, create_keys, open_keystore
-from node.membership import MembershipClient
-from node.membership_log import MembershipLog
-from node.own_use import OwnUse
-from node.pairwise import PairKeys
+from node.network import joining
+from node.network.documents import Documents, NotJoined
+from node.network.gossip import GossipPeers
+from node.network.identity import OwnIdentity
+from node.network.joining import Joined
+from node.network.key_care import KeyCare
+from node.network.membership import MembershipClient
+from node.network.membership_log import MembershipLog
+from node.network.pairwise import PairKeys
+from node.network.rates import PeerRates
+from node.network.transport import Channels, MemberChannels, TransportLimits
 from node.parts import Node
-from node.pseudonym_keys import PseudonymKeys
-from node.pseudonyms import PseudonymService
-from node.rates import PeerRates
 from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
-from node.score_batch import BatchScoring
-from node.score_consent import ScoreConsent
-from node.score_sources import ScoreSources
-from node.scoring import ScoringService
+from node.scoring.active_model import ActiveModel
+from node.scoring.batch import BatchScoring
+from node.scoring.clients import Clients
+from node.scoring.consent import ScoreConsent
+from node.scoring.own_use import OwnUse
+from node.scoring.service import ScoringService
+from node.scoring.sources import ScoreSources
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
-from node.transport import Channels, MemberChannels, TransportLimits
 from node.trustees import Trustee
 from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
@@ -105,10 +105,10 @@ def init_node(
 
 
 def join(home: Path, invitation: str, now_ms: int) -> Joined:
-    """Join the network of an invitation; see `node.joining`.
+    """Join the network of an invitation; see `node.network.joining`.
 
     Raises:
-        CredenceError: a check of `node.joining.join` fails; nothing was stored.
+        CredenceError: a check of `node.network.joining.join` fails; nothing was stored.
     """
     node = open_node(home)
     try:

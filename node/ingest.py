@@ -19,7 +19,7 @@ from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
 from models.catalogue import Catalogue
-from node.pseudonyms import Progress, Pseudonyms
+from node.enrolment.pseudonyms import Progress, Pseudonyms
 from node.records.cleaning import Records, clean
 from node.records.connectors import CsvDirectory, RawTable, RecordSource
 from node.records.store import RecordStore

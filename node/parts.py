@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 
 from audit.database import Database
 from audit.store import AuditLog
-from node.clients import Clients
-from node.consents import ConsentService
-from node.documents import Documents
+from node.consents.service import ConsentService
+from node.enrolment.pseudonym_keys import PseudonymKeys
+from node.enrolment.pseudonyms import PseudonymService
 from node.exchange.client import ExchangeClient
 from node.exchange.service import ExchangeService
 from node.home import RECORDS_DIRECTORY
-from node.identity import OwnIdentity
-from node.key_care import KeyCare
 from node.keystore import NodeKeys
-from node.pairwise import PairKeys
-from node.pseudonym_keys import PseudonymKeys
-from node.pseudonyms import PseudonymService
+from node.network.documents import Documents
+from node.network.identity import OwnIdentity
+from node.network.key_care import KeyCare
+from node.network.pairwise import PairKeys
+from node.network.transport import Channels, TransportLimits
 from node.relay.routes import Routes
-from node.score_batch import BatchScoring
-from node.scoring import ScoringService
+from node.scoring.batch import BatchScoring
+from node.scoring.clients import Clients
+from node.scoring.service import ScoringService
 from node.settings import NodeSettings
-from node.transport import Channels, TransportLimits
 from node.trustees import Trustee
 
 if TYPE_CHECKING:
+    from node.enrolment.rotation import Rotation
     from node.ingest import IngestService
-    from node.rotation import Rotation
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class Node:
 
     def rotation(self) -> "Rotation":
         """The service that changes this node's pseudonyms to those of another key."""
+        from node.enrolment.rotation import Rotation
         from node.records.store import RecordStore
-        from node.rotation import Rotation
 
         store = RecordStore(self.home / RECORDS_DIRECTORY)
         return Rotation(

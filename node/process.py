@@ -13,13 +13,13 @@ import structlog
 from node.bootstrap import open_node
 from node.federation.supervisor import Supervisor
 from node.home import only_process
+from node.network.server import member_server
+from node.network.transport import MemberGate
 from node.parts import Node
 from node.periodic import Periodic
 from node.relay.line import RelayLine
 from node.relay.wiring import relay_line
-from node.server import member_server
 from node.storage import signals
-from node.transport import MemberGate
 
 PUSH_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0

@@ -4,9 +4,9 @@ import time
 from typing import Any
 
 from audit.database import Connection
-from node.documents import NotJoined
+from node.network.documents import NotJoined
+from node.network.standing import standing
 from node.parts import Node
-from node.standing import standing
 from node.storage import bundles, exchange, outcomes, privacy_ledger, signals, subjects
 
 

@@ -47,7 +47,7 @@ def import_everything() -> None:
 
 def grpc_statuses() -> dict[Category, str]:
     """The gRPC status of every category."""
-    from node.rpc_errors import STATUS
+    from node.network.rpc_errors import STATUS
 
     return {category: status.name for category, status in STATUS.items()}
 

@@ -14,7 +14,7 @@ from audit import leaf
 from consent import artefact
 from coordinator.transport import ENROLMENT_LIMITS, MEMBER_LIMITS
 from models import bundle
-from node.transport import TransportLimits
+from node.network.transport import TransportLimits
 from protocols import directory, dkg_entries, documents, invitations, joining, jws, oprf
 from protocols.exchange_rules import Limits
 from protocols.federation import StreamLimits

@@ -21,8 +21,8 @@ from consent.lifecycle import State
 from consent.policy import Terms
 from models.catalogue import load_default
 from node.bootstrap import Node, init_node, open_node
-from node.joining import store_membership
-from node.server import MemberServer, member_server
+from node.network.joining import store_membership
+from node.network.server import MemberServer, member_server
 from node.storage import consents, signals
 from node.storage.consents import NewConsent
 from node.storage.signals import OWN, SignalVector

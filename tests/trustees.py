@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from audit.database import Database
-from node.pseudonyms import PseudonymService
+from node.enrolment.pseudonyms import PseudonymService
 from protocols import dkg
 from protocols.ceremony import PseudonymKey, make_key, sign_entry
 from protocols.dkg_entries import ROUNDS, Ceremony, Round

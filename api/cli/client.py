@@ -12,7 +12,7 @@ import typer
 from api.cli import console
 
 if TYPE_CHECKING:
-    from node.clients import Clients
+    from node.scoring.clients import Clients
 
 app = typer.Typer(
     help="Let financing platforms call a node's API.",
@@ -43,7 +43,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make a client; its token is shown once and kept nowhere."""
-    from node.clients import SCOPES
+    from node.scoring.clients import SCOPES
 
     with _clients(home) as clients:
         file = None if token_file is None else _create(token_file)

@@ -14,7 +14,7 @@ import typer
 from api.cli import console
 
 if TYPE_CHECKING:
-    from node.consents import Changed
+    from node.consents.service import Changed
     from node.parts import Node
     from protocols.keys import SigningKey
 
@@ -68,7 +68,7 @@ def grant(
 ) -> None:
     """Grant a consent, signed with the person's key, and deliver it to its holders."""
     from consent.artefact import sign_as_subject
-    from node.consents import OfferTerms, SignedGrant
+    from node.consents.service import OfferTerms, SignedGrant
     from protocols.identifiers import PURPOSES
 
     if not set(purpose or ()) <= set(PURPOSES):

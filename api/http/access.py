@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from node.clients import Client, Clients, TokenRefused
+from node.scoring.clients import Client, Clients, TokenRefused
 
 Credentials = Annotated[
     HTTPAuthorizationCredentials | None,

@@ -9,9 +9,9 @@ from api.http.health import health_routes
 from api.http.limits import BodyLimits, LimitedBodies
 from api.http.requests import RequestContext
 from api.http.scores import score_routes
-from node.clients import Clients
-from node.documents import Documents
-from node.scoring import ScoringService
+from node.network.documents import Documents
+from node.scoring.clients import Clients
+from node.scoring.service import ScoringService
 
 VERSION = "1.0.0"
 DESCRIPTION = """\

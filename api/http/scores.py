@@ -7,8 +7,8 @@ from fastapi import APIRouter, Header, Path, Response
 from api.http.access import Credentials, caller
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
-from node.clients import Clients
-from node.scoring import Scored, ScoreRequest, ScoringService
+from node.scoring.clients import Clients
+from node.scoring.service import Scored, ScoreRequest, ScoringService
 
 IdempotencyKey = Annotated[
     str | None,

@@ -71,7 +71,7 @@ def grant(home: Path, secret: Path, share: float, epsilon: float) -> Granted:
     """Let a bank's customers sign consents for `score` and `train`, and deliver them."""
     from consent.artefact import sign_as_subject
     from node.bootstrap import open_node
-    from node.consents import OfferTerms, SignedGrant
+    from node.consents.service import OfferTerms, SignedGrant
     from node.storage import subjects
 
     keyring = Keyring.open(secret)

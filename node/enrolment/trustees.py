@@ -5,7 +5,7 @@ from typing import Protocol
 
 import grpc
 
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from protocols.enrolment import Evaluated
 from protocols.v1.pseudonyms_pb2 import EvaluateRequest
 from protocols.v1.pseudonyms_pb2_grpc import EvaluationStub

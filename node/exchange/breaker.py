@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from node.rpc_errors import Overloaded
+from node.network.rpc_errors import Overloaded
 from protocols.errors import CredenceError, Unavailable
 
 

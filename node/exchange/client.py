@@ -25,9 +25,9 @@ from node.exchange.inbox import Inbox
 from node.exchange.pipeline import Consented, Pipeline, Sent
 from node.exchange.report import FetchReport, HolderReport, Tally
 from node.exchange.service import AnswerWithdrawn
-from node.pairwise import PairKeys
-from node.rpc_errors import Overloaded, PeerFailed, remote_errors
-from node.transport import MemberChannels, ready_within
+from node.network.pairwise import PairKeys
+from node.network.rpc_errors import Overloaded, PeerFailed, remote_errors
+from node.network.transport import MemberChannels, ready_within
 from protocols.directory import Directory
 from protocols.envelope import Limits, Query, new_request, open_answer
 from protocols.errors import CredenceError

@@ -9,7 +9,7 @@ from audit.database import Connection
 from consent.policy import Decision, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.exchange.selection import Selection
-from node.pairwise import PairKeys
+from node.network.pairwise import PairKeys
 from node.storage import consents, pseudonyms, signals
 from node.storage.signals import SignalVector
 from protocols.envelope import VerifiedRequest

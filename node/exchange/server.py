@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import grpc
 
 from node.exchange.service import ExchangeService
-from node.transport import peer_member
+from node.network.transport import peer_member
 from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
 from protocols.v1.exchange_pb2_grpc import ExchangeServicer
 

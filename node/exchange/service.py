@@ -28,7 +28,7 @@ from consent.policy import Refusal
 from node.exchange.decisions import Decided, Decider, Facts
 from node.exchange.group import GroupCommit
 from node.exchange.records import Act, ReleaseRecorder
-from node.rates import PeerRates
+from node.network.rates import PeerRates
 from node.storage import consents
 from node.storage import exchange as storage
 from node.storage.exchange import OUT, Claim, NewClaim

@@ -12,7 +12,6 @@ from models.encoder import Encoder
 from models.privacy.accountant import Accountant
 from models.privacy.budget import Budget
 from node.bundles import Bundles
-from node.documents import NotJoined
 from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
 from node.federation.handler import ClientAppHandler
@@ -21,9 +20,10 @@ from node.federation.policy import Limits, TrainingPolicy
 from node.federation.record import Recorder
 from node.federation.stream import Timing, TrainingStream
 from node.federation.trainer import Trainer
-from node.membership import MembershipClient
+from node.network.documents import NotJoined
+from node.network.membership import MembershipClient
+from node.network.transport import open_channel
 from node.parts import Node
-from node.transport import open_channel
 from protocols.certificates import COORDINATOR_DNS
 from protocols.documents import Document
 from protocols.keys import VerifyKey

@@ -14,9 +14,9 @@ from typing import Any
 
 import grpc
 
+from node.network.rpc_errors import CODE_KEY, MAX_DETAILS, RETRY_KEY, STATUS, PeerTooSlow
 from node.relay.context import CallAborted, SealedContext
 from node.relay.credit import Credit
-from node.rpc_errors import CODE_KEY, MAX_DETAILS, RETRY_KEY, STATUS, PeerTooSlow
 from protocols.errors import CredenceError
 from protocols.relay import (
     DEFAULT_RELAY_LIMITS,

@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
+from node.network.rpc_errors import CODE_KEY, RETRY_KEY, STATUS
 from node.relay.credit import Credit
-from node.rpc_errors import CODE_KEY, RETRY_KEY, STATUS
 from protocols.errors import CredenceError, error_classes
 from protocols.relay import (
     DEFAULT_RELAY_LIMITS,

@@ -6,8 +6,8 @@ from typing import Any
 
 import grpc
 
+from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource
 from node.relay.calling import Codec, RelayedCall
-from node.transport import ON_DEMAND_REFRESH_S, DirectorySource
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
 from protocols.relay import RelayFrameRefused

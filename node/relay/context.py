@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from node.transport import RelayedContext
+from node.network.transport import RelayedContext
 from protocols.announcement import VERSION_KEY
 from protocols.errors import CredenceError
 from protocols.relay_seal import AcceptedCall

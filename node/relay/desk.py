@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import grpc
 
+from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource, MemberGate
 from node.relay.answering import Handler
-from node.transport import ON_DEMAND_REFRESH_S, DirectorySource, MemberGate
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SealingKey, SigningKey
 from protocols.relay_seal import AcceptedCall, Tickets, accept_call

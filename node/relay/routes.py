@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import grpc
 import structlog
 
+from node.network.transport import Channels
 from node.relay.channel import RelayDialler
-from node.transport import Channels
 from protocols.directory import Directory
 
 CONNECT_S = 1.0

@@ -4,12 +4,12 @@ import time
 
 import grpc
 
-from node.documents import NotJoined
+from node.network.documents import NotJoined
+from node.network.server import member_services
+from node.network.transport import MemberGate, open_channel
 from node.parts import Node
 from node.relay.desk import Desk, Services
 from node.relay.line import RelayLine, Timing
-from node.server import member_services
-from node.transport import MemberGate, open_channel
 from protocols.certificates import COORDINATOR_DNS
 
 

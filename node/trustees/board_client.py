@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from node.rpc_errors import remote_errors
-from node.transport import Channels
+from node.network.rpc_errors import remote_errors
+from node.network.transport import Channels
 from protocols.dkg_entries import MAX_ENTRY_BYTES, Round
 from protocols.documents import Document, from_proto
 from protocols.errors import Malformed

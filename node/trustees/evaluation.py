@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from audit.database import Database
 from audit.leaf import Entry
 from audit.store import AuditLog
-from node.pseudonym_keys import PseudonymKeys
+from node.enrolment.pseudonym_keys import PseudonymKeys
 from node.storage import pseudonyms as storage
 from node.trustees.shares import Shares
 from protocols.enrolment import Evaluated, evaluate_batch, split_elements

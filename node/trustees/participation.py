@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from node.pseudonym_keys import PseudonymKeys
+from node.enrolment.pseudonym_keys import PseudonymKeys
 from node.trustees.board_client import KeyBoard, SignedEntry
 from node.trustees.shares import Shares
 from protocols import dkg

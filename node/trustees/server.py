@@ -2,7 +2,7 @@
 
 import grpc
 
-from node.transport import peer_member
+from node.network.transport import peer_member
 from node.trustees.evaluation import EvaluationService
 from protocols.v1.pseudonyms_pb2 import EvaluateRequest, EvaluateResponse
 from protocols.v1.pseudonyms_pb2_grpc import EvaluationServicer

@@ -5,7 +5,7 @@ import hashlib
 import httpx
 import pytest
 
-from node.clients import ClientExists, TokenRefused
+from node.scoring.clients import ClientExists, TokenRefused
 from node.storage import clients
 from protocols.errors import InvalidInput, NotFound
 from tests.api.test_scores import body_for, is_problem

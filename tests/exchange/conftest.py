@@ -9,7 +9,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from consent.policy import Terms
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from protocols.envelope import OutgoingRequest, Query, new_request, open_answer
 from protocols.errors import CredenceError
 from protocols.pseudonyms import query_token

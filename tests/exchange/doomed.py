@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from node.bootstrap import open_node
-from node.server import member_server
+from node.network.server import member_server
 
 
 def main(home: Path, die: bool) -> None:

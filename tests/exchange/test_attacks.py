@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.exchange.service import ExchangeService
-from node.rates import PeerOverRate, PeerRates
-from node.rpc_errors import remote_errors
+from node.network.rates import PeerOverRate, PeerRates
+from node.network.rpc_errors import remote_errors
+from node.network.transport import TransportLimits
 from node.storage import consents, exchange
-from node.transport import TransportLimits
 from protocols.envelope import AnswerMismatch
 from protocols.errors import CredenceError
 from protocols.suites import X25519, suite

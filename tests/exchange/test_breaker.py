@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from node.exchange.breaker import TABLE, Breaker, BreakerLimits, CircuitOpen, Event, State
 from node.exchange.service import NonceReused
-from node.rpc_errors import PeerUnreachable, TooManyRequests
+from node.network.rpc_errors import PeerUnreachable, TooManyRequests
 
 LIMITS = BreakerLimits(failures=3, first_s=1.0, longest_s=4.0)
 DOWN = PeerUnreachable("down")

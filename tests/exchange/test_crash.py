@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.bootstrap import open_node
-from node.rpc_errors import PeerUnreachable, remote_errors
+from node.network.rpc_errors import PeerUnreachable, remote_errors
 from node.storage import consents, exchange
 from protocols.envelope import Query, new_request, open_answer
 from protocols.pseudonyms import query_token

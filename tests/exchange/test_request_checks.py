@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from node.storage import exchange
 from protocols.envelope import Query
 from protocols.errors import CredenceError

@@ -31,7 +31,7 @@ from models.privacy.accountant import Accountant
 from node.bootstrap import init_node, open_node
 from node.federation.stream import Timing
 from node.federation.wiring import Worker, build_worker
-from node.joining import store_membership
+from node.network.joining import store_membership
 from node.parts import Node
 from node.storage import consents, outcomes, signals
 from node.storage.consents import NewConsent

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from node.rpc_errors import remote_errors
-from node.transport import TlsIdentity, open_channel
+from node.network.rpc_errors import remote_errors
+from node.network.transport import TlsIdentity, open_channel
 from protocols.certificates import (
     COORDINATOR_DNS,
     create_ca,

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from node.standing import standing
+from node.network.standing import standing
 from node.status import summary
 from protocols.errors import CredenceError
 from protocols.member_keys import EarlierKeys

@@ -8,8 +8,8 @@ import pytest
 
 from coordinator.membership import renewal
 from node.bootstrap import open_node
-from node.key_care import RenewalAnswerInvalid
-from node.rpc_errors import PeerTooSlow, remote_errors
+from node.network.key_care import RenewalAnswerInvalid
+from node.network.rpc_errors import PeerTooSlow, remote_errors
 from protocols.certificates import fingerprint, make_csr, make_tls_key, member_dns, valid_until_ms
 from protocols.directory import MemberNotActive
 from protocols.errors import CredenceError

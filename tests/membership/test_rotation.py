@@ -5,7 +5,7 @@ import pytest
 from coordinator.membership import renewal
 from node.bootstrap import open_node
 from node.keystore import SETTLING_MS, open_keystore
-from node.rpc_errors import PeerTooSlow, PeerUnreachable, remote_errors
+from node.network.rpc_errors import PeerTooSlow, PeerUnreachable, remote_errors
 from protocols.canonical import sha256
 from protocols.certificates import fingerprint, make_csr, make_tls_key
 from protocols.errors import CredenceError, SignatureInvalid

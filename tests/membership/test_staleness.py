@@ -2,8 +2,8 @@
 
 import pytest
 
-from node.documents import DirectoryStale
-from node.rpc_errors import PeerUnreachable
+from node.network.documents import DirectoryStale
+from node.network.rpc_errors import PeerUnreachable
 from tests.membership.test_suspension import admitted
 from tests.membership.world import now_ms
 

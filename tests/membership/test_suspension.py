@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import structlog
 
+from node.network.rpc_errors import PeerUnreachable, remote_errors
 from node.process import running
-from node.rpc_errors import PeerUnreachable, remote_errors
 from protocols.directory import Directory, LicenceExpired, MemberNotActive
 from protocols.documents import sign_document
 from protocols.errors import CredenceError, StateConflict

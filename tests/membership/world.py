@@ -19,9 +19,9 @@ from coordinator.bootstrap import Coordinator, init_coordinator, open_coordinato
 from coordinator.process import serving
 from coordinator.settings import make_settings
 from node.bootstrap import Node, init_node, join, open_node
-from node.rpc_errors import remote_errors
-from node.server import MemberServer, member_server
-from node.transport import TlsIdentity, TransportLimits, open_channel
+from node.network.rpc_errors import remote_errors
+from node.network.server import MemberServer, member_server
+from node.network.transport import TlsIdentity, TransportLimits, open_channel
 from protocols.certificates import member_dns
 from protocols.directory import Directory
 from protocols.documents import Document

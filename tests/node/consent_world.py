@@ -22,9 +22,9 @@ from consent.delivery import Acknowledgement, Delivery, Kind
 from consent.events import ConsentEvent, countersign_event, sign_event
 from consent.lifecycle import Event
 from consent.templates import Templates
-from node.consents import ConsentService, OfferTerms, SignedGrant, artefact_of
-from node.pairwise import PairKeys
-from node.rpc_errors import PeerUnreachable
+from node.consents.service import ConsentService, OfferTerms, SignedGrant, artefact_of
+from node.network.pairwise import PairKeys
+from node.network.rpc_errors import PeerUnreachable
 from node.storage import signals, subjects
 from node.storage.schema import ensure_schema
 from node.storage.signals import SignalVector

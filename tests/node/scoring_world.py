@@ -16,9 +16,9 @@ from models.plan import Architecture, PrivacyPlan
 from models.scale import Scale
 from models.weights import initial_weights
 from node.bootstrap import Node
-from node.clients import Clients
-from node.documents import Documents
-from node.scoring import ScoreRequest, ScoringService
+from node.network.documents import Documents
+from node.scoring.clients import Clients
+from node.scoring.service import ScoreRequest, ScoringService
 from node.storage import bundles, subjects
 from node.storage.subjects import Subject
 from protocols.documents import sign_document

@@ -9,8 +9,8 @@ from consent.lifecycle import State
 from consent.refusals import ConsentExpired, SubjectMismatch
 from consent.succession import ConsentConflict, ControllerMismatch
 from consent.templates import DAY_MS, ConsentOutOfBounds, TemplateUnknown
-from node.consent_inbox import HandleEpochUnusable
-from node.consents import GRANT_BATCH, OfferTerms, SignedGrant
+from node.consents.inbox import HandleEpochUnusable
+from node.consents.service import GRANT_BATCH, OfferTerms, SignedGrant
 from node.storage.subjects import UnknownSubject
 from protocols.directory import MemberNotActive, UnknownMember
 from protocols.errors import InvalidInput, Malformed, SignatureInvalid

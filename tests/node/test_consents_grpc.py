@@ -10,8 +10,8 @@ from consent.artefact import sign_as_subject
 from consent.delivery import Delivery, Kind
 from consent.events import sign_event
 from consent.lifecycle import Event, State
-from node.consent_client import GrpcCourier
-from node.consents import OfferTerms, SignedGrant
+from node.consents.client import GrpcCourier
+from node.consents.service import OfferTerms, SignedGrant
 from node.storage import subjects
 from node.storage.subjects import Subject
 from protocols.errors import Malformed
@@ -121,7 +121,7 @@ def test_a_holder_that_does_not_answer_costs_a_push_its_deadline_and_no_more(net
 
 
 def test_an_acknowledgement_outside_its_grammar_is_refused(network):
-    from node.consent_client import _from_proto
+    from node.consents.client import _from_proto
     from protocols.v1.exchange_pb2 import ConsentAcknowledgement
 
     with pytest.raises(Malformed):

@@ -4,7 +4,7 @@ import pytest
 
 from consent.delivery import Acknowledgement, acknowledge
 from consent.lifecycle import Event, State
-from node.consent_delivery import FIRST_RETRY_MS, MAX_PAUSE_MS, MAX_RETRY_MS, retry_after_ms
+from node.consents.delivery import FIRST_RETRY_MS, MAX_PAUSE_MS, MAX_RETRY_MS, retry_after_ms
 from tests.node.consent_world import ConsentWorld
 
 

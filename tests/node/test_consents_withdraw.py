@@ -6,7 +6,7 @@ from consent.lifecycle import Event, State, TransitionInvalid
 from consent.refusals import ConsentUnknown
 from consent.succession import ConsentConflict, ControllerMismatch
 from consent.templates import DAY_MS
-from node.consents import SignedGrant
+from node.consents.service import SignedGrant
 from node.storage import consents
 from protocols.errors import Malformed, SignatureInvalid
 from tests.node.consent_world import START_MS, ConsentWorld, person

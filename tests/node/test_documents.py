@@ -6,9 +6,9 @@ import pytest
 
 from audit.database import Database
 from models.catalogue import load_default
-from node import documents as documents_module
-from node.documents import CatalogueRollback, Documents, NotJoined
-from node.rpc_errors import PeerUnreachable
+from node.network import documents as documents_module
+from node.network.documents import CatalogueRollback, Documents, NotJoined
+from node.network.rpc_errors import PeerUnreachable
 from node.storage.schema import ensure_schema
 from protocols.canonical import canonical_json, parse_json
 from protocols.directory import Directory, DirectoryRollback, MemberEntry

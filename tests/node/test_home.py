@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from node.bootstrap import init_node, open_node
-from node.documents import NotJoined
 from node.home import HomeExists, is_running, only_process
 from node.keystore import open_keystore
+from node.network.documents import NotJoined
 from protocols.errors import AlreadyRunning, HomeUnusable, InvalidInput, SignatureInvalid
 
 GIVEN = {"member_id": "bank-a", "name": "Harbour Bank", "role": "bank"}

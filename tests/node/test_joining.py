@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from node.bootstrap import init_node, join, open_node
-from node.joining import EnrolmentUnreachable, InvitationForOther, OtherNetwork, fetch_ca
-from node.rpc_errors import PeerUnreachable
+from node.network.joining import EnrolmentUnreachable, InvitationForOther, OtherNetwork, fetch_ca
+from node.network.rpc_errors import PeerUnreachable
 from protocols.certificates import (
     CertificateRefused,
     create_ca,

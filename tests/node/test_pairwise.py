@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from node.pairwise import PairKeys
+from node.network.pairwise import PairKeys
 from protocols.directory import Directory, MemberEntry, UnknownMember
 from protocols.errors import InvalidInput
 from protocols.keys import SealingKey, SigningKey

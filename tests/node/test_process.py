@@ -8,11 +8,11 @@ import pytest
 import structlog
 
 from node.bootstrap import init_node, join, open_node
-from node.documents import NotJoined
 from node.home import is_running
+from node.network.documents import NotJoined
+from node.network.rpc_errors import remote_errors
 from node.periodic import Periodic
 from node.process import running
-from node.rpc_errors import remote_errors
 from protocols.envelope import SuiteUnsupported
 from protocols.errors import AlreadyRunning, PortInUse, StateConflict
 from protocols.v1.exchange_pb2 import SealedRequest

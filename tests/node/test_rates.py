@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.rates import PeerOverRate, PeerRates
-from node.transport import TransportLimits
+from node.network.rates import PeerOverRate, PeerRates
+from node.network.transport import TransportLimits
 
 LIMITS = TransportLimits(subjects_per_s=100, burst_subjects=200, patience_s=1.0)
 

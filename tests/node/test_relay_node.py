@@ -12,10 +12,10 @@ from audit.leaf import parse_leaf
 from coordinator.process import serving
 from coordinator.relay.ledger import CarriedLedger
 from node.bootstrap import init_node, join, open_node
+from node.network.rpc_errors import PeerUnreachable, remote_errors
+from node.network.server import member_services
 from node.process import running
 from node.relay.desk import Services
-from node.rpc_errors import PeerUnreachable, remote_errors
-from node.server import member_services
 from node.status import summary
 from protocols.envelope import SuiteUnsupported
 from protocols.v1.exchange_pb2 import SealedRequest

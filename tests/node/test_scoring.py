@@ -20,9 +20,9 @@ from consent.refusals import (
     UsesExhausted,
 )
 from models.bundle import BundleInvalid
-from node.active_model import NoModel
-from node.score_evaluation import InsufficientData
-from node.scoring import IdempotencyKeyReused, ScoreExpired, ScoreUnknown
+from node.scoring.active_model import NoModel
+from node.scoring.evaluation import InsufficientData
+from node.scoring.service import IdempotencyKeyReused, ScoreExpired, ScoreUnknown
 from node.storage import scores
 from node.storage.subjects import UnknownSubject
 from protocols.errors import CredenceError, InvalidInput, SignatureInvalid

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node.active_model import NoModel, UnknownModelVersion
+from node.scoring.active_model import NoModel, UnknownModelVersion
 from tests.node.scoring_world import World, open_world, ref
 
 

@@ -8,15 +8,15 @@ import grpc
 import pytest
 import structlog
 
-from node.rpc_errors import (
+from node.network.rpc_errors import (
     MessageRefused,
     PeerFailed,
     PeerTooSlow,
     PeerUnreachable,
     remote_errors,
 )
-from node.server import MemberServer, check_free
-from node.transport import (
+from node.network.server import MemberServer, check_free
+from node.network.transport import (
     DeadlineRequired,
     PeerNotAdmitted,
     TlsIdentity,

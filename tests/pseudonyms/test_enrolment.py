@@ -8,7 +8,7 @@ import pytest
 from audit.database import Database
 from node.enrolment import run
 from node.enrolment.run import TrusteesUnavailable
-from node.rpc_errors import PeerUnreachable
+from node.network.rpc_errors import PeerUnreachable
 from node.storage import pseudonyms as storage
 from node.storage.schema import ensure_schema
 from node.trustees.evaluation import QuotaExhausted
@@ -147,7 +147,7 @@ def test_processes_of_their_own_make_the_same_pseudonyms(database, tmp_path, mon
     expected = trustees.service(database).pseudonyms(PEOPLE)
     other = Database(f"sqlite:///{tmp_path}/other.db")
     ensure_schema(other)
-    monkeypatch.setattr("node.pseudonyms.PROCESSES_FROM", 1)
+    monkeypatch.setattr("node.enrolment.pseudonyms.PROCESSES_FROM", 1)
     assert trustees.service(other, processes=2).pseudonyms(PEOPLE) == expected
     other.close()
 

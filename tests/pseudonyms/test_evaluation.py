@@ -7,7 +7,7 @@ import pytest
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
-from node.pseudonym_keys import NoPseudonymKey
+from node.enrolment.pseudonym_keys import NoPseudonymKey
 from node.storage import pseudonyms as storage
 from node.trustees.evaluation import DAY_MS, EvaluationService, QuotaExhausted
 from node.trustees.shares import NotATrustee

@@ -7,8 +7,8 @@ import pytest
 
 from coordinator.ceremonies.service import make_board
 from node.bootstrap import init_node, join, open_node
+from node.network.rpc_errors import remote_errors
 from node.process import running
-from node.rpc_errors import remote_errors
 from node.trustees.evaluation import QuotaExhausted
 from protocols.enrolment import blind_batch, joined
 from protocols.errors import CredenceError

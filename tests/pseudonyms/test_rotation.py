@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from node.consent_handles import HandleIndex
-from node.rotation import EnrolmentIncomplete, Rotation
+from node.consents.handles import HandleIndex
+from node.enrolment.rotation import EnrolmentIncomplete, Rotation
 from node.storage import pseudonyms as storage
 from node.storage import signals, subjects
 from protocols.errors import InvalidInput

@@ -9,7 +9,7 @@ from coordinator.bootstrap import Coordinator
 from coordinator.ceremonies.board import Board
 from coordinator.ceremonies.service import make_board
 from coordinator.storage.ceremonies import EntryRow
-from node.pseudonym_keys import PseudonymKeys
+from node.enrolment.pseudonym_keys import PseudonymKeys
 from node.storage.schema import ensure_schema
 from node.trustees.board_client import Announced, SignedEntry
 from node.trustees.participation import Participation

@@ -8,16 +8,16 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from node.relay.desk import Desk, Services
-from node.relay.line import RelayLine, Timing
-from node.rpc_errors import PeerFailed, PeerTooSlow, TooManyRequests, remote_errors
-from node.transport import (
+from node.network.rpc_errors import PeerFailed, PeerTooSlow, TooManyRequests, remote_errors
+from node.network.transport import (
     DeadlineRequired,
     MemberGate,
     TransportLimits,
     open_channel,
     peer_member,
 )
+from node.relay.desk import Desk, Services
+from node.relay.line import RelayLine, Timing
 from protocols.certificates import COORDINATOR_DNS
 from protocols.errors import CredenceError, StateConflict
 from protocols.relay import DEFAULT_RELAY_LIMITS

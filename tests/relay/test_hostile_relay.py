@@ -12,7 +12,7 @@ import pytest
 
 from consent.lifecycle import State
 from node.exchange.breaker import BreakerLimits, Breakers
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from node.storage import consents, exchange
 from protocols.errors import CredenceError
 from protocols.v1.exchange_pb2 import SealedRequest

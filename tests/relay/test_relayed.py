@@ -6,7 +6,7 @@ import pytest
 
 from consent.events import sign_event
 from consent.lifecycle import Event, State
-from node.rpc_errors import PeerUnreachable, remote_errors
+from node.network.rpc_errors import PeerUnreachable, remote_errors
 from node.storage import exchange, signals
 from protocols.directory import MemberNotActive, UnknownMember
 from protocols.envelope import SuiteUnsupported

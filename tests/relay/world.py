@@ -18,12 +18,12 @@ from coordinator.transport import (
     make_server,
     member_credentials,
 )
-from node.consents import OfferTerms, SignedGrant
+from node.consents.service import OfferTerms, SignedGrant
+from node.network.transport import MemberGate as NodeGate
 from node.relay.line import RelayLine, Timing
 from node.relay.wiring import relay_line
 from node.storage import subjects
 from node.storage.subjects import Subject
-from node.transport import MemberGate as NodeGate
 from protocols.certificates import issue_server_certificate, make_tls_key, to_pem
 from protocols.keys import SigningKey
 from protocols.relay import DEFAULT_RELAY_LIMITS, RelayLimits

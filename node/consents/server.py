@@ -13,8 +13,8 @@ import grpc
 
 from consent.artefact import MAX_JWS_BYTES
 from consent.delivery import Acknowledgement, Delivery, Kind
-from node.consents import ConsentService
-from node.transport import peer_member
+from node.consents.service import ConsentService
+from node.network.transport import peer_member
 from protocols.errors import Malformed
 from protocols.v1.exchange_pb2 import ConsentAcknowledgement, ConsentDelivery
 from protocols.v1.exchange_pb2_grpc import ConsentsServicer

@@ -3,7 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from protocols.directory import Directory
 from protocols.documents import Document, from_proto, to_proto
 from protocols.errors import Malformed
@@ -13,8 +13,8 @@ from protocols.v1.membership_pb2_grpc import GossipServicer, GossipStub
 if TYPE_CHECKING:
     import grpc
 
-    from node.documents import Documents
-    from node.transport import MemberChannels
+    from node.network.documents import Documents
+    from node.network.transport import MemberChannels
 
 TIMEOUT_S = 3.0
 ASKED = 3  # in a turn: what one member knows reaches all in a few turns

@@ -7,7 +7,7 @@ from typing import Literal
 from models.catalogue import SignalStatus
 from models.evaluate import Scorer
 from models.reasons import Reason, reason_text
-from node.score_result import ScaleEnds, ScoreBand, ScoreReason, SourceCoverage
+from node.scoring.result import ScaleEnds, ScoreBand, ScoreReason, SourceCoverage
 from node.storage.signals import Signals, SignalVector, matrix
 from protocols.errors import CredenceError
 

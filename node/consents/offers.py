@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, new_consent_id
 from consent.templates import DAY_MS, DAY_S, Templates
-from node.pairwise import PairKeys
+from node.network.pairwise import PairKeys
 from protocols.directory import Directory, MemberEntry
 from protocols.errors import InvalidInput
 from protocols.pseudonyms import handle

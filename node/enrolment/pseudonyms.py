@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 
 class KeySource(Protocol):
-    """Where the public side of pseudonym keys comes from: `node.pseudonym_keys.PseudonymKeys`."""
+    """Where the public side of keys comes from: `node.enrolment.pseudonym_keys`."""
 
     def newest(self) -> PseudonymKey:
         """The key of the newest epoch; raises `NoPseudonymKey`."""

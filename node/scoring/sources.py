@@ -8,7 +8,7 @@ from audit.database import Connection, Database
 from consent.policy import Decision, Terms
 from models.catalogue import Catalogue
 from node.exchange.report import FetchReport, HolderReport
-from node.score_evaluation import Contribution
+from node.scoring.evaluation import Contribution
 from node.storage import signals
 from node.storage.signals import OWN, SignalVector
 from protocols.directory import Directory, MemberNotActive, UnknownMember

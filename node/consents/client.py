@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import grpc
 
 from consent.delivery import Acknowledgement, Delivery, Kind
-from node.rpc_errors import remote_errors
+from node.network.rpc_errors import remote_errors
 from protocols.errors import Malformed
 from protocols.v1.exchange_pb2 import ConsentAcknowledgement, ConsentDelivery
 from protocols.v1.exchange_pb2_grpc import ConsentsStub
@@ -15,7 +15,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class GrpcCourier:
-    """A `node.consent_delivery.Courier` over mutual TLS."""
+    """A `node.consents.delivery.Courier` over mutual TLS."""
 
     def __init__(
         self,

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from node.consent_server import ConsentServer
+from node.consents.server import ConsentServer
 from node.exchange.server import ExchangeServer
-from node.gossip import GossipServer
-from node.parts import Node
-from node.transport import (
+from node.network.gossip import GossipServer
+from node.network.transport import (
     DirectorySource,
     MemberGate,
     TlsIdentity,
@@ -18,6 +17,7 @@ from node.transport import (
     server_credentials,
     server_options,
 )
+from node.parts import Node
 from node.trustees.server import EvaluationServer
 from protocols.errors import PortInUse
 from protocols.v1.exchange_pb2_grpc import (

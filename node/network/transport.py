@@ -12,7 +12,7 @@ A server admits a call only when
 A call that came through the relay is admitted by its seal (`protocols.relay_seal`) in place of 1, 2
 and 4. 2 to 5 are checked at every call, so that a revoked member is out at its next call even on a
 connection that it opened before. Before that the node refreshes its directory when the caller says
-that it holds a newer one (`node.announcing`).
+that it holds a newer one (`node.network.announcing`).
 
 A new certificate is in use without a restart: a server shows it from the next connection on, and a
 channel is opened anew when it is next asked for.
@@ -30,8 +30,8 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from node.announcing import Announcer, announced_version
-from node.rpc_errors import PeerUnreachable, TooManyRequests, errors_as_status
+from node.network.announcing import Announcer, announced_version
+from node.network.rpc_errors import PeerUnreachable, TooManyRequests, errors_as_status
 from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
 from protocols.directory import Directory
 from protocols.errors import CredenceError

@@ -10,7 +10,7 @@ from collections import ChainMap, OrderedDict
 from collections.abc import Mapping
 
 from audit.database import Connection
-from node.pairwise import PairKeys
+from node.network.pairwise import PairKeys
 from node.storage import pseudonyms, subjects
 from protocols.pseudonyms import handle
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
-from node.pseudonyms import Enrolled, Progress, PseudonymService
+from node.enrolment.pseudonyms import Enrolled, Progress, PseudonymService
 from node.storage import pseudonyms as storage
 from protocols.errors import InvalidInput, StateConflict
 from protocols.identifiers import new_id

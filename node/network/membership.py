@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from node.rpc_errors import remote_errors
-from node.transport import Channels
+from node.network.rpc_errors import remote_errors
+from node.network.transport import Channels
 from protocols.documents import Document, from_proto
 from protocols.v1.membership_pb2 import (
     BundlePiece,

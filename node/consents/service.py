@@ -18,13 +18,13 @@ from consent.lifecycle import Event, State
 from consent.receipts import Happening, receipt
 from consent.refusals import ConsentUnknown
 from consent.templates import Templates
-from node.consent_delivery import ConsentDeliverer, Courier, PushReport
-from node.consent_desk import ConsentDesk, Recorded, SignedGrant
-from node.consent_handles import HandleIndex
-from node.consent_inbox import ConsentInbox
-from node.consent_offers import ConsentOffers, Offer, OfferTerms
-from node.consent_register import ConsentRegister
-from node.pairwise import PairKeys
+from node.consents.delivery import ConsentDeliverer, Courier, PushReport
+from node.consents.desk import ConsentDesk, Recorded, SignedGrant
+from node.consents.handles import HandleIndex
+from node.consents.inbox import ConsentInbox
+from node.consents.offers import ConsentOffers, Offer, OfferTerms
+from node.consents.register import ConsentRegister
+from node.network.pairwise import PairKeys
 from node.storage import consent_events, consent_outbox, consents, subjects
 from node.storage.consents import LiveConsent, StoredConsent
 from protocols.directory import Directory
@@ -202,7 +202,7 @@ class ConsentService:
     # -- as holder or recipient
 
     def receive(self, peer: str, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """Verify, store and acknowledge deliveries; see `node.consent_inbox`."""
+        """Verify, store and acknowledge deliveries; see `node.consents.inbox`."""
         return self._inbox.receive(peer, deliveries)
 
     def live_consents(self, connection: Connection, purpose: str) -> list[LiveConsent]:

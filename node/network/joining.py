@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from audit.database import Database
-from node.documents import Documents
 from node.keystore import NodeKeys
-from node.membership_log import MembershipLog
-from node.rpc_errors import remote_errors
+from node.network.documents import Documents
+from node.network.membership_log import MembershipLog
+from node.network.rpc_errors import remote_errors
+from node.network.transport import TransportLimits, open_channel
 from node.settings import SETTINGS_FILE, NodeSettings
-from node.transport import TransportLimits, open_channel
 from protocols.canonical import sha256
 from protocols.certificates import (
     COORDINATOR_DNS,

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from node.documents import NotJoined
-from node.joining import CA_FILE, CERTIFICATE_FILE
 from node.keystore import NodeKeys
-from node.transport import TlsIdentity
+from node.network.documents import NotJoined
+from node.network.joining import CA_FILE, CERTIFICATE_FILE
+from node.network.transport import TlsIdentity
 from protocols.certificate_facts import is_key_of
 from protocols.certificates import CertificateRefused
 from protocols.errors import HomeUnusable

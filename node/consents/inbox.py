@@ -19,7 +19,7 @@ of a consent that is not here is remembered, so that the consent is refused shou
 
 8 to 10 and the writing are one transaction for a whole batch. A refusal concerns one delivery; it
 is a stable code in the signed acknowledgement, and the batch goes on. Checks 1 to 7 stand here,
-8 to 10 in `node.consent_batch`.
+8 to 10 in `node.consents.batch`.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ from consent.policy import Refusal
 from consent.refusals import refusal_error
 from consent.succession import ControllerMismatch
 from consent.templates import Templates
-from node.consent_batch import DeliveryBatch, Offered, Outcome
-from node.consent_handles import HandleIndex
-from node.consent_register import ConsentRegister
+from node.consents.batch import DeliveryBatch, Offered, Outcome
+from node.consents.handles import HandleIndex
+from node.consents.register import ConsentRegister
 from protocols.directory import Directory
 from protocols.errors import CredenceError, StateConflict
 from protocols.jws import signers

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.rpc_errors import Overloaded
-from node.transport import TransportLimits
+from node.network.rpc_errors import Overloaded
+from node.network.transport import TransportLimits
 
 MAX_PEERS = 4096  # twice the largest directory
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import structlog
 
 from audit.database import Database
-from node.documents import Documents
-from node.identity import OwnIdentity
-from node.joining import CERTIFICATE_FILE, replace_file
 from node.keystore import NodeKeys
-from node.membership import MembershipClient
-from node.membership_log import MembershipLog
+from node.network.documents import Documents
+from node.network.identity import OwnIdentity
+from node.network.joining import CERTIFICATE_FILE, replace_file
+from node.network.membership import MembershipClient
+from node.network.membership_log import MembershipLog
 from protocols.canonical import sha256
 from protocols.certificate_facts import fingerprint, to_pem, valid_from_ms, valid_until_ms
 from protocols.certificates import make_csr, verify_member_certificate

@@ -1,6 +1,6 @@
 """The part of receiving consents that stands inside the transaction.
 
-Checks 8 to 10 of `node.consent_inbox`. Artefacts are stored many at a time; an event, or a second
+Checks 8 to 10 of `node.consents.inbox`. Artefacts are stored many at a time; an event, or a second
 version of one consent, first waits for those before it, so that the order of a batch counts.
 """
 
@@ -15,8 +15,8 @@ from consent.lifecycle import Event, advance
 from consent.policy import Refusal
 from consent.refusals import refusal_error
 from consent.succession import Held, check_event, check_version
-from node.consent_handles import HandleIndex
-from node.consent_register import ConsentRegister, Verified
+from node.consents.handles import HandleIndex
+from node.consents.register import ConsentRegister, Verified
 from node.storage import consent_events, consents
 from node.storage.consent_events import Tombstone
 from node.storage.consents import StoredConsent

@@ -15,10 +15,10 @@ from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.refusals import ReleaseRefused
 from models.evaluate import Scorer
-from node.active_model import ActiveModel
-from node.score_consent import Granted, ScoreConsent
-from node.score_evaluation import merge
-from node.score_sources import ScoreSources
+from node.scoring.active_model import ActiveModel
+from node.scoring.consent import Granted, ScoreConsent
+from node.scoring.evaluation import merge
+from node.scoring.sources import ScoreSources
 from node.storage import subjects
 from node.storage.signals import Signals, matrix
 from node.storage.subjects import UnknownSubject

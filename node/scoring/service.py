@@ -28,11 +28,11 @@ from audit.leaf import Entry
 from audit.store import AuditLog
 from models.evaluate import Scorer
 from models.reasons import LANGUAGES
-from node.active_model import ActiveModel
-from node.score_consent import Granted, ScoreConsent
-from node.score_evaluation import Contribution, Evaluated, coverage, evaluate, merge
-from node.score_result import ScoreFacts, ScoreReceipt, ScoreVersions
-from node.score_sources import ScoreSources
+from node.scoring.active_model import ActiveModel
+from node.scoring.consent import Granted, ScoreConsent
+from node.scoring.evaluation import Contribution, Evaluated, coverage, evaluate, merge
+from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
+from node.scoring.sources import ScoreSources
 from node.storage import scores, subjects
 from node.storage.scores import ScoreRow
 from node.storage.signals import SignalVector
@@ -107,7 +107,7 @@ class Scored:
 
     @property
     def answer(self) -> dict[str, Any]:
-        """The answer as an object; fields as in `node.score_result`."""
+        """The answer as an object; fields as in `node.scoring.result`."""
         parsed: dict[str, Any] = json.loads(self.body)
         return parsed
 

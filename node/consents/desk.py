@@ -31,10 +31,10 @@ from consent.policy import Refusal
 from consent.refusals import ConsentUnknown, refusal_error
 from consent.succession import ConsentConflict, ControllerMismatch, check_event, check_version
 from consent.templates import Templates
-from node.consent_batch import held_of
-from node.consent_inbox import HandleEpochUnusable
-from node.consent_register import ConsentRegister, Verified
-from node.pairwise import PairKeys
+from node.consents.batch import held_of
+from node.consents.inbox import HandleEpochUnusable
+from node.consents.register import ConsentRegister, Verified
+from node.network.pairwise import PairKeys
 from node.storage import consents, subjects
 from node.storage.consents import StoredConsent
 from node.storage.subjects import UnknownSubject

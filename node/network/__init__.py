@@ -1,0 +1,1 @@
+"""How a node reaches the network: joining, documents, channels, its member port."""

@@ -1,0 +1,1 @@
+"""Scores at a node: consent, signals, model, log."""
