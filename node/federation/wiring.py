@@ -131,6 +131,7 @@ def build_worker(
     def accept(document: Document) -> Answer:
         # This process keeps a copy of the catalogue of its own; a plan may be for a newer one.
         node.documents.refresh_if_older_than(REFRESH_S)
+        node.documents.fresh_directory()  # nothing leaves by a directory that is too old
         return trainer.accept(document)
 
     app = build_client_app(trainer, bundles.fetch_and_activate)

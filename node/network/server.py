@@ -110,7 +110,9 @@ def member_services(node: Node) -> list[Registration]:
         add_ConsentsServicer_to_server(ConsentServer(node.consents), server)
 
     def evaluation(server: grpc.Server) -> None:
-        add_EvaluationServicer_to_server(EvaluationServer(node.trustee.evaluation), server)
+        add_EvaluationServicer_to_server(
+            EvaluationServer(node.trustee.evaluation, node.documents.fresh_directory), server
+        )
 
     def gossip(server: grpc.Server) -> None:
         add_GossipServicer_to_server(GossipServer(node.documents), server)

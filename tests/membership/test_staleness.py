@@ -3,7 +3,10 @@
 import pytest
 
 from node.network.documents import DirectoryStale
-from node.network.rpc_errors import PeerUnreachable
+from node.network.rpc_errors import PeerUnreachable, remote_errors
+from protocols.v1.exchange_pb2_grpc import ConsentsStub
+from protocols.v1.pseudonyms_pb2 import EvaluateRequest
+from protocols.v1.pseudonyms_pb2_grpc import EvaluationStub
 from tests.membership.test_suspension import admitted
 from tests.membership.world import now_ms
 
@@ -21,6 +24,15 @@ def test_a_node_without_news_for_a_day_releases_nothing(world):
         world.call("bank-a", "payments")
     later(world.nodes["payments"], DAY_MS - 60_000)
     assert admitted(world, "bank-a", "payments")
+
+
+def test_it_evaluates_nothing_either_and_still_hears_of_withdrawals(world):
+    channel = world.nodes["bank-a"].channels.to_member("payments")
+    later(world.nodes["payments"], DAY_MS + 60_000)
+    with pytest.raises(DirectoryStale), remote_errors("payments"):
+        EvaluationStub(channel).Evaluate(EvaluateRequest(epoch=1, blinded=bytes(32)), timeout=10)
+    with remote_errors("payments"):
+        assert list(ConsentsStub(channel).Deliver(iter(()), timeout=10)) == []
 
 
 def test_it_releases_again_with_the_next_directory_from_anybody(world):
