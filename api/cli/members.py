@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from api.cli import console
 
@@ -89,7 +90,7 @@ def members(home: Home, as_json: AsJson = False) -> None:
     elif not views:
         console.out.print("no members yet: credence coordinator invite HOME MEMBER")
     else:
-        console.out.print(_table(views))
+        console.out.print(_table(views, _now_ms()))
 
 
 def suspend(home: Home, member_id: MemberId) -> None:
@@ -130,35 +131,33 @@ def licence(
     )
 
 
-def _table(views: "list[MemberView]") -> Any:
+def _table(views: "list[MemberView]", now_ms: int) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    titles = "member|name|role|licence|certificate until|status|last seen|directory"
-    for title in titles.split("|"):
-        table.add_column(title)
+    table.add_column("member", min_width=15, overflow="fold")
+    for title in ("role, licence", "certificate", "status", "seen", "directory"):
+        table.add_column(title, no_wrap=True)
     for view in views:
         version = str(view.acknowledged_version or "-")
         table.add_row(
-            view.member_id,
-            view.name,
-            view.role,
-            _licence(view),
+            f"{view.member_id}\n[dim]{escape(view.name)}[/dim]",
+            f"{view.role}\n{_licence(view)}",
             _day(view.certificate_until_ms),
             view.status if view.status == "active" else f"[yellow]{view.status}[/yellow]",
-            _utc(view.last_seen_at_ms) if view.last_seen_at_ms else "never",
+            _ago(view.last_seen_at_ms, now_ms),
             version if view.up_to_date else f"[yellow]{version}[/yellow]",
         )
     return table
 
 
 def _licence(view: "MemberView") -> str:
-    number = view.licence or "-"
+    number = escape(view.licence)
     if view.licence_until_ms is None:
-        return number
+        return f"[dim]{number}[/dim]"
     # The last day that it covers.
-    text = f"{number} to {_day(view.licence_until_ms - 1)}"
-    return f"[yellow]{text}[/yellow]" if view.licence_ends_soon else text
+    text = f"{number} to {_day(view.licence_until_ms - 1)}".lstrip()
+    return f"[yellow]{text}[/yellow]" if view.licence_ends_soon else f"[dim]{text}[/dim]"
 
 
 def _set_status(home: Path, member_id: str, status: Any) -> None:
@@ -199,3 +198,13 @@ def _utc(at_ms: int) -> str:
 
 def _day(at_ms: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(at_ms / 1000))
+
+
+def _ago(at_ms: int | None, now_ms: int) -> str:
+    if at_ms is None:
+        return "never"
+    seconds = max(0, now_ms - at_ms) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
