@@ -1,8 +1,8 @@
-"""A holder in a process of its own, with an echo beside it, and a bank that asks."""
+"""A holder in a process of its own, with a bare echo beside it."""
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import structlog
 
-from consent.policy import Terms
-from node.bootstrap import Node, open_node
+from benchmarks.exchange_callers import Asking, Person
+from node.bootstrap import open_node
+from node.exchange.engine import Engine, stamp
 from node.network.server import member_server
 from node.network.transport import server_credentials, server_options
-from protocols.envelope import OutgoingRequest, Query, new_request
-from protocols.pseudonyms import query_token
-from tests.network import MEMBERS, now_ms, open_network, person
-
-ECHO = "/benchmark/Echo"
+from tests.network import MEMBERS, open_network, person
 
 
 class Echo(grpc.GenericRpcHandler):
@@ -36,42 +34,35 @@ class Echo(grpc.GenericRpcHandler):
 
 @dataclass(frozen=True)
 class Holder:
-    """A served holder.
+    """A served holder: what its callers need, and its process."""
 
-    Attributes:
-        bank: the node that asks.
-        terms: consents to ask under.
-        pid: of the holder's process.
-        echo_port: of the bare echo in that process.
-    """
-
-    bank: Node
-    terms: Sequence[Terms]
+    asking: Asking
     pid: int
-    echo_port: int
-    suite: int
 
-    def request(self, terms: Sequence[Terms]) -> OutgoingRequest:
-        """A signed request about some consents."""
-        pair_key = self.bank.pair_keys.with_member("payments")
-        return new_request(
-            sender="bank-a",
-            holder="payments",
-            purpose="score",
-            queries=[
-                Query(one.consent_hash, query_token(pair_key, one.pseudonym, one.consent_hash))
-                for one in terms
-            ],
-            now_ms=now_ms(),
-            key=self.bank.keys.signing,
-            lifetime_ms=60_000,
-            suite_number=self.suite,
-        )
+    def cpu_s(self) -> float:
+        """Processor time used so far, by all its processes."""
+        used = [one.cpu_times() for one in self._processes()]
+        return float(sum(one.user + one.system for one in used))
+
+    def resident_mb(self) -> float:
+        """Resident memory of all its processes."""
+        return float(sum(one.memory_info().rss for one in self._processes()) / 2**20)
+
+    def _processes(self) -> list[psutil.Process]:
+        holder = psutil.Process(self.pid)
+        return [holder, *holder.children()]
 
 
 @contextmanager
-def holder(root: Path, subjects: int, suite: int) -> Iterator[Holder]:
-    """A bank here, its consents, and a holder that serves in another process."""
+def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[Holder]:
+    """A holder of consented people that serves in another process.
+
+    Args:
+        root: an empty directory.
+        subjects: how many people.
+        suite: the strongest that the holder speaks.
+        engine: whether it has an engine, as `credence node run` has.
+    """
     people = [person(number) for number in range(subjects)]
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -80,28 +71,32 @@ def holder(root: Path, subjects: int, suite: int) -> Iterator[Holder]:
         vector = {spec.id: (1, 12.5) for spec in held}
         network.enrol_many("payments", dict.fromkeys(people, vector))
         terms = network.consent("bank-a", people, holders=["payments"], max_uses=1_000_000)
-        process = context.Process(target=_serve, args=(root / "payments", theirs), daemon=True)
-        process.start()
-        port, echo_port = ours.recv()
         entry = network.entries["payments"]
-        network.entries["payments"] = replace(
-            entry, endpoint=f"127.0.0.1:{port}", suites=tuple(range(1, suite + 1))
-        )
+        network.entries["payments"] = replace(entry, suites=tuple(range(1, suite + 1)))
         network.publish()
+    process = context.Process(target=_serve, args=(root / "payments", theirs, engine))
+    process.start()
+    port, echo_port = ours.recv()
     if process.pid is None:
         raise SystemExit("the holder did not start")
-    bank = open_node(root / "bank-a")
+    asked = [Person(one.consent_id, one.consent_hash, one.pseudonym, one.holders) for one in terms]
+    local = "127.0.0.1:{}".format
     try:
-        yield Holder(bank, terms, process.pid, echo_port, suite)
+        yield Holder(
+            Asking(root / "bank-a", local(port), local(echo_port), suite, asked), process.pid
+        )
     finally:
-        bank.close()
         ours.send("stop")
         process.join(10)
 
 
-def _serve(home: Path, pipe: Connection) -> None:
+def _serve(home: Path, pipe: Connection, with_engine: bool) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     node = open_node(home)
+    engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
+    if with_engine:
+        engine.start(wait_s=60)
+        node.exchange.hand_over(engine)
     server = member_server(node)
     limits = node.transport_limits
     echo = grpc.server(
@@ -115,4 +110,5 @@ def _serve(home: Path, pipe: Connection) -> None:
     pipe.recv()
     server.stop()
     echo.stop(1).wait()
+    engine.stop()
     node.close()

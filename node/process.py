@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from node.bootstrap import open_node
+from node.exchange.engine import Engine, stamp
 from node.federation.supervisor import Supervisor
 from node.home import only_process
 from node.network.server import member_server
@@ -61,6 +62,9 @@ def running(home: Path, clock: Callable[[], int]) -> Iterator[Running]:
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
+        engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
+        stack.callback(engine.stop)
+        node.exchange.hand_over(engine)
         gate = MemberGate(node.documents, node.transport_limits)
         port = _serve(node, gate, stack)
         line = _attach(node, gate, stack)

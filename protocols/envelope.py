@@ -54,6 +54,7 @@ __all__ = [
     "WrongAudience",
     "new_request",
     "open_answer",
+    "query_count",
     "seal_answer",
     "seal_body",
     "sign_answer",
@@ -237,14 +238,8 @@ def verify_request(
         SuiteUnsupported, SuiteDowngrade: check 8.
         RequestExpired, RequestFromFuture: check 9.
     """
-    # 1. Size.
-    if len(message.body) > limits.max_request_bytes:
-        raise Malformed(f"a request body is at most {limits.max_request_bytes} bytes")
-    # 2. Form.
-    try:
-        body = RequestBody.FromString(message.body)
-    except DecodeError as error:
-        raise Malformed("the request body is not a RequestBody") from error
+    # 1, 2. Size and form.
+    body = _parsed(message, limits)
     # 3. Suite.
     suite(body.suite)
     # 4. Shape.
@@ -274,6 +269,24 @@ def verify_request(
         sender=sender,
         nonce_until_ms=body.expires_at_ms + limits.clock_skew_ms,
     )
+
+
+def query_count(message: SealedRequest, limits: Limits = DEFAULT_LIMITS) -> int:
+    """How many subjects a request asks about, before anything in it is believed.
+
+    Raises:
+        Malformed: checks 1 or 2 of `verify_request`.
+    """
+    return len(_parsed(message, limits).queries)
+
+
+def _parsed(message: SealedRequest, limits: Limits) -> RequestBody:
+    if len(message.body) > limits.max_request_bytes:
+        raise Malformed(f"a request body is at most {limits.max_request_bytes} bytes")
+    try:
+        return RequestBody.FromString(message.body)
+    except DecodeError as error:
+        raise Malformed("the request body is not a RequestBody") from error
 
 
 def seal_answer(

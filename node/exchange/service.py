@@ -22,6 +22,7 @@ import hmac
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from audit.database import Connection, Database
 from consent.policy import Refusal
@@ -36,6 +37,7 @@ from protocols.directory import Directory
 from protocols.envelope import (
     Limits,
     VerifiedRequest,
+    query_count,
     seal_body,
     sign_answer,
     verify_request,
@@ -61,6 +63,19 @@ class AnswerWithdrawn(StateConflict):
 
     code = "answer_withdrawn"
     next_step = "Ask again with a new request; its answer says which consents ended."
+
+
+class Asked(NamedTuple):
+    """A request as it came: body and signature, the connection's member, and when (UTC ms)."""
+
+    body: bytes
+    signature: bytes
+    peer: str
+    at_ms: int
+
+
+Engine = Callable[[Sequence[Asked]], Sequence[bytes | Exception]]
+"""Gives for each request a serialized SealedAnswer, or the error it is refused with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,11 @@ class ExchangeService:
         self._forget_at_ms = 0
         self._claimed = 0  # since nonces were last forgotten
         self._group: GroupCommit[_Verified, bytes] = GroupCommit(self._commit, GROUP_QUERIES)
+        self._elsewhere: GroupCommit[Asked, bytes] | None = None
+
+    def hand_over(self, engine: Engine) -> None:
+        """Let `engine` do checks 2 to 6 from now on (`node.exchange.engine`)."""
+        self._elsewhere = GroupCommit(engine, GROUP_QUERIES)
 
     def answer(
         self,
@@ -122,18 +142,48 @@ class ExchangeService:
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
         self._rates.pace(peer, 1, held_back=held_back)
-        request = verify_request(  # 2
-            message,
-            own_id=self._member_id,
-            directory=self._directory(),
-            now_ms=now_ms,
-            peer_id=peer,
-            limits=self._limits,
-        )
+        asked = Asked(message.body, message.signature, peer, now_ms)
+        if self._elsewhere is not None:
+            weight = query_count(message, self._limits)
+            self._rates.pace(peer, weight, held_back=held_back)
+            return SealedAnswer.FromString(self._elsewhere.submit(asked, weight, peer))
+        request = self._verify(asked)  # 2
         weight = len(request.body.queries)
         self._rates.pace(peer, weight, held_back=held_back)
         sealed = self._group.submit(_Verified(request, now_ms), weight, peer)
         return sign_answer(request, sealed, self._key())
+
+    def answer_group(self, group: Sequence[Asked]) -> list[bytes | Exception]:
+        """Checks 2 to 6 for requests that share a transaction; for each its answer or its error."""
+        verified: dict[int, _Verified] = {}
+        outcomes: list[bytes | Exception] = []
+        for at, asked in enumerate(group):
+            try:
+                verified[at] = _Verified(self._verify(asked), asked.at_ms)
+                outcomes.append(b"")
+            except CredenceError as error:
+                outcomes.append(error)
+        try:
+            committed = self._commit(list(verified.values())) if verified else []
+        except CredenceError as error:
+            committed = [error] * len(verified)
+        for (at, one), sealed in zip(verified.items(), committed, strict=True):
+            if isinstance(sealed, bytes):
+                signed = sign_answer(one.request, sealed, self._key())
+                outcomes[at] = signed.SerializeToString()
+            else:
+                outcomes[at] = sealed
+        return outcomes
+
+    def _verify(self, asked: Asked) -> VerifiedRequest:
+        return verify_request(
+            SealedRequest(body=asked.body, signature=asked.signature),
+            own_id=self._member_id,
+            directory=self._directory(),
+            now_ms=asked.at_ms,
+            peer_id=asked.peer,
+            limits=self._limits,
+        )
 
     def forget(self, now_ms: int) -> int:
         """Delete the nonces that no longer matter, in short transactions; how many."""
