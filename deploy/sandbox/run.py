@@ -86,7 +86,7 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         Their results, in the order of `calls`.
     """
     context = multiprocessing.get_context("spawn")
-    workers = min(len(calls), os.cpu_count() or 2)
+    workers = min(len(calls), _processors())
     stage.advance(0, len(calls))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in) as pool:
         futures = [pool.submit(*call) for call in calls]
@@ -101,6 +101,12 @@ def in_parallel(stage: Stage, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
             raise
         results: list[Any] = [future.result() for future in futures]
     return results
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 2
 
 
 def _settle_in() -> None:

@@ -51,7 +51,7 @@ def test_its_probabilities_are_near_the_truth(trained, catalogue, people):
     _, bundle, _, _, _, test = trained
     pd = Scorer(bundle, catalogue).score(people.status[test], people.value[test]).pd
     assert abs(pd.mean() - people.label[test].mean()) < 0.03
-    # 1,600 people in ten bins leave .03 of chance, the noise some more; uncalibrated it is above .1.
+    # 1,600 people in ten bins leave .03 of chance and noise adds to it; uncalibrated: above .1.
     assert ece(people.label[test], pd) < 0.08
 
 
