@@ -284,8 +284,7 @@ _COUNT_USES = UpdateByKeys(
         update(consent)
         .where(
             consent.c.consent_id.in_(keys),
-            # Inside a function: SQLite would take the index on the state, and read every consent.
-            func.coalesce(consent.c.state, "") == bindparam("active"),
+            consent.c.state == bindparam("active"),
             consent.c.uses + bindparam("more") <= consent.c.max_uses,
         )
         .values(uses=consent.c.uses + bindparam("more"))
