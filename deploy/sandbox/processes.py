@@ -111,6 +111,12 @@ class Supervisor:
                     next_step=f"Read {process.log}.",
                 )
 
+    def kill(self, name: str) -> None:
+        """End one at once, as a crash would; what it was doing is lost."""
+        process = self._processes.pop(name).popen
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+
     def sample_memory(self) -> float:
         """Resident memory of this process and all below it now, in MiB; the peak is kept."""
         own = psutil.Process()
