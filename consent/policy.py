@@ -24,10 +24,12 @@ class Refusal(StrEnum):
     CONSENT_EXPIRED = "consent_expired"
     CONSENT_NOT_ACTIVE = "consent_not_active"
     CONSENT_NOT_YET_VALID = "consent_not_yet_valid"
+    STATUS_STALE = "status_stale"
     RECIPIENT_NOT_NAMED = "recipient_not_named"
     HOLDER_NOT_NAMED = "holder_not_named"
     PURPOSE_NOT_GRANTED = "purpose_not_granted"
     CATEGORY_NOT_GRANTED = "category_not_granted"
+    SUBJECT_FROZEN = "subject_frozen"
     USES_EXHAUSTED = "uses_exhausted"
 
 
@@ -94,6 +96,9 @@ class ReleaseFacts:
         purpose: what the requester says it is for.
         categories: source classes asked for; empty: whatever the consent allows.
         subject_matches: whether the request speaks of the consent's own subject.
+        status_proof_until_ms: until when the controller's status list proves here that the consent
+            was not withdrawn; None: this node is the controller, and knows without a proof.
+        frozen: whether the person froze what this node keeps of them.
     """
 
     terms: Terms | None
@@ -103,6 +108,8 @@ class ReleaseFacts:
     purpose: str
     categories: frozenset[str]
     subject_matches: bool
+    status_proof_until_ms: int | None = None
+    frozen: bool = False
 
     def with_uses(self, more: int) -> "ReleaseFacts":
         """The same facts after `more` uses counted in the same transaction."""
@@ -142,11 +149,14 @@ def decide(facts: ReleaseFacts, now_ms: int) -> Decision:
     3. the request speaks of the consent's own subject;
     4. the consent's state is `active`;
     5. now is within its validity;
-    6. the requester is among its recipients;
-    7. this node is among its holders (unless the requester uses what it already has);
-    8. the purpose was granted;
-    9. at least one of the categories asked for was granted;
-    10. a use is left.
+    6. a proof of the controller's status list that is not too old says so too, unless this node is
+       the controller;
+    7. the requester is among its recipients;
+    8. this node is among its holders (unless the requester uses what it already has);
+    9. the purpose was granted;
+    10. at least one of the categories asked for was granted;
+    11. the person has not frozen what this node keeps of them;
+    12. a use is left.
     """
     # 1
     if not facts.requester_active:
@@ -155,16 +165,19 @@ def decide(facts: ReleaseFacts, now_ms: int) -> Decision:
     terms = facts.terms
     if terms is None:
         return Decision(Refusal.CONSENT_UNKNOWN)
-    # 3 to 8
-    refusal = _not_theirs(facts) or _not_live(terms, now_ms) or _not_covered(terms, facts)
+    # 3 to 9
+    refusal = _not_theirs(facts) or _not_live(terms, facts, now_ms) or _not_covered(terms, facts)
     if refusal is not None:
         return Decision(refusal)
-    # 9
+    # 10
     granted = terms.data_categories
     categories = facts.categories & granted if facts.categories else granted
     if not categories:
         return Decision(Refusal.CATEGORY_NOT_GRANTED)
-    # 10
+    # 11
+    if facts.frozen:
+        return Decision(Refusal.SUBJECT_FROZEN)
+    # 12
     if terms.uses >= terms.max_uses:
         return Decision(Refusal.USES_EXHAUSTED)
     return Decision(None, categories, now_ms + terms.data_life_s * 1000)
@@ -175,7 +188,7 @@ def _not_theirs(facts: ReleaseFacts) -> Refusal | None:
     return None if facts.subject_matches else Refusal.SUBJECT_MISMATCH
 
 
-def _not_live(terms: Terms, now_ms: int) -> Refusal | None:
+def _not_live(terms: Terms, facts: ReleaseFacts, now_ms: int) -> Refusal | None:
     # 4
     if terms.state is not State.ACTIVE:
         return REFUSAL_OF_STATE[terms.state]
@@ -184,17 +197,21 @@ def _not_live(terms: Terms, now_ms: int) -> Refusal | None:
         return Refusal.CONSENT_NOT_YET_VALID
     if now_ms >= terms.valid_until_ms:
         return Refusal.CONSENT_EXPIRED
+    # 6
+    proven_until_ms = facts.status_proof_until_ms
+    if proven_until_ms is not None and now_ms >= proven_until_ms:
+        return Refusal.STATUS_STALE
     return None
 
 
 def _not_covered(terms: Terms, facts: ReleaseFacts) -> Refusal | None:
-    # 6
+    # 7
     if facts.requester not in terms.recipients:
         return Refusal.RECIPIENT_NOT_NAMED
-    # 7
+    # 8
     if facts.holder is not None and facts.holder not in terms.holders:
         return Refusal.HOLDER_NOT_NAMED
-    # 8
+    # 9
     if facts.purpose not in terms.purposes:
         return Refusal.PURPOSE_NOT_GRANTED
     return None

@@ -88,6 +88,15 @@ class ConsentNotYetValid(ReleaseRefused):
     next_step = "Try again when the consent's validity has begun."
 
 
+class StatusStale(ReleaseRefused):
+    """This node has no fresh proof that the consent was not withdrawn."""
+
+    code = "status_stale"
+    category = "unavailable"
+    retryable = True
+    next_step = "Try again when this node reaches the consent node, or has its newest status list."
+
+
 class RecipientNotNamed(ReleaseRefused):
     """The consent does not name this recipient."""
 
@@ -110,6 +119,13 @@ class CategoryNotGranted(ReleaseRefused):
     """The person granted none of the data categories asked for."""
 
     code = "category_not_granted"
+
+
+class SubjectFrozen(ReleaseRefused):
+    """The person froze what this node keeps of them."""
+
+    code = "subject_frozen"
+    next_step = "Only the person can lift the freeze; ask them."
 
 
 class UsesExhausted(ReleaseRefused):

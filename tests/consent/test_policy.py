@@ -33,6 +33,10 @@ BROKEN = {
         Refusal.CONSENT_NOT_YET_VALID,
     ),
     "its time is over": (facts(terms(valid_until_ms=NOW_MS)), Refusal.CONSENT_EXPIRED),
+    "no list proves that it was not withdrawn": (
+        facts(status_proof_until_ms=NOW_MS),
+        Refusal.STATUS_STALE,
+    ),
     "another recipient asks": (facts(requester="bank-b"), Refusal.RECIPIENT_NOT_NAMED),
     "another holder is asked": (facts(holder="bank-c"), Refusal.HOLDER_NOT_NAMED),
     "the purpose was left out": (facts(purpose="monitor"), Refusal.PURPOSE_NOT_GRANTED),
@@ -40,6 +44,7 @@ BROKEN = {
         facts(categories=frozenset({"income"})),
         Refusal.CATEGORY_NOT_GRANTED,
     ),
+    "the person froze it": (facts(frozen=True), Refusal.SUBJECT_FROZEN),
     "its uses are spent": (facts(terms(uses=10)), Refusal.USES_EXHAUSTED),
 }
 
