@@ -1,12 +1,13 @@
 """What `credence node run` runs: the member port, and the threads and the worker beside it.
 
-The HTTP API is mounted by `api/`, which may know a node; a node does not know its faces.
+The HTTP API is made by `api/`, which may know a node; a node knows only that it has a face.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -29,6 +30,18 @@ CEREMONY_EVERY_S = 0.1
 log = structlog.get_logger("node.process")
 
 
+class Face(Protocol):
+    """A server beside the member port; it is bound when it is made, before anything is served."""
+
+    def start(self) -> None:
+        """Answer calls from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Let running calls end, then close."""
+        ...
+
+
 @dataclass(frozen=True)
 class Running:
     """A node that serves.
@@ -45,23 +58,29 @@ class Running:
 
 
 @contextmanager
-def running(home: Path, clock: Callable[[], int]) -> Iterator[Running]:
+def running(
+    home: Path, clock: Callable[[], int], face: Callable[[Node], Face] | None = None
+) -> Iterator[Running]:
     """Serve the node in `home` until the block ends.
 
     Args:
         home: of a node that has joined.
         clock: UTC milliseconds.
+        face: makes what serves people and clients; it begins last and stops first.
 
     Raises:
         AlreadyRunning: another process runs on `home`.
         NotJoined: the node is no member yet.
-        PortInUse: its member port is taken; nothing was started.
+        PortInUse: a port is taken; nothing was started.
         HomeUnusable, SettingsInvalid, DatabaseUnavailable: it cannot be opened.
     """
     with only_process(home), ExitStack() as stack:
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
+        outward = face(node) if face else None
+        if outward is not None:
+            stack.callback(outward.stop)  # its port is let go whatever fails below
         engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
         stack.callback(engine.stop)
         node.exchange.hand_over(engine)
@@ -71,6 +90,9 @@ def running(home: Path, clock: Callable[[], int]) -> Iterator[Running]:
         for work in _background(node, clock):
             work.start()
             stack.callback(work.stop)
+        if outward is not None:
+            stack.callback(outward.stop)
+            outward.start()
         log.info("node.serving", member=node.member_id, port=port)
         yield Running(node, port, line)
         log.info("node.stopping", member=node.member_id)

@@ -139,19 +139,18 @@ def run(
 
     logs.configure()
     stop = stop_event(parent=parent)
-    with running(home, _now_ms) as process:
-        http = HttpServer(create_app(process.node), process.node.settings.http)
-        try:
-            http.start()
-            members = "through the relay" if process.port is None else f"on port {process.port}"
-            console.out.print(
-                f"{process.node.member_id} ready: members {members}, "
-                f"HTTP on port {http.port}; Ctrl-C stops it"
-            )
-            console.out.file.flush()  # whoever reads a pipe waits for this line
-            stop.wait()
-        finally:
-            http.stop()
+
+    def http(node: "Node") -> HttpServer:
+        return HttpServer(create_app(node), node.settings.http)
+
+    with running(home, _now_ms, http) as process:
+        members = "through the relay" if process.port is None else f"on port {process.port}"
+        console.out.print(
+            f"{process.node.member_id} ready: members {members}, "
+            f"HTTP at {process.node.settings.http}; Ctrl-C stops it"
+        )
+        console.out.file.flush()  # whoever reads a pipe waits for this line
+        stop.wait()
 
 
 @app.command(epilog="Example: credence node ingest ./bank-a ./inbox/bank-a")

@@ -64,6 +64,41 @@ def test_a_taken_port_is_refused_and_nothing_stays_up(make):
     assert not is_running(home)
 
 
+def test_a_face_whose_port_is_taken_keeps_the_member_port_closed(make):
+    port = free_port()
+    home = make("faceless", listen=f"127.0.0.1:{port}")
+
+    def face(node):
+        # The member port is still free here: whoever asks now is not half served.
+        socket.create_server(("127.0.0.1", port)).close()
+        raise PortInUse("cannot listen for HTTP")
+
+    with pytest.raises(PortInUse), running(home, now_ms, face):
+        pass
+    assert not is_running(home)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_face_begins_last_and_stops_first(make):
+    said = []
+
+    class Door:
+        def start(self):
+            said.append("start")
+
+        def stop(self):
+            said.append("stop")
+
+    home = make("two-faced")
+    with running(home, now_ms, lambda _node: Door()) as process:
+        assert said == ["start"]
+        port = process.port
+    assert said[1] == "stop"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
 def test_a_node_that_has_not_joined_does_not_run(tmp_path):
     init_node(tmp_path / "home", member_id="lonely", name="L", role="bank")
     with pytest.raises(NotJoined), running(tmp_path / "home", now_ms):
