@@ -52,6 +52,13 @@ class Fields:
             raise self._bad(name)
         return value
 
+    def string(self, name: str, most: int) -> str:
+        """Any string of up to `most` characters; the caller judges what stands in it."""
+        value = self._take(name)
+        if not isinstance(value, str) or len(value) > most:
+            raise self._bad(name)
+        return value
+
     def constant(self, name: str, expected: str | int) -> None:
         """A field that has one value in this version of the format."""
         value = self._take(name)
