@@ -134,6 +134,7 @@ def run(
     from api.cli import logs
     from api.cli.stopping import stop_event
     from api.http.app import create_app
+    from api.http.faces import faces_of
     from api.http.server import HttpServer
     from node.process import running
 
@@ -141,7 +142,7 @@ def run(
     stop = stop_event(parent=parent)
 
     def http(node: "Node") -> HttpServer:
-        return HttpServer(create_app(node), node.settings.http)
+        return HttpServer(create_app(node, faces=faces_of(node)), node.settings.http)
 
     with running(home, _now_ms, http) as process:
         members = "through the relay" if process.port is None else f"on port {process.port}"

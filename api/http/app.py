@@ -1,8 +1,9 @@
 """The HTTP application of a node, put together."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from api.http import problems
 from api.http.health import health_routes
@@ -41,8 +42,13 @@ class ScoringNode(Protocol):
         ...
 
 
-def create_app(node: ScoringNode, limits: BodyLimits | None = None) -> FastAPI:
-    """The application that serves `node`; pages and consoles are mounted on it later.
+def create_app(
+    node: ScoringNode,
+    limits: BodyLimits | None = None,
+    *,
+    faces: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """The application that serves `node`, with the pages of `api.http.faces` if it is given them.
 
     There is no documentation page: those that come with the framework load scripts from elsewhere.
     `/openapi.json` is the reference.
@@ -66,6 +72,8 @@ def create_app(node: ScoringNode, limits: BodyLimits | None = None) -> FastAPI:
             }
         )
     )
+    for face in faces:
+        app.include_router(face)
     # Added last runs first: an id for every request, then the limits, then the routes.
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
     app.add_middleware(RequestContext)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.problems import status_problem
 
 Respond = Callable[[int, str], Awaitable[None]]
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,19 @@ class BodyLimits:
         max_bytes: cap on the body.
         deadline_s: seconds from the end of the headers to the end of the body.
         content_types: media types that are read.
+        form_paths: first parts of the paths of pages, where forms are read too.
     """
 
     max_bytes: int = 64 * 1024
     deadline_s: float = 10.0
     content_types: frozenset[str] = frozenset({"application/json"})
+    form_paths: tuple[str, ...] = ("/portal/", "/desk/")
+
+    def reads(self, content_type: str, path: str) -> bool:
+        """Whether a body of this type is read at this path."""
+        return content_type in self.content_types or (
+            content_type == _FORM and path.startswith(self.form_paths)
+        )
 
 
 class _TooLarge(Exception):
@@ -51,7 +60,7 @@ class LimitedBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 408, 413 or 415, or hand the request on with its body read."""
-        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
 
@@ -59,14 +68,14 @@ class LimitedBodies:
             request_id = scope.get("state", {}).get("request_id", "req_unknown")
             await status_problem(status, detail, request_id)(scope, receive, send)
 
-        if (body := await self._read(headers, receive, refuse)) is not None:
+        if (body := await self._read(scope, receive, refuse)) is not None:
             await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive, refuse: Respond) -> bytes | None:
-        limits = self._limits
+    async def _read(self, scope: Scope, receive: Receive, refuse: Respond) -> bytes | None:
+        limits, headers = self._limits, Headers(scope=scope)
         # (1) a content type that is read here
         content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
-        if content_type not in limits.content_types:
+        if not limits.reads(content_type, scope["path"]):
             await refuse(415, "bodies of this content type are not read here")
             return None
         # (2) the declared length

@@ -1,0 +1,1 @@
+"""The portal: what a person sees and changes of their own."""

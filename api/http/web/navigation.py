@@ -1,0 +1,15 @@
+"""The links at the top of the pages of a face, in their order: (address, key of its words)."""
+
+from collections.abc import Mapping
+
+NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "portal": (
+        ("/portal/", "common.nav.home"),
+        ("/portal/consents", "common.nav.consents"),
+        ("/portal/access", "common.nav.access"),
+        ("/portal/score", "common.nav.score"),
+        ("/portal/data", "common.nav.data"),
+        ("/portal/rights", "common.nav.rights"),
+    ),
+    "desk": (("/desk/", "common.nav.desk"),),
+}
