@@ -2,6 +2,7 @@
 
 from alembic import op
 
+import node.storage.people_tables  # noqa: F401 - its tables are in `metadata` then
 from audit.store import create_audit_schema
 from node.storage.append_only import protect
 from node.storage.tables import consent_event, metadata, privacy_charge, release

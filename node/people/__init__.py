@@ -1,0 +1,1 @@
+"""Who opens the portal and the desk: accounts, what proves a person, sessions, limits."""
