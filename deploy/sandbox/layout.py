@@ -10,9 +10,10 @@ ROOT/sandbox.json            members and ports, so that a second run finds its w
 """
 
 import json
+import random
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from deploy.sandbox.lock import LOCK_FILE
 from protocols.errors import InvalidInput, StateConflict
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,25 @@ def _make_room(root: Path, *, reset: bool) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Ports that nobody listens on now, all different.
+
+    They lie below the range that systems take the near end of outgoing connections from: between
+    now and the moment a process binds one, no connection of another can come to hold it.
+    """
+    chosen: list[int] = []
     with ExitStack() as held:
-        return list(_bound_ports(count, held))
+        for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+            if len(chosen) == count:
+                break
+            if _held(port, held):
+                chosen.append(port)
+    return chosen
 
 
-def _bound_ports(count: int, held: ExitStack) -> Iterator[int]:
-    for _ in range(count):
-        listener = held.enter_context(socket.socket())
-        listener.bind((LOOPBACK, 0))
-        yield listener.getsockname()[1]
+def _held(port: int, held: ExitStack) -> bool:
+    listener = held.enter_context(socket.socket())
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError:
+        return False
+    return True
