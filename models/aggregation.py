@@ -57,7 +57,7 @@ def check_update(
     rows = 1.2 * cohort + 12 * privacy.count_noise + 20
     expected = rows * privacy.sampling_rate
     sample = expected + 12 * np.sqrt(expected) + 12
-    noise = privacy.noise_multiplier * (np.sqrt(parameters + 1) + 12)
+    noise = privacy.node_noise_multiplier * (np.sqrt(parameters + 1) + 12)
     length = float(np.linalg.norm(update.astype(np.float64)))
     if length > GRID * (sample + noise):
         raise UpdateImplausible("an update is longer than its declared cohort allows")
@@ -91,5 +91,5 @@ def aggregate(
     return Aggregate(
         gradient=total[:-1].astype(np.float64) * (unit / batch),
         loss=float(total[-1]) * LOSS_CAP / (privacy.loss_weight * GRID) / batch,
-        noise=privacy.noise_multiplier * privacy.clip * float(np.sqrt(len(updates))) / batch,
+        noise=privacy.node_noise_multiplier * privacy.clip * float(np.sqrt(len(updates))) / batch,
     )

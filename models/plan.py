@@ -4,6 +4,7 @@ A plan is a signed document of kind "plan". Each node reads it with the limits b
 what lies outside; nothing in a plan is code.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ MAX_ROUNDS = 10_000
 MAX_MEMBERS = 1_000
 # Nats; one row's loss counts up to this in the loss that is shown.
 LOSS_CAP = 2.5
-TrustMode = Literal["local"]
+TrustMode = Literal["local", "distributed"]
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,15 +66,20 @@ class PrivacyPlan:
     Attributes:
         epsilon: ceiling over the campaign and its announced follow-up.
         delta: the delta it holds at.
-        mode: "local": each node adds the full noise and trusts nobody.
-        noise_multiplier: sigma of a round's noise over the L2 sensitivity.
+        mode: "local": each node adds the full noise and trusts nobody. "distributed": each adds
+            its share, and the guarantee is about sums that nobody sees the parts of.
+        noise_multiplier: sigma of a round's noise over the L2 sensitivity: of one node's noise in
+            `local`, of the noise of `honest_minimum` nodes together in `distributed`.
         sampling_rate: chance that a row is in a round (Poisson).
         clip: L2 bound of one row's gradient and loss together.
         loss_weight: share of `clip` that the loss coordinate may use (the gradient keeps the
             rest: the two bounds add in squares).
-        calibration_noise: noise multiplier of the calibration histogram.
-        count_noise: noise multiplier of the cohort count.
+        calibration_noise: noise multiplier of the calibration histogram, shared like the round's.
+        count_noise: noise multiplier of the cohort count; every node adds all of it.
         follow_up_rounds: rounds kept in reserve for later small campaigns on the same people.
+        honest_minimum: nodes whose noise is in every sum that is opened and unknown to whoever
+            opens it: the nodes, less the dropouts that are tolerated, less those that may collude.
+            1 in `local`.
     """
 
     epsilon: float
@@ -86,6 +92,17 @@ class PrivacyPlan:
     calibration_noise: float
     count_noise: float
     follow_up_rounds: int
+    honest_minimum: int = 1
+
+    @property
+    def node_noise_multiplier(self) -> float:
+        """What one node adds in a round: sigma over the L2 sensitivity."""
+        return self.noise_multiplier / math.sqrt(self.honest_minimum)
+
+    @property
+    def node_calibration_noise(self) -> float:
+        """What one node adds to its calibration histogram."""
+        return self.calibration_noise / math.sqrt(self.honest_minimum)
 
     def to_json(self) -> dict[str, Any]:
         """JSON object."""
@@ -95,10 +112,11 @@ class PrivacyPlan:
     def from_json(cls, body: object) -> "PrivacyPlan":
         """Read within limits."""
         fields = Fields(body, "privacy", PlanInvalid)
-        if fields.text("mode", 16) != "local":
-            raise PlanInvalid("privacy: mode must be local")
+        mode = fields.text("mode", 16)
+        if mode not in ("local", "distributed"):
+            raise PlanInvalid("privacy: mode must be local or distributed")
         result = cls(
-            mode="local",
+            mode="local" if mode == "local" else "distributed",
             epsilon=fields.number("epsilon", 0, 64, above=True),
             delta=fields.number("delta", 0, 1e-3, above=True),
             noise_multiplier=fields.number("noise_multiplier", 0.3, 1e4),
@@ -108,8 +126,11 @@ class PrivacyPlan:
             calibration_noise=fields.number("calibration_noise", 0.3, 1e4),
             count_noise=fields.number("count_noise", 0.3, 1e4),
             follow_up_rounds=fields.integer("follow_up_rounds", 0, MAX_ROUNDS),
+            honest_minimum=fields.integer("honest_minimum", 1, MAX_MEMBERS),
         )
         fields.done()
+        if (result.mode == "local") != (result.honest_minimum == 1):
+            raise PlanInvalid("privacy: honest_minimum is 1 in local mode and more in distributed")
         return result
 
 
@@ -187,6 +208,8 @@ class CampaignPlan:
             raise PlanInvalid("plan: members must be named, each once")
         if self.quorum > len(self.members):
             raise PlanInvalid("plan: the quorum is larger than the list of members")
+        if self.privacy.honest_minimum > self.quorum:
+            raise PlanInvalid("plan: honest_minimum is larger than the quorum")
 
     @property
     def sha256(self) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.catalogue import Catalogue
-from models.plan import Architecture, CampaignPlan, OptimiserPlan, PrivacyPlan
+from models.plan import Architecture, CampaignPlan, OptimiserPlan, PrivacyPlan, TrustMode
 from models.privacy.accountant import noise_multiplier_for
 from models.privacy.charge import privacy_charges
 
@@ -46,6 +46,8 @@ def propose(
     round_deadline_s: float = 30.0,
     minimum_cohort: int = 100,
     seed: int = 0,
+    mode: TrustMode = "local",
+    honest_minimum: int | None = None,
 ) -> CampaignPlan:
     """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
 
@@ -68,15 +70,20 @@ def propose(
         round_deadline_s: how long a round waits.
         minimum_cohort: rows below which a node stays out.
         seed: public seed of the first weights.
+        mode: who is trusted; see `PrivacyPlan`.
+        honest_minimum: of `distributed`; defaults to the quorum, that is, nobody colludes.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
         PlanInvalid: a value is outside what nodes accept.
     """
+    quorum = min(2, len(members)) if quorum is None else quorum
+    if honest_minimum is None:
+        honest_minimum = 1 if mode == "local" else quorum
     privacy = PrivacyPlan(
         epsilon=epsilon,
         delta=delta,
-        mode="local",
+        mode=mode,
         noise_multiplier=1.0,
         sampling_rate=sampling_rate,
         clip=clip,
@@ -84,6 +91,7 @@ def propose(
         calibration_noise=calibration_noise,
         count_noise=count_noise,
         follow_up_rounds=follow_up_rounds,
+        honest_minimum=honest_minimum,
     )
     (_, steps), *extra = privacy_charges(privacy, rounds)
     multiplier = noise_multiplier_for(epsilon, delta, sampling_rate, steps, extra)
@@ -95,7 +103,7 @@ def propose(
         rounds=rounds,
         privacy=replace(privacy, noise_multiplier=multiplier),
         optimiser=optimiser or OptimiserPlan(),
-        quorum=min(2, len(members)) if quorum is None else quorum,
+        quorum=quorum,
         round_deadline_s=round_deadline_s,
         members=tuple(members),
         start_bundle=None,

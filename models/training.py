@@ -65,7 +65,7 @@ class LocalStep:
         privacy = self._plan.privacy
         chosen = poisson_sample(len(x), privacy.sampling_rate)
         total = self.clipped_sum(weights, x[chosen], y[chosen])
-        return total + discrete_gaussian(privacy.noise_multiplier * GRID, self._size + 1)
+        return total + discrete_gaussian(privacy.node_noise_multiplier * GRID, self._size + 1)
 
     def clipped_sum(
         self,

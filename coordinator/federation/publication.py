@@ -66,7 +66,7 @@ def make_bundle(
         key: the network's directory key.
         at_ms: UTC milliseconds.
     """
-    noise = plan.privacy.calibration_noise * float(np.sqrt(trained.histograms))
+    noise = plan.privacy.node_calibration_noise * float(np.sqrt(trained.histograms))
     calibration, scale = fit(trained.histogram, noise), Scale()
     manifest = Manifest(
         version=version,

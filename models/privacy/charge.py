@@ -2,6 +2,11 @@
 
 Adjacency is add/remove of one subject, who has one row. Every mechanism here adds (Poisson
 subsampled) Gaussian noise to an integer vector of known L2 sensitivity.
+
+In `distributed` mode there are two prices for a thing. What holds as long as the plan's assumption
+does (`honest_minimum` nodes' noise in every sum, unknown to whoever opens it) is what the plan
+promises and a ledger charges. What holds `alone`, on this node's own noise, holds against everybody
+else together.
 """
 
 from collections.abc import Iterable
@@ -31,34 +36,43 @@ class Charge:
     sampling_rate: float
 
 
-def step_charge(privacy: PrivacyPlan) -> Charge:
+def step_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
     """One training round."""
-    return Charge(STEP, privacy.noise_multiplier, privacy.sampling_rate)
+    noise = privacy.node_noise_multiplier if alone else privacy.noise_multiplier
+    return Charge(STEP, noise, privacy.sampling_rate)
 
 
-def calibration_charge(privacy: PrivacyPlan) -> Charge:
+def calibration_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
     """The calibration histogram."""
-    return Charge(CALIBRATION, privacy.calibration_noise, 1.0)
+    noise = privacy.node_calibration_noise if alone else privacy.calibration_noise
+    return Charge(CALIBRATION, noise, 1.0)
 
 
 def count_charge(privacy: PrivacyPlan) -> Charge:
-    """The cohort count."""
+    """The cohort count, which leaves the node with all of its noise in either mode."""
     return Charge(COUNT, privacy.count_noise, 1.0)
 
 
-def campaign_charges(plan: CampaignPlan) -> list[tuple[Charge, int]]:
+def campaign_charges(plan: CampaignPlan, *, alone: bool = False) -> list[tuple[Charge, int]]:
     """Everything a node pays for this plan, its announced follow-up included."""
-    return privacy_charges(plan.privacy, plan.rounds)
+    return privacy_charges(plan.privacy, plan.rounds, alone=alone)
 
 
-def privacy_charges(privacy: PrivacyPlan, rounds: int) -> list[tuple[Charge, int]]:
+def privacy_charges(
+    privacy: PrivacyPlan, rounds: int, *, alone: bool = False
+) -> list[tuple[Charge, int]]:
     """Everything a node pays for `rounds` rounds, one count and one histogram.
 
     With `follow_up_rounds` the follow-up's rounds, count and histogram stand in it too.
+
+    Args:
+        privacy: of the plan.
+        rounds: of the campaign.
+        alone: count this node's own noise only.
     """
     campaigns = 2 if privacy.follow_up_rounds else 1
     return [
-        (step_charge(privacy), rounds + privacy.follow_up_rounds),
+        (step_charge(privacy, alone=alone), rounds + privacy.follow_up_rounds),
         (count_charge(privacy), campaigns),
-        (calibration_charge(privacy), campaigns),
+        (calibration_charge(privacy, alone=alone), campaigns),
     ]

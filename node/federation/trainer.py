@@ -142,7 +142,7 @@ class Trainer:
         # 2. In the plan.
         if request.number != campaign.plan.rounds + 1:
             raise RoundUnknown("the calibration is the round after the plan's last")
-        noise = campaign.plan.privacy.calibration_noise
+        noise = campaign.plan.privacy.node_calibration_noise
 
         def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
             return noisy_histogram(logit(weights, cohort.x), cohort.y, noise).reshape(-1)

@@ -52,7 +52,7 @@ def publish(
     plan: CampaignPlan, catalogue: Catalogue, weights: Weights, cohorts: Sequence[Cohort]
 ) -> Bundle:
     """Calibrate on the nodes' noisy histograms and wrap up."""
-    noise = plan.privacy.calibration_noise
+    noise = plan.privacy.node_calibration_noise
     counts = add_histograms(
         [noisy_histogram(logit(weights, cohort.x), cohort.y, noise) for cohort in cohorts]
     )

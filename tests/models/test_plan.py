@@ -56,6 +56,9 @@ def test_a_plan_survives_its_own_body():
         ("architecture.hidden", 257),
         ("architecture.block_dropout", 1.0),
         ("privacy.mode", "distributed"),
+        ("privacy.mode", "central"),
+        ("privacy.honest_minimum", 2),
+        ("privacy.honest_minimum", 0),
         ("privacy.epsilon", 0),
         ("privacy.epsilon", 65),
         ("privacy.delta", 0),
@@ -112,3 +115,13 @@ def test_a_follow_up_starts_from_a_bundle_and_cannot_be_followed_up():
 def test_a_ceiling_that_the_histograms_alone_would_pass_is_refused():
     with pytest.raises(InvalidInput, match="alone spend"):
         propose(load_default(), "c", MEMBERS, epsilon=0.1)
+
+
+@pytest.mark.parametrize("honest", [0, 1, 4, 1001])
+def test_a_distributed_plan_needs_two_honest_nodes_and_no_more_than_its_quorum(honest):
+    """Noise is never shared among more nodes than are in every sum."""
+    plan = propose(load_default(), "c", MEMBERS, rounds=10, mode="distributed", quorum=3)
+    body = json.loads(plan.to_body())
+    body["privacy"]["honest_minimum"] = honest
+    with pytest.raises(PlanInvalid):
+        CampaignPlan.from_body(body)
