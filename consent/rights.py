@@ -140,20 +140,6 @@ TRANSITIONS: Mapping[Kind, _Table] = {
     },
 }
 
-ENDED = frozenset(
-    {
-        State.CLOSED,
-        State.WITHDRAWN,
-        State.REFUSED,
-        State.ERASED,
-        State.RESTRICTED,
-        State.FULFILLED,
-        State.UPHELD,
-        State.CHANGED,
-    }
-)
-"""States that nothing leads out of, of every kind but a correction, whose `corrected` ends it."""
-
 # An item is shown as disputed from the moment its dispute is opened until it is closed.
 FLAGGED = frozenset(
     {
@@ -195,7 +181,7 @@ def advance(kind: Kind, state: State, event: Event) -> State:
 
 def has_ended(kind: Kind, state: State) -> bool:
     """Whether nothing leads out of `state`."""
-    return not any(known == (state, event) for event in Event for known in TRANSITIONS[kind])
+    return all(known is not state for known, _ in TRANSITIONS[kind])
 
 
 def is_four_eyes(kind: Kind, event: Event) -> bool:
