@@ -80,6 +80,10 @@ class Scorer:
 
     def explain(self, status: Status, value: Values) -> list[tuple[Reason, ...]]:
         """Up to four reasons per subject, heaviest first; see models/reasons.py."""
+        return [principal_reasons(row, self.encoder) for row in self.points_lost(status, value)]
+
+    def points_lost(self, status: Status, value: Values) -> NDArray[np.float64]:
+        """Points that each signal takes from a score against the reference, float64[n, m]."""
         completed, _ = self.encoder.complete(status, value)
         encoded = self.encoder.encode(status, value)
         reference = self.encoder.reference(completed)
@@ -95,4 +99,4 @@ class Scorer:
         ratio = np.where(
             np.abs(gap) < 1e-6, scale.factor, lost / np.where(np.abs(gap) < 1e-6, 1, gap)
         )
-        return [principal_reasons(row, self.encoder) for row in shares * ratio[:, None]]
+        return np.asarray(shares * ratio[:, None])

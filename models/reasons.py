@@ -41,6 +41,21 @@ class Reason:
     points: float
 
 
+@dataclass(frozen=True)
+class Factor:
+    """What one family of signals does to a score.
+
+    Attributes:
+        family: reason family; its signals are told as one.
+        code: id of the signal that weighs most in it.
+        points: points the family adds to the score against the reference; below 0, takes.
+    """
+
+    family: str
+    code: str
+    points: float
+
+
 def contributions(
     weights: Weights, encoder: Encoder, encoded: Encoded, reference: Encoded
 ) -> Floats:
@@ -83,6 +98,27 @@ def principal_reasons(points_lost: Floats, encoder: Encoder) -> tuple[Reason, ..
         if (total := sum(lost for lost, _ in members)) >= _LEAST_POINTS
     ]
     return tuple(sorted(found, key=lambda reason: -reason.points)[:MAX_REASONS])
+
+
+def factors(points_lost: Floats, encoder: Encoder) -> tuple[Factor, ...]:
+    """What every family does to one subject's score, heaviest first.
+
+    Args:
+        points_lost: float64[signals], points each signal takes from the score.
+        encoder: of the catalogue.
+    """
+    families: dict[str, list[tuple[float, str]]] = {}
+    for spec, lost in zip(encoder.catalogue.signals, points_lost, strict=True):
+        families.setdefault(spec.family, []).append((float(-lost), spec.id))
+    found = [
+        Factor(
+            family=family,
+            code=max(members, key=lambda member: abs(member[0]))[1],
+            points=round(sum(points for points, _ in members), 1),
+        )
+        for family, members in families.items()
+    ]
+    return tuple(sorted(found, key=lambda factor: -abs(factor.points)))
 
 
 @cache

@@ -54,6 +54,16 @@ class Reason(BaseModel):
     points: float = Field(description="Points taken, against an unremarkable profile.")
 
 
+class Factor(BaseModel):
+    """What one family of signals does to the score; every family once, the heaviest first."""
+
+    family: str = Field(examples=["payment"])
+    code: str = Field(description="The signal that weighs most in it.", examples=["paid_ratio_3m"])
+    points: float = Field(
+        description="Points added, against an unremarkable profile; below 0: taken."
+    )
+
+
 class Coverage(BaseModel):
     """What one institution contributed."""
 
@@ -98,6 +108,7 @@ class ScoreAnswer(BaseModel):
     pd: float = Field(ge=0, le=1, description="Calibrated probability of default.")
     band: Band
     reasons: list[Reason] = Field(max_length=4)
+    factors: list[Factor]
     coverage: list[Coverage] = Field(description="One entry a source, this node first.")
     signal_coverage: float = Field(
         ge=0, le=1, description="Share of the catalogue's signals that said something."

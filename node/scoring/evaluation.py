@@ -6,8 +6,8 @@ from typing import Literal
 
 from models.catalogue import SignalStatus
 from models.evaluate import Scorer
-from models.reasons import Reason, reason_text
-from node.scoring.result import ScaleEnds, ScoreBand, ScoreReason, SourceCoverage
+from models.reasons import Reason, factors, principal_reasons, reason_text
+from node.scoring.result import ScaleEnds, ScoreBand, ScoreFactor, ScoreReason, SourceCoverage
 from node.storage.signals import Signals, SignalVector, matrix
 from protocols.errors import CredenceError
 
@@ -53,6 +53,7 @@ class Evaluated:
     pd: float
     band: ScoreBand
     reasons: tuple[ScoreReason, ...]
+    factors: tuple[ScoreFactor, ...]
     signal_coverage: float
 
 
@@ -101,12 +102,16 @@ def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:
     scored = scorer.score(status, value)
     manifest = scorer.bundle.manifest
     band = next(band for band in manifest.bands if band.name == scored.band[0])
+    lost = scorer.points_lost(status, value)[0]
     return Evaluated(
         score=int(scored.points[0]),
         scale=ScaleEnds(manifest.scale.low, manifest.scale.high),
         pd=float(scored.pd[0]),
         band=ScoreBand(band.name, band.pd),
-        reasons=_told(scorer.explain(status, value)[0], language),
+        reasons=_told(principal_reasons(lost, scorer.encoder), language),
+        factors=tuple(
+            ScoreFactor(one.family, one.code, one.points) for one in factors(lost, scorer.encoder)
+        ),
         signal_coverage=float(scored.coverage[0]),
     )
 

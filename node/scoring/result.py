@@ -40,6 +40,21 @@ class ScoreReason:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreFactor:
+    """What one family of signals does to the score, for better or worse.
+
+    Attributes:
+        family: as in `ScoreReason`.
+        code: the signal that weighs most in it.
+        points: added to the score against an unremarkable profile; below 0, taken from it.
+    """
+
+    family: str
+    code: str
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCoverage:
     """What one institution contributed.
 
@@ -115,6 +130,7 @@ class ScoreFacts:
     pd: float
     band: ScoreBand
     reasons: tuple[ScoreReason, ...]
+    factors: tuple[ScoreFactor, ...]
     coverage: tuple[SourceCoverage, ...]
     signal_coverage: float
     versions: ScoreVersions

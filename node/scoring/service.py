@@ -329,6 +329,7 @@ def _facts(
         pd=evaluated.pd,
         band=evaluated.band,
         reasons=evaluated.reasons,
+        factors=evaluated.factors,
         coverage=tuple(coverage(one) for one in contributions),
         signal_coverage=evaluated.signal_coverage,
         versions=ScoreVersions(

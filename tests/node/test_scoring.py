@@ -416,3 +416,13 @@ def test_the_row_and_the_answer_are_the_same_bytes(shared: World, fresh) -> None
     assert row is not None
     assert row.result == scored.body
     assert row.leaf_seq == json.loads(row.result)["receipt"]["seq"]
+
+
+def test_factors_tell_every_family_once_and_add_up_with_the_reasons(shared: World, fresh) -> None:
+    """What raised the score is told beside what lowered it; a reason is a factor that takes."""
+    (one,) = shared.enrol(fresh())
+    answer = shared.score(one, shared.consent(one)).answer
+    factors = {factor["family"]: factor["points"] for factor in answer["factors"]}
+    assert len(factors) == len(answer["factors"])
+    for reason in answer["reasons"]:
+        assert factors[reason["family"]] == -reason["points"]
