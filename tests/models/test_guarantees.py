@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from opacus.accountants import PRVAccountant
+from opacus.accountants import PRVAccountant, RDPAccountant
 
 from models.catalogue import load_default
 from models.plan import CampaignPlan
+from models.privacy.accountant import epsilon
+from models.privacy.charge import step_charge
 from models.privacy.guarantees import guarantees, sum_of_gaussians_gap
 from models.privacy.noise import GRID, discrete_gaussian
 from models.proposal import propose
@@ -41,20 +43,21 @@ def test_a_local_plan_holds_without_trust():
     assert both.alone == both.promised <= 1.0
 
 
-# Opacus sizes its grid by Renyi orders that stop short for a single wide Gaussian.
-@pytest.mark.filterwarnings("ignore:Optimal order is the largest alpha")
-def test_what_a_node_has_alone_is_what_an_independent_accountant_computes():
-    """Opacus' PRV accountant, from the noise that the node really adds."""
-    chosen = plan()
-    prv = PRVAccountant()
-    for _ in range(chosen.rounds):
-        prv.step(
-            noise_multiplier=chosen.privacy.node_noise_multiplier,
-            sample_rate=chosen.privacy.sampling_rate,
-        )
-    for noise in (chosen.privacy.node_calibration_noise, chosen.privacy.count_noise):
-        prv.step(noise_multiplier=noise, sample_rate=1.0)
-    assert guarantees(chosen).alone == pytest.approx(prv.get_epsilon(delta=1e-5), rel=0.03)
+def test_what_a_node_has_alone_is_what_independent_accountants_compute():
+    """Opacus' PRV and Renyi accountants, from the noise that the node really adds."""
+    privacy, rounds = plan().privacy, plan().rounds
+    prv, renyi = PRVAccountant(), RDPAccountant()
+    for accountant in (prv, renyi):
+        for _ in range(rounds):
+            accountant.step(
+                noise_multiplier=privacy.node_noise_multiplier, sample_rate=privacy.sampling_rate
+            )
+    steps = epsilon([(step_charge(privacy, alone=True), rounds)], privacy.delta)
+    assert steps == pytest.approx(prv.get_epsilon(delta=privacy.delta), rel=0.02)
+    for noise in (privacy.node_calibration_noise, privacy.count_noise):
+        renyi.step(noise_multiplier=noise, sample_rate=1.0)
+    alone = guarantees(plan()).alone
+    assert steps < alone <= renyi.get_epsilon(privacy.delta) < 1.3 * alone
 
 
 def test_fewer_honest_nodes_cost_more_noise_each():
