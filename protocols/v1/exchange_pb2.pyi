@@ -315,25 +315,36 @@ class ConsentDelivery(_message.Message):
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     ARTEFACT_FIELD_NUMBER: _builtins.int
     WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    STATUS_INDEX_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """1 to 40 characters of the caller's choice"""
     artefact: _builtins.bytes
     """"credence.consent/1" """
     withdrawal: _builtins.bytes
     """"credence.consent-event/1": withdraw, pause or resume"""
+    status_index: _builtins.int
+    """Of an artefact: where the caller's status list speaks of this version (status.proto). Without
+    it nothing proves that the consent still holds, and nothing is released on it.
+    """
     def __init__(
         self,
         *,
         delivery_id: _builtins.str = ...,
         artefact: _builtins.bytes = ...,
         withdrawal: _builtins.bytes = ...,
+        status_index: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artefact", b"artefact", "event", b"event", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_status_index", b"_status_index", "artefact", b"artefact", "event", b"event", "status_index", b"status_index", "withdrawal", b"withdrawal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artefact", b"artefact", "delivery_id", b"delivery_id", "event", b"event", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status_index", b"_status_index", "artefact", b"artefact", "delivery_id", b"delivery_id", "event", b"event", "status_index", b"status_index", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__status_index: _TypeAlias = _typing.Literal["status_index"]  # noqa: Y015
+    _WhichOneofArgType__status_index: _TypeAlias = _typing.Literal["_status_index", b"_status_index"]  # noqa: Y015
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["artefact", "withdrawal"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status_index) -> _WhichOneofReturnType__status_index | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ConsentDelivery: _TypeAlias = ConsentDelivery  # noqa: Y015
@@ -346,6 +357,7 @@ class ConsentAcknowledgement(_message.Message):
     REFUSAL_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_MS_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    DELETION_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """the delivery's"""
     refusal: _builtins.str
@@ -356,6 +368,10 @@ class ConsentAcknowledgement(_message.Message):
     """Ed25519 by the acknowledging node, domain "consent-acknowledgement", over
     SHA-256(delivered bytes) || effective_at_ms (8 bytes, big endian) || refusal
     """
+    deletion: _builtins.bytes
+    """Of an event that ends a consent: what was deleted because of it, "credence.deletion/1", a
+    general JSON JWS of at most 4 KiB by the acknowledging node.
+    """
     def __init__(
         self,
         *,
@@ -363,10 +379,11 @@ class ConsentAcknowledgement(_message.Message):
         refusal: _builtins.str = ...,
         effective_at_ms: _builtins.int = ...,
         signature: _builtins.bytes = ...,
+        deletion: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "effective_at_ms", b"effective_at_ms", "refusal", b"refusal", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion", "delivery_id", b"delivery_id", "effective_at_ms", b"effective_at_ms", "refusal", b"refusal", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
