@@ -41,24 +41,35 @@ def check_update(
 ) -> None:
     """Refuse what no honest node sends.
 
-    Checks: 1. int64 of length P + 1; 2. no longer than the clipped sum of a generous sample and
-    twelve standard deviations of noise could be.
+    Raises:
+        UpdateImplausible: the update fails a check of `check_total`.
+    """
+    check_total(update, plan, [cohort], parameters)
+
+
+def check_total(
+    total: NDArray[np.int64], plan: CampaignPlan, cohorts: Sequence[int], parameters: int
+) -> None:
+    """Refuse what no honest nodes add up to; it works on a sum whose parts nobody sees.
+
+    Checks: 1. int64 of length P + 1; 2. no longer than the clipped sum of generous samples and
+    twelve standard deviations of the nodes' noise could be.
 
     Raises:
         UpdateImplausible: a check fails.
     """
     # 1. Form.
-    if update.dtype != np.int64 or update.shape != (parameters + 1,):
+    if total.dtype != np.int64 or total.shape != (parameters + 1,):
         raise UpdateImplausible(
-            f"an update is int64[{parameters + 1}], not {update.dtype}{list(update.shape)}"
+            f"an update is int64[{parameters + 1}], not {total.dtype}{list(total.shape)}"
         )
-    # 2. Length. The cohort was rounded down by up to a tenth and counted with noise.
+    # 2. Length. Each cohort was rounded down by up to a tenth and counted with noise.
     privacy = plan.privacy
-    rows = 1.2 * cohort + 12 * privacy.count_noise + 20
+    rows = sum(1.2 * cohort + 12 * privacy.count_noise + 20 for cohort in cohorts)
     expected = rows * privacy.sampling_rate
     sample = expected + 12 * np.sqrt(expected) + 12
-    noise = privacy.node_noise_multiplier * (np.sqrt(parameters + 1) + 12)
-    length = float(np.linalg.norm(update.astype(np.float64)))
+    noise = privacy.node_noise_multiplier * np.sqrt(len(cohorts)) * (np.sqrt(parameters + 1) + 12)
+    length = float(np.linalg.norm(total.astype(np.float64)))
     if length > GRID * (sample + noise):
         raise UpdateImplausible("an update is longer than its declared cohort allows")
 
@@ -85,11 +96,32 @@ def aggregate(
     for update, cohort in zip(updates, cohorts, strict=True):
         check_update(update, plan, cohort, parameters)
     total: NDArray[np.int64] = np.stack(updates).sum(axis=0, dtype=np.int64)
+    return aggregate_total(total, plan, cohorts, parameters)
+
+
+def aggregate_total(
+    total: NDArray[np.int64], plan: CampaignPlan, cohorts: Sequence[int], parameters: int
+) -> Aggregate:
+    """Scale a round's sum, whoever added it up.
+
+    Args:
+        total: int64[P + 1], the sum of the updates in grid units.
+        plan: the campaign's plan.
+        cohorts: the declared cohort of each node whose update is in the sum.
+        parameters: P.
+
+    Raises:
+        UpdateImplausible: no node is in it, or it fails `check_total`.
+    """
+    if not cohorts:
+        raise UpdateImplausible("a round needs one update for each declared cohort")
+    check_total(total, plan, cohorts, parameters)
     privacy = plan.privacy
     batch = max(1.0, privacy.sampling_rate * sum(cohorts))
     unit = privacy.clip / GRID
+    noise = privacy.node_noise_multiplier * float(np.sqrt(len(cohorts)))
     return Aggregate(
         gradient=total[:-1].astype(np.float64) * (unit / batch),
         loss=float(total[-1]) * LOSS_CAP / (privacy.loss_weight * GRID) / batch,
-        noise=privacy.node_noise_multiplier * privacy.clip * float(np.sqrt(len(updates))) / batch,
+        noise=noise * privacy.clip / batch,
     )

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from models.aggregation import UpdateImplausible, aggregate, check_update
+from models.aggregation import (
+    UpdateImplausible,
+    aggregate,
+    aggregate_total,
+    check_total,
+    check_update,
+)
 from models.catalogue import load_default
 from models.plan import LOSS_CAP
 from models.privacy.noise import GRID, discrete_gaussian
@@ -65,3 +71,31 @@ def test_a_round_without_updates_or_with_unequal_lists_is_refused():
         aggregate([], PLAN, [], P)
     with pytest.raises(UpdateImplausible):
         aggregate([np.zeros(P + 1, np.int64)], PLAN, [10, 10], P)
+
+
+def test_a_sum_of_unseen_parts_gives_the_same_step():
+    updates = [discrete_gaussian(SIGMA, P + 1) for _ in range(2)]
+    seen = aggregate(updates, PLAN, [1000, 3000], P)
+    unseen = aggregate_total(updates[0] + updates[1], PLAN, [1000, 3000], P)
+    np.testing.assert_array_equal(seen.gradient, unseen.gradient)
+    assert (seen.loss, seen.noise) == (unseen.loss, unseen.noise)
+
+
+def test_a_sum_longer_than_all_its_cohorts_allow_is_refused():
+    total = sum(discrete_gaussian(SIGMA, P + 1) for _ in range(2))
+    total[0] += 300 * GRID
+    check_total(total, PLAN, [1000, 1000], P)
+    total[0] += 1000 * GRID
+    with pytest.raises(UpdateImplausible):
+        check_total(total, PLAN, [1000, 1000], P)
+    with pytest.raises(UpdateImplausible):
+        aggregate_total(total, PLAN, [], P)
+
+
+def test_shared_noise_is_stated_by_what_the_nodes_really_add():
+    shared = propose(load_default(), "c", ["a", "b", "c"], rounds=10, mode="distributed", quorum=2)
+    total = np.zeros(P + 1, np.int64)
+    stated = aggregate_total(total, shared, [1000] * 3, P).noise
+    batch = shared.privacy.sampling_rate * 3000
+    whole = shared.privacy.noise_multiplier * shared.privacy.clip / batch
+    assert stated == pytest.approx(whole * np.sqrt(3 / 2))
