@@ -3,8 +3,10 @@
 from alembic import op
 
 import node.storage.people_tables  # noqa: F401 - its tables are in `metadata` then
+import node.storage.status_tables  # noqa: F401 - and these
 from audit.store import create_audit_schema
 from node.storage.append_only import protect
+from node.storage.rights_tables import rights_event
 from node.storage.tables import consent_event, metadata, privacy_charge, release
 
 revision = "0001"
@@ -15,5 +17,5 @@ def upgrade() -> None:
     connection = op.get_bind()
     metadata.create_all(connection)
     create_audit_schema(connection)
-    for table in (consent_event, release, privacy_charge):
+    for table in (consent_event, release, privacy_charge, rights_event):
         protect(connection, table)
