@@ -118,8 +118,7 @@ class Notice:
             receiver=fields.member("to"),
             at_ms=fields.time_ms("at_ms"),
             consents=tuple(
-                bytes.fromhex(one)
-                for one in fields.words("consents", _is_digest, 1, MAX_CONSENTS)
+                bytes.fromhex(one) for one in fields.words("consents", _is_digest, 1, MAX_CONSENTS)
             ),
             request_id=fields.text("request_id", _REQUEST),
             furnisher=fields.text("furnisher", re.compile(r"(?:[a-z][a-z0-9-]{1,40})?")),

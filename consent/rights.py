@@ -186,11 +186,15 @@ def has_ended(kind: Kind, state: State) -> bool:
 
 def is_four_eyes(kind: Kind, event: Event) -> bool:
     """Whether `event` agrees to what another member of staff has proposed."""
-    return event in {
-        Event.APPROVE_CORRECTION,
-        Event.APPROVE_ERASURE,
-        Event.APPROVE_RESTRICTION,
-    } and (State.PROPOSED, event) in TRANSITIONS[kind]
+    return (
+        event
+        in {
+            Event.APPROVE_CORRECTION,
+            Event.APPROVE_ERASURE,
+            Event.APPROVE_RESTRICTION,
+        }
+        and (State.PROPOSED, event) in TRANSITIONS[kind]
+    )
 
 
 # -- deadlines
@@ -324,7 +328,7 @@ def is_free(number: int) -> bool:
 def clean_text(text: str, most: int = MAX_TEXT, *, least: int = 1) -> str:
     """What a person or a member of staff wrote, fit to be stored and shown.
 
-    Line ends become `\\n`, the text is brought into Unicode NFC and stripped. It is stored as
+    Line ends become single line feeds, the text is brought into Unicode NFC and stripped. It is stored as
     written otherwise: escaping is the business of who shows it.
 
     Raises:

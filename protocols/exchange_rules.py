@@ -24,9 +24,11 @@ NONCE_BYTES: Final = 16
 HASH_BYTES: Final = 32
 
 _PRESENT: Final = SignalStatus.SIGNAL_STATUS_PRESENT
+# A disputed item travels with its value, flagged.
+_VALUED: Final = frozenset({_PRESENT, SignalStatus.SIGNAL_STATUS_DISPUTED})
 _WITHHELD: Final = frozenset(SignalStatus.values()) - {
     SignalStatus.SIGNAL_STATUS_UNSPECIFIED,
-    _PRESENT,
+    *_VALUED,
 }
 
 
@@ -126,7 +128,7 @@ def _whole_signal(signal: SignalValue) -> bool:
     status, value = signal.status, signal.value
     if signal.as_of_ms < 0:
         return False
-    if status == _PRESENT:
+    if status in _VALUED:
         return math.isfinite(value)
     # A value beside any other status would leak what the status withholds.
     return status in _WITHHELD and value == 0

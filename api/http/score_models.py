@@ -74,6 +74,20 @@ class Coverage(BaseModel):
     none_on_record: int = Field(description="Signals it looked for and found nothing.")
     missing: int = Field(description="Signals it could not or may not give.")
     as_of_ms: int | None
+    disputed: int = Field(description="Signals that the subject disputes; not scored with.")
+
+
+class Dispute(BaseModel):
+    """An item that the subject disputes, or has stated something about."""
+
+    source: str = Field(examples=["payments"])
+    signal: str = Field(examples=["paid_ratio_1m"])
+    status: Literal["disputed", "stated"] = Field(
+        description="`disputed`: not resolved yet, the score does not rest on it. `stated`: it was "
+        "looked into, and the subject's statement stays beside it."
+    )
+    since_ms: int | None
+    statement: str = Field(max_length=200, description="The subject's own words; may be empty.")
 
 
 class Versions(BaseModel):
@@ -112,6 +126,10 @@ class ScoreAnswer(BaseModel):
     coverage: list[Coverage] = Field(description="One entry a source, this node first.")
     signal_coverage: float = Field(
         ge=0, le=1, description="Share of the catalogue's signals that said something."
+    )
+    disputes: list[Dispute]
+    review_pending: bool = Field(
+        description="The subject asked for a human review that is not decided yet."
     )
     versions: Versions
     issued_at_ms: int = Field(description="UTC milliseconds.")

@@ -10,7 +10,8 @@ from consent.policy import Decision, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.exchange.selection import Selection
 from node.network.pairwise import PairKeys
-from node.storage import consents, pseudonyms, signals
+from node.storage import consents, marks, pseudonyms, signals
+from node.storage.marks import NO_MARKS, Marks
 from node.storage.signals import SignalVector
 from protocols.envelope import VerifiedRequest
 from protocols.pseudonyms import query_token
@@ -28,12 +29,15 @@ class Outcome:
         terms: its terms; None unless the query is truly about its subject.
         refusal: stable code, or empty.
         answer: what is answered.
+        flagged_at_ms: since when the newest dispute about an item of this node's is flagged; 0:
+            there is none.
     """
 
     consent_hash: bytes
     terms: Terms | None
     refusal: str
     answer: SubjectAnswer
+    flagged_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,14 @@ class Facts:
     Attributes:
         terms: by consent hash.
         vectors: this node's own signals, by pseudonym.
+        marks: what is frozen, disputed or restricted, by pseudonym.
         aliases: pseudonyms of another key of the same people, while members change over.
         uses: uses that were decided in this transaction and are not stored yet, by consent id.
     """
 
     terms: Mapping[bytes, Terms]
     vectors: Mapping[bytes, SignalVector]
+    marks: Mapping[bytes, Marks] = field(default_factory=dict)
     aliases: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
 
@@ -97,7 +103,9 @@ class Decider:
         terms = consents.terms_by_hash(connection, hashes)
         people = sorted({one.pseudonym for one in terms.values()})
         vectors = signals.of_pseudonyms(connection, people, self._member_id, signals.OWN, now_ms)
-        return Facts(terms, vectors, pseudonyms.aliases_of(connection, people))
+        marked = marks.of_people(connection, people)
+        shown = {one: _shown(vector, marked.get(one)) for one, vector in vectors.items()}
+        return Facts(terms, shown, marked, pseudonyms.aliases_of(connection, people))
 
     def decide(self, request: VerifiedRequest, facts: Facts, now_ms: int) -> Decided:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
@@ -139,6 +147,7 @@ class Decider:
     ) -> Outcome:
         terms = facts.terms.get(query.consent_hash)
         matches = terms is not None and _names(query.token, pair_keys, terms, facts)
+        marked = facts.marks.get(terms.pseudonym, NO_MARKS) if terms is not None else NO_MARKS
         asked = ReleaseFacts(
             terms=terms,
             requester=request.sender.member_id,
@@ -147,13 +156,19 @@ class Decider:
             purpose=request.body.purpose,
             categories=selection.categories,
             subject_matches=matches,
+            frozen=marked.frozen,
         )
         if terms is not None:
             asked = asked.with_uses(facts.uses[terms.consent_id])
         decision = decide(asked, now_ms)  # 4
         subject = terms if matches else None
         answer = _answer(query.consent_hash, decision, selection, subject, facts, now_ms)  # 5
-        return Outcome(query.consent_hash, subject, _code(decision), answer)
+        flagged_at_ms = marked.flagged_at_ms(self._member_id)
+        return Outcome(query.consent_hash, subject, _code(decision), answer, flagged_at_ms)
+
+
+def _shown(vector: SignalVector, marked: Marks | None) -> SignalVector:
+    return vector if marked is None else marked.over(vector)
 
 
 def _names(token: bytes, pair_keys: Sequence[bytes], terms: Terms, facts: Facts) -> bool:

@@ -11,6 +11,9 @@ from models.catalogue import Catalogue, SignalStatus
 from node.storage.signals import SignalVector
 from protocols.v1.exchange_pb2 import SignalValue
 
+# A disputed item goes out with its value and the flag (Credit Reporting Industry Regulation, 25).
+_VALUED = frozenset({int(SignalStatus.PRESENT), int(SignalStatus.DISPUTED)})
+
 
 class Selection:
     """The signals that one request asks a holder for."""
@@ -57,12 +60,12 @@ class Selection:
                 status, value = int(SignalStatus.NONE_ON_RECORD), 0.0
             else:
                 status, value = vector.signals.get(name, (int(SignalStatus.NOT_HELD), 0.0))
-            present = status == SignalStatus.PRESENT
+            said = status in _VALUED
             found.append(
                 SignalValue(
                     signal=name,
                     status=status,  # type: ignore[arg-type]  # the numbers are the same
-                    value=value if present else 0.0,
+                    value=value if said else 0.0,
                     as_of_ms=as_of_ms,
                 )
             )

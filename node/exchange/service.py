@@ -46,6 +46,7 @@ from protocols.errors import CredenceError, StateConflict
 from protocols.keys import SigningKey
 from protocols.v1.exchange_pb2 import SealedAnswer, SealedRequest
 
+CLOCK_SKEW_MS = 60_000  # members' clocks agree within this
 FORGET_EVERY_MS = 1_000
 FORGET_CHUNK = 64  # nonces forgotten in one transaction at least; an answer beside one may be long
 GROUP_QUERIES = 512  # subjects decided on in one transaction, unless one request has more
@@ -276,6 +277,10 @@ def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> by
     )
     if any(ended):
         raise AnswerWithdrawn("a consent that the answer rests on has ended")
+    # By either clock: an item that may have been disputed since is not shown without its flag.
+    since = request.body.issued_at_ms - CLOCK_SKEW_MS
+    if any(outcome.flagged_at_ms >= since for outcome in decided.outcomes):
+        raise AnswerWithdrawn("an item of the answer was disputed meanwhile")
     return earlier.answer
 
 

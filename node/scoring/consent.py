@@ -78,7 +78,7 @@ class ScoreConsent:
 
     def check_reading(
         self, connection: Connection, subject: Subject, asked: Asked, now_ms: int
-    ) -> None:
+    ) -> Granted:
         """Whether a score made before may be read again; reading spends no use.
 
         Raises:
@@ -86,7 +86,7 @@ class ScoreConsent:
         """
         facts = self._facts(connection, subject.pseudonym, asked)
         spent = facts.terms.uses if facts.terms is not None else 0
-        _granted(facts.with_uses(-spent), now_ms)
+        return _granted(facts.with_uses(-spent), now_ms)
 
     def _facts(self, connection: Connection, pseudonym: bytes, asked: Asked) -> ReleaseFacts:
         return self._consents.facts_for_use(

@@ -7,7 +7,15 @@ from typing import Literal
 from models.catalogue import SignalStatus
 from models.evaluate import Scorer
 from models.reasons import Reason, factors, principal_reasons, reason_text
-from node.scoring.result import ScaleEnds, ScoreBand, ScoreFactor, ScoreReason, SourceCoverage
+from node.scoring.result import (
+    DisputedItem,
+    ScaleEnds,
+    ScoreBand,
+    ScoreFactor,
+    ScoreReason,
+    SourceCoverage,
+)
+from node.storage.marks import MarkKind, Marks
 from node.storage.signals import Signals, SignalVector, matrix
 from protocols.errors import CredenceError
 
@@ -72,15 +80,37 @@ def coverage(one: Contribution) -> SourceCoverage:
     said = [status for status, _ in _readable(one).values()]
     present = said.count(int(SignalStatus.PRESENT))
     none = said.count(int(SignalStatus.NONE_ON_RECORD))
+    disputed = said.count(int(SignalStatus.DISPUTED))
     return SourceCoverage(
         source=one.source,
         status=one.status,
         code=one.code,
         present=present,
         none_on_record=none,
-        missing=len(one.readable) - present - none,
+        missing=len(one.readable) - present - none - disputed,
         as_of_ms=one.vector.as_of_ms if one.vector else None,
+        disputed=disputed,
     )
+
+
+def disputes(contributions: Iterable[Contribution], marked: Marks) -> tuple[DisputedItem, ...]:
+    """Items that are disputed or stated about, by this node's marks or by what a holder said."""
+    found: list[DisputedItem] = []
+    for one in contributions:
+        flagged = {
+            name
+            for name, (status, _) in _readable(one).items()
+            if status == int(SignalStatus.DISPUTED)
+        }
+        for mark in marked.items(MarkKind.DISPUTED, MarkKind.STATED):
+            if mark.source == one.source and mark.signal in one.readable:
+                status = "disputed" if mark.kind is MarkKind.DISPUTED else "stated"
+                found.append(
+                    DisputedItem(one.source, mark.signal, status, mark.since_ms, mark.statement)
+                )
+                flagged.discard(mark.signal)
+        found += [DisputedItem(one.source, name, "disputed", None, "") for name in sorted(flagged)]
+    return tuple(sorted(found, key=lambda one: (one.source, one.signal)))
 
 
 def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:

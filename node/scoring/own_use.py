@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from audit.database import Connection
 from consent.policy import Refusal, ReleaseFacts
 from consent.refusals import refusal_error
-from node.storage import consents
+from node.storage import consents, marks
 from protocols.directory import Directory
 
 
@@ -37,6 +37,7 @@ class OwnUse:
             purpose=purpose,
             categories=frozenset(),
             subject_matches=terms is not None and terms.pseudonym == pseudonym,
+            frozen=marks.of_person(connection, pseudonym).frozen,
         )
 
     def count_uses(self, connection: Connection, consent_ids: Iterable[str]) -> None:

@@ -67,6 +67,7 @@ class SourceCoverage:
         none_on_record: signals it looked for and found nothing.
         missing: signals it could not or may not give.
         as_of_ms: the time its signals describe; None: it gave none.
+        disputed: signals that the person disputes; the score does not rest on them.
     """
 
     source: str
@@ -76,6 +77,27 @@ class SourceCoverage:
     none_on_record: int
     missing: int
     as_of_ms: int | None
+    disputed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DisputedItem:
+    """An item that the person disputes, or has stated something about.
+
+    Attributes:
+        source: member id of who furnished it.
+        signal: the item.
+        status: `disputed`: not resolved yet, the score does not rest on it; `stated`: it was
+            looked into, and what the person states stays beside it.
+        since_ms: since when, as far as this node knows; None: its holder says so alone.
+        statement: the person's own words, at most 200 characters; may be empty.
+    """
+
+    source: str
+    signal: str
+    status: str
+    since_ms: int | None
+    statement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +140,8 @@ class ScoreFacts:
         score: points on `scale`.
         pd: calibrated probability of default.
         signal_coverage: share of the catalogue's signals that said something, 0..1.
+        disputes: items that the person disputes or has stated something about.
+        review_pending: whether the person asked for a human review that is not decided yet.
         expires_at_ms: when it must not be used any more.
     """
 
@@ -133,6 +157,8 @@ class ScoreFacts:
     factors: tuple[ScoreFactor, ...]
     coverage: tuple[SourceCoverage, ...]
     signal_coverage: float
+    disputes: tuple[DisputedItem, ...]
+    review_pending: bool
     versions: ScoreVersions
     issued_at_ms: int
     expires_at_ms: int

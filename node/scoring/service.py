@@ -30,10 +30,19 @@ from models.evaluate import Scorer
 from models.reasons import LANGUAGES
 from node.scoring.active_model import ActiveModel
 from node.scoring.consent import Granted, ScoreConsent
-from node.scoring.evaluation import Contribution, Evaluated, coverage, evaluate, merge
+from node.scoring.evaluation import (
+    Contribution,
+    Evaluated,
+    coverage,
+    disputes,
+    evaluate,
+    merge,
+)
+from node.scoring.flags import flagged
 from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
 from node.scoring.sources import ScoreSources
-from node.storage import scores, subjects
+from node.storage import marks, scores, subjects
+from node.storage.marks import Marks
 from node.storage.scores import ScoreRow
 from node.storage.signals import SignalVector
 from protocols.canonical import canonical_json, sha256
@@ -163,8 +172,8 @@ class ScoringService:
             subject = subjects.by_ref(connection, request.subject_ref)  # 1
             repeat = self._repeat(connection, request, now_ms)
             if repeat is not None:
-                self._consent.check_reading(connection, subject, request, now_ms)
-                return repeat
+                granted = self._consent.check_reading(connection, subject, request, now_ms)
+                return self._as_now(connection, repeat, granted)
             granted = self._consent.check(connection, subject, request, now_ms)  # 2
             start = _Start(
                 granted=granted,
@@ -198,7 +207,7 @@ class ScoringService:
                 raise ScoreUnknown("no such score was given to this client")
             subject = subjects.by_ref(connection, row.subject_ref)
             request = ScoreRequest(row.subject_ref, row.consent_id, row.purpose, client_id)
-            self._consent.check_reading(connection, subject, request, now_ms)
+            granted = self._consent.check_reading(connection, subject, request, now_ms)
             scored = Scored(row.score_id, row.result, repeated=True)
             if now_ms >= scored.answer["expires_at_ms"]:
                 raise ScoreExpired("this score may not be used any more")
@@ -212,7 +221,7 @@ class ScoringService:
                 at_ms=now_ms,
             )
             self._audit.append(connection, entry)
-        return scored
+            return self._as_now(connection, scored, granted)
 
     def check_model(self) -> str:
         """The version of the model in use.
@@ -222,6 +231,14 @@ class ScoringService:
         """
         with self._database.read() as connection:
             return self._model.get(connection).bundle.version
+
+    def _as_now(self, connection: Connection, scored: Scored, granted: Granted) -> Scored:
+        """A score given before, with what is disputed and under review now."""
+        catalogue = self._model.get(connection).encoder.catalogue
+        readable = self._sources.readable(granted.terms, granted.decision, catalogue)
+        marked = marks.of_person(connection, granted.terms.pseudonym)
+        body = flagged(scored.body, marked, readable)
+        return Scored(scored.score_id, body, scored.repeated)
 
     def _give(
         self,
@@ -236,7 +253,8 @@ class ScoringService:
         if repeat is not None:
             return repeat
         self._consent.use(connection, start.granted, request, now_ms)
-        facts = _facts(request, start, contributions, evaluated, now_ms)
+        marked = marks.of_person(connection, start.granted.terms.pseudonym)
+        facts = _facts(request, start, contributions, evaluated, marked, now_ms)
         told = facts.to_json()
         receipt = self._log(connection, request, facts, told, start.granted.terms.pseudonym)
         told["receipt"] = receipt.to_json()
@@ -311,6 +329,7 @@ def _facts(
     start: _Start,
     contributions: Sequence[Contribution],
     evaluated: Evaluated,
+    marked: Marks,
     now_ms: int,
 ) -> ScoreFacts:
     granted, bundle = start.granted, start.scorer.bundle
@@ -332,6 +351,8 @@ def _facts(
         factors=evaluated.factors,
         coverage=tuple(coverage(one) for one in contributions),
         signal_coverage=evaluated.signal_coverage,
+        disputes=disputes(contributions, marked),
+        review_pending=marked.review_pending,
         versions=ScoreVersions(
             model=bundle.version,
             catalogue=bundle.manifest.catalogue_version,

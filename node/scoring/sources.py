@@ -9,7 +9,8 @@ from consent.policy import Decision, Terms
 from models.catalogue import Catalogue
 from node.exchange.report import FetchReport, HolderReport
 from node.scoring.evaluation import Contribution
-from node.storage import signals
+from node.storage import marks, signals
+from node.storage.marks import NO_MARKS, Marks
 from node.storage.signals import OWN, SignalVector
 from protocols.directory import Directory, MemberNotActive, UnknownMember
 
@@ -55,9 +56,13 @@ class ScoreSources:
     def kept(
         self, connection: Connection, terms: Terms, purpose: str, now_ms: int
     ) -> dict[str, SignalVector]:
-        """What this node has: its own vector and those released under this consent, by source."""
+        """What this node has: its own vector and those released under this consent, by source.
+
+        Items that are disputed now are flagged, whenever they were released.
+        """
+        marked = marks.of_person(connection, terms.pseudonym)
         return {
-            vector.source: vector
+            vector.source: marked.over(vector)
             for vector in signals.of_subject(connection, terms.pseudonym, now_ms)
             if vector.purpose == (OWN if vector.source == self._member_id else purpose)
             and vector.consent_id in {None, terms.consent_id}
@@ -82,7 +87,7 @@ class ScoreSources:
             catalogue: whose signals are read.
             now_ms: the clock; asking takes time.
         """
-        readable = self._readable(Readable(self._directory(), catalogue), terms, decision)
+        readable = self.readable(terms, decision, catalogue)
         ask = frozenset(readable) - {self._member_id} - frozenset(kept)
         found, reports = kept, dict[str, HolderReport]()
         if ask:
@@ -95,6 +100,12 @@ class ScoreSources:
             self._contribution(source, names, found.get(source), reports.get(source))
             for source, names in readable.items()
         ]
+
+    def readable(
+        self, terms: Terms, decision: Decision, catalogue: Catalogue
+    ) -> dict[str, frozenset[str]]:
+        """Signals that the consent lets this node read, by source; this node first."""
+        return self._readable(Readable(self._directory(), catalogue), terms, decision)
 
     def kept_many(
         self,
@@ -123,10 +134,11 @@ class ScoreSources:
             source: signals.of_source(connection, source, purpose, now_ms)
             for source in (others - {self._member_id} if exchanged else ())
         } | {self._member_id: own}
+        marked = marks.every(connection)
         return [
             [
                 Contribution(source, "own" if source == self._member_id else "cached",
-                             "", names, _under(held.get(source, {}), terms))
+                             "", names, _under(held.get(source, {}), terms, marked))
                 for source, names in self._readable(known, terms, decision).items()
             ]
             for terms, decision in consented
@@ -177,8 +189,10 @@ class Readable:
         return self._found[key]
 
 
-def _under(vectors: Mapping[bytes, SignalVector], terms: Terms) -> SignalVector | None:
+def _under(
+    vectors: Mapping[bytes, SignalVector], terms: Terms, marked: Mapping[bytes, Marks]
+) -> SignalVector | None:
     vector = vectors.get(terms.pseudonym)
     if vector is None or vector.consent_id not in {None, terms.consent_id}:
         return None
-    return vector
+    return marked.get(terms.pseudonym, NO_MARKS).over(vector)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from audit.database import Connection
+from node.storage.rights_tables import OF_PEOPLE
 from node.storage.tables import (
     consent,
     enrolled,
@@ -183,7 +184,7 @@ def rename(connection: Connection, names: Mapping[bytes, bytes]) -> None:
     values = [{"was": was, "becomes": becomes} for was, becomes in names.items()]
     if not values:
         return
-    for table in (subject, signal_vector, outcome, consent):
+    for table in (subject, signal_vector, outcome, consent, *OF_PEOPLE):
         statement = (
             update(table)
             .where(table.c.pseudonym == bindparam("was"))

@@ -139,6 +139,17 @@ def delete_by_consent(connection: Connection, consent_id: str) -> int:
     ).rowcount
 
 
+def delete_fetched(connection: Connection, pseudonym: bytes, source: str) -> int:
+    """Delete what a source released about a person, whatever for: it is asked anew."""
+    return connection.execute(
+        delete(signal_vector).where(
+            signal_vector.c.pseudonym == pseudonym,
+            signal_vector.c.source == source,
+            signal_vector.c.purpose != OWN,
+        )
+    ).rowcount
+
+
 def delete_expired(connection: Connection, now_ms: int) -> int:
     """Delete vectors whose data life is over; the number of vectors."""
     return connection.execute(
