@@ -328,7 +328,7 @@ def is_free(number: int) -> bool:
 def clean_text(text: str, most: int = MAX_TEXT, *, least: int = 1) -> str:
     """What a person or a member of staff wrote, fit to be stored and shown.
 
-    Line ends become single line feeds, the text is brought into Unicode NFC and stripped. It is stored as
+    Line ends become line feeds, the text is brought into NFC and stripped. It is stored as
     written otherwise: escaping is the business of who shows it.
 
     Raises:

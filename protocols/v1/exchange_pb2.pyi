@@ -42,7 +42,7 @@ class _SignalStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignalSt
     SIGNAL_STATUS_NO_CONSENT: _SignalStatus.ValueType  # 4
     """the consent does not grant this signal's source class"""
     SIGNAL_STATUS_DISPUTED: _SignalStatus.ValueType  # 5
-    """the person disputes it; withheld until that is resolved"""
+    """the person disputes it; `value` holds, to be shown flagged"""
     SIGNAL_STATUS_FROZEN: _SignalStatus.ValueType  # 6
     """kept because law says so, never served"""
 
@@ -59,7 +59,7 @@ SIGNAL_STATUS_NOT_HELD: SignalStatus.ValueType  # 3
 SIGNAL_STATUS_NO_CONSENT: SignalStatus.ValueType  # 4
 """the consent does not grant this signal's source class"""
 SIGNAL_STATUS_DISPUTED: SignalStatus.ValueType  # 5
-"""the person disputes it; withheld until that is resolved"""
+"""the person disputes it; `value` holds, to be shown flagged"""
 SIGNAL_STATUS_FROZEN: SignalStatus.ValueType  # 6
 """kept because law says so, never served"""
 Global___SignalStatus: _TypeAlias = SignalStatus  # noqa: Y015
@@ -289,7 +289,7 @@ class SignalValue(_message.Message):
     """id in the catalogue"""
     status: Global___SignalStatus.ValueType
     value: _builtins.float
-    """finite when present, in the catalogue's unit; else 0"""
+    """finite when present or disputed, in its unit; else 0"""
     as_of_ms: _builtins.int
     """the signal looks back from here"""
     def __init__(
