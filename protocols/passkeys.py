@@ -238,6 +238,40 @@ def credential_id_of(response: bytes) -> bytes:
     return b64url_decode(named)
 
 
+def challenge_of(response: bytes) -> bytes:
+    """The challenge that a browser's answer names, nothing of it verified: to see whose it is.
+
+    Raises:
+        Malformed: it is not the JSON of a credential.
+    """
+    client_data = parse_json(
+        _part(response, "clientDataJSON"), max_bytes=MAX_RESPONSE_BYTES, max_depth=MAX_DEPTH
+    )
+    challenge = client_data.get("challenge") if isinstance(client_data, dict) else None
+    if not isinstance(challenge, str):
+        raise Malformed("a passkey's answer without a challenge")
+    return b64url_decode(challenge)
+
+
+def user_handle_of(response: bytes) -> bytes:
+    """The account that a browser's answer names, empty when it names none; nothing verified.
+
+    Raises:
+        Malformed: it is not the JSON of a credential.
+    """
+    return _part(response, "userHandle")
+
+
+def _part(response: bytes, name: str) -> bytes:
+    inner = _credential(response).get("response")
+    text = inner.get(name) if isinstance(inner, dict) else None
+    if text is None:
+        return b""
+    if not isinstance(text, str):
+        raise Malformed(f"a passkey's answer whose {name} is no text")
+    return b64url_decode(text)
+
+
 def _credential(response: bytes) -> dict[str, Any]:
     credential = parse_json(response, max_bytes=MAX_RESPONSE_BYTES, max_depth=MAX_DEPTH)
     if not isinstance(credential, dict):

@@ -78,6 +78,11 @@ class Session:
     fresh_until_ms: int
     session_id: str
 
+    @property
+    def realm(self) -> str:
+        """`portal`."""
+        return PORTAL
+
 
 @dataclass(frozen=True, slots=True)
 class StaffSession:
@@ -91,6 +96,11 @@ class StaffSession:
     method: Method
     fresh_until_ms: int
     session_id: str
+
+    @property
+    def realm(self) -> str:
+        """`desk`."""
+        return DESK
 
     @property
     def account_id(self) -> str:
