@@ -232,6 +232,36 @@ class AuditLog:
         with self._reading(connection) as reader:
             return list(reader.execute(query).scalars())
 
+    def newest_about(
+        self,
+        subject: bytes,
+        *,
+        before: int | None = None,
+        limit: int,
+        connection: Connection | None = None,
+    ) -> list[StoredLeaf]:
+        """Up to `limit` leaves about `subject`, the newest first, all before leaf `before`."""
+        index = audit_subject_index.c
+        query = (
+            select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_leaf.c.leaf_hash)
+            .join(audit_subject_index, index.seq == audit_leaf.c.seq)
+            .where(index.tag == self._tag(subject))
+            .order_by(index.seq.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(index.seq < before)
+        with self._reading(connection) as reader:
+            return [StoredLeaf(*row) for row in reader.execute(query)]
+
+    def is_about(self, seq: int, subject: bytes, connection: Connection | None = None) -> bool:
+        """Whether leaf `seq` is about `subject`."""
+        query = select(audit_subject_index.c.seq).where(
+            audit_subject_index.c.tag == self._tag(subject), audit_subject_index.c.seq == seq
+        )
+        with self._reading(connection) as reader:
+            return reader.execute(query).first() is not None
+
     # -- proving
 
     def inclusion_proof(

@@ -68,6 +68,53 @@ def verify(
 
 
 @app.command()
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="A proof file from the portal.", metavar="FILE", exists=True)
+    ],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key", help="Who must have signed the log's root.", metavar="NAME+ID+BASE64"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check, without the log, that an entry a person was shown stands in it and says this.
+
+    Exit status: 0 it does; 1 it does not, or the file cannot be read.
+
+    Example: credence audit check entry-1234.json
+    """
+    from audit.verifier import NoteKey
+    from audit.verifier.inclusion import MAX_PROOF_BYTES, check_leaf_proof
+
+    with file.open("rb") as stream:
+        data = stream.read(MAX_PROOF_BYTES + 1)
+    found = check_leaf_proof(data, [NoteKey.parse(text) for text in key or []])
+    if as_json:
+        console.print_json(
+            {
+                "log": found.checkpoint.origin,
+                "seq": found.seq,
+                "size": found.checkpoint.size,
+                "root": found.checkpoint.root.hex(),
+                "key": found.key.encode(),
+                "key_given": found.key_given,
+                "leaf": found.leaf,
+                "payload": found.payload,
+            }
+        )
+        return
+    _say(f"the entry stands at place {found.seq} of the log {found.checkpoint.origin}")
+    _say(f"  {found.leaf['kind']} by {found.leaf['actor']} at {found.leaf['at_ms']} ms")
+    _say(f"  signed root of {found.checkpoint.size} entries: {found.checkpoint.root.hex()}")
+    _say(f"  signed by {found.key.encode()}")
+    if not found.key_given:
+        _say("  the key stands in the file itself: give --key as the member publishes it")
+
+
+@app.command()
 def export(
     home: Home,
     out: Annotated[Path, typer.Option("--out", help="File to write, JSON Lines.", metavar="FILE")],

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -113,6 +114,17 @@ class RecordStore:
         return Records(
             {name: _read(path) for name, path in paths.items() if path.exists()},
         )
+
+    def of_customer(self, customer_id: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows of one customer, by table; empty when nothing was ingested."""
+        self._recover()
+        found: dict[str, list[dict[str, Any]]] = {}
+        for spec in TABLES:
+            path = self._directory / f"{spec.name}.parquet"
+            if path.exists():
+                rows = pq.read_table(path, filters=[("customer_id", "==", customer_id)])
+                found[spec.name] = rows.to_pylist()
+        return found
 
     def _temporary(self) -> Path:
         try:

@@ -37,6 +37,12 @@ def labels(connection: Connection) -> dict[bytes, int]:
     return {row.pseudonym: row.label for row in rows}
 
 
+def of_subject(connection: Connection, pseudonym: bytes) -> int | None:
+    """The label of one person, or None."""
+    query = select(outcome.c.label).where(outcome.c.pseudonym == pseudonym)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def count(connection: Connection) -> int:
     """How many outcomes are known."""
     return connection.execute(select(func.count()).select_from(outcome)).scalar_one()

@@ -47,6 +47,13 @@ def find(connection: Connection, score_id: str) -> ScoreRow | None:
     return _one(connection, score.c.score_id == score_id)
 
 
+def newest_of(connection: Connection, subject_ref: str, limit: int) -> list[ScoreRow]:
+    """Up to `limit` scores of one person, the newest first."""
+    query = select(score).where(score.c.subject_ref == subject_ref)
+    rows = connection.execute(query.order_by(score.c.at_ms.desc()).limit(limit))
+    return [_row(row) for row in rows.mappings()]
+
+
 def under_key(connection: Connection, client_id: str, idempotency_key: str) -> ScoreRow | None:
     """The score that a client was given under that key, or None."""
     return _one(

@@ -291,6 +291,7 @@ score = Table(
     Column("request_sha256", LargeBinary(32), nullable=False),
     UniqueConstraint("client_id", "idempotency_key"),
     Index("ix_score_consent", "consent_id"),
+    Index("ix_score_subject", "subject_ref", "at_ms"),  # a person looks at their own
 )
 
 # Financing platforms that may call this node's API.
