@@ -28,10 +28,14 @@ class Delivery:
     Attributes:
         kind: artefact or event.
         data: the JWS with the signatures of subject and controller.
+        status_index: of an artefact, where the controller's status list speaks of it. It stands
+            beside the document, not in it: nobody agrees to it, it is given when the consent is
+            recorded, and only the controller, who signs the list, can say what it is.
     """
 
     kind: Kind
     data: bytes
+    status_index: int | None = None
 
     @property
     def delivery_id(self) -> str:

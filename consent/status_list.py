@@ -250,6 +250,11 @@ def decompress(data: bytes, head: StatusHead) -> bytes:
     return bits
 
 
+def restore(data: bytes) -> bytes:
+    """Bits that `decompress` let through before."""
+    return zlib.decompress(data)
+
+
 def listed(bits: bytes, entries: int, index: int) -> Listed | None:
     """What the bits say at an index; None: they do not reach so far."""
     if not 0 <= index < entries:

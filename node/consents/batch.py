@@ -14,10 +14,11 @@ from consent.events import ConsentEvent
 from consent.lifecycle import Event, advance
 from consent.policy import Refusal
 from consent.refusals import refusal_error
-from consent.succession import Held, check_event, check_version
+from consent.succession import ConsentConflict, Held, check_event, check_version
 from node.consents.handles import HandleIndex
 from node.consents.register import ConsentRegister, Verified
-from node.storage import consent_events, consents
+from node.consents.stored import artefact_of
+from node.storage import consent_events, consents, statuses
 from node.storage.consent_events import Tombstone
 from node.storage.consents import StoredConsent
 from node.storage.subjects import UnknownSubject
@@ -85,13 +86,17 @@ class DeliveryBatch:
         held = consents.find_many(self._connection, ids)
         dead = consent_events.tombstones(self._connection, self._peer, ids)
         granted = consent_events.event_times(self._connection, held, Event.GRANT)
+        indices = [one.delivery.status_index for one in run]
+        taken = statuses.taken(
+            self._connection, self._peer, [one for one in indices if one is not None]
+        )
         entering: list[Verified] = []
         for one in run:
             refusal, at_ms = one.refusal, self._now_ms
             if one.artefact is not None:
                 stored = held.get(one.artefact.consent_id)
                 try:
-                    entered = self._admit(one, one.artefact, stored, dead)
+                    entered = self._admit(one, one.artefact, stored, dead, taken)
                     if entered is None:
                         at_ms = granted.get(one.artefact.consent_id, at_ms)
                     else:
@@ -107,6 +112,7 @@ class DeliveryBatch:
         artefact: Artefact,
         stored: StoredConsent | None,
         dead: Mapping[str, int],
+        taken: dict[int, bytes],
     ) -> Verified | None:
         # 8
         people = self._people(artefact.handle_epoch)
@@ -117,13 +123,20 @@ class DeliveryBatch:
         if artefact.consent_id in dead:
             raise refusal_error(Refusal.CONSENT_WITHDRAWN)
         # 10
+        index = offered.delivery.status_index
+        if index is not None and taken.get(index, artefact.consent_hash) != artefact.consent_hash:
+            raise ConsentConflict("another consent has this status index")
         if stored is None:
-            return Verified(artefact, offered.delivery.data, pseudonym)
+            taken |= {} if index is None else {index: artefact.consent_hash}
+            return Verified(artefact, offered.delivery.data, pseudonym, status_index=index)
         if stored.terms.pseudonym != pseudonym:
             raise refusal_error(Refusal.SUBJECT_MISMATCH)
         if not check_version(artefact, held_of(stored)):
             return None
-        return Verified(artefact, offered.delivery.data, pseudonym, replaces=stored)
+        taken |= {} if index is None else {index: artefact.consent_hash}
+        return Verified(
+            artefact, offered.delivery.data, pseudonym, replaces=stored, status_index=index
+        )
 
     def _people(self, epoch: int) -> Mapping[bytes, bytes]:
         found = self._tables.get(epoch)
@@ -143,7 +156,7 @@ class DeliveryBatch:
             return Outcome(error.code, self._now_ms)
         self._register.change(self._connection, stored, event, delivery.data, self._now_ms)
         times = consent_events.event_times(self._connection, [event.consent_id], event.event)
-        return Outcome("", times[event.consent_id])
+        return Outcome("", times.get(event.consent_id, self._now_ms))
 
     def _remember(self, event: ConsentEvent, delivery: Delivery) -> Outcome:
         if event.event is not Event.WITHDRAW:
@@ -158,7 +171,7 @@ def held_of(stored: StoredConsent) -> Held:
         consent_hash=stored.terms.consent_hash,
         version=stored.version,
         controller=stored.terms.controller,
-        subject_key=stored.subject_key,
+        authority=artefact_of(stored).authority,
         state=stored.terms.state,
         event_at_ms=stored.event_at_ms,
     )

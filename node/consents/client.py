@@ -46,13 +46,18 @@ class GrpcCourier:
         stub = ConsentsStub(self._channel(member_id))
         timeout_s = self._base_timeout_s + self._delivery_timeout_s * len(deliveries)
         with remote_errors(member_id):
-            for message in stub.Deliver(map(_to_proto, deliveries), timeout=timeout_s):
+            for message in stub.Deliver(map(delivery_to_proto, deliveries), timeout=timeout_s):
                 yield _from_proto(message)
 
 
-def _to_proto(delivery: Delivery) -> ConsentDelivery:
+def delivery_to_proto(delivery: Delivery) -> ConsentDelivery:
+    """A delivery as it travels."""
     if delivery.kind is Kind.ARTEFACT:
-        return ConsentDelivery(delivery_id=delivery.delivery_id, artefact=delivery.data)
+        return ConsentDelivery(
+            delivery_id=delivery.delivery_id,
+            artefact=delivery.data,
+            status_index=delivery.status_index,
+        )
     return ConsentDelivery(delivery_id=delivery.delivery_id, withdrawal=delivery.data)
 
 

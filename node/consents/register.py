@@ -6,7 +6,9 @@ Consent node, holder and recipient all write through here, inside a transaction 
   2. every change has an audit leaf in the same transaction, and an event that names it;
   3. when a consent is withdrawn, invalidated or replaced, what was fetched under it is deleted, and
      nothing that would still give effect to it is delivered any more;
-  4. the consent node promises every event to all other parties in the same transaction.
+  4. the consent node promises every event to all other parties in the same transaction;
+  5. and so does its status list say it, in which every version has an index of its own; another
+     member's consent is in doubt here until that member's list speaks of it.
 """
 
 from collections.abc import Sequence
@@ -17,8 +19,9 @@ from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.artefact import Artefact
 from consent.events import ConsentEvent
-from consent.lifecycle import Event, State, advance
-from node.storage import consent_events, consent_outbox, consents, signals
+from consent.lifecycle import ENDED, Event, State, advance
+from consent.status_list import Listed
+from node.storage import consent_events, consent_outbox, consents, signals, statuses
 from node.storage.consent_events import NewEvent
 from node.storage.consents import NewConsent, StoredConsent
 
@@ -28,6 +31,14 @@ AUDIT_PURPOSE = "consent"
 
 # Ends after which nothing may be kept: the person took it back, or it never held.
 _DELETES = frozenset({State.WITHDRAWN, State.INVALIDATED, State.SUPERSEDED})
+
+_LISTED = {
+    State.ACTIVE: Listed.VALID,
+    State.PAUSED: Listed.PAUSED,
+    State.WITHDRAWN: Listed.ENDED,
+    State.SUPERSEDED: Listed.ENDED,
+    State.INVALIDATED: Listed.ENDED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +50,14 @@ class Verified:
         jws: general JWS JSON with both signatures.
         pseudonym: the person, 32 bytes.
         replaces: the version in force that it replaces; None: the consent is new here.
+        status_index: of another controller's, where its status list speaks of this version.
     """
 
     artefact: Artefact
     jws: bytes
     pseudonym: bytes
     replaces: StoredConsent | None = None
+    status_index: int | None = None
 
 
 class ConsentRegister:
@@ -72,6 +85,7 @@ class ConsentRegister:
             else:
                 self._supersede(connection, one.replaces, entered, now_ms)
         consents.add_many(connection, new)
+        self._index(connection, verified, [leaf.seq for leaf in leaves])  # 5
         event_ids = consent_events.add_events(
             connection,
             [
@@ -110,6 +124,7 @@ class ConsentRegister:
             connection, self._changed(stored, event.event, after, SUBJECT, deleted, now_ms)
         )
         consents.set_state(connection, [terms.consent_id], after, [leaf.seq])
+        self._list(connection, stored, after, leaf.seq)  # 5
         consents.note_event_time(connection, terms.consent_id, event.at_ms)
         happened = NewEvent(terms.consent_id, event.event, SUBJECT, now_ms, leaf.seq, evidence)
         (event_id,) = consent_events.add_events(connection, [happened])
@@ -143,8 +158,9 @@ class ConsentRegister:
                 for consent_id, leaf in zip(ids, leaves, strict=True)
             ],
         )
-        for consent_id in ids:
-            consent_outbox.cancel(connection, consent_id)
+        for stored, leaf in zip(overdue, leaves, strict=True):
+            consent_outbox.cancel(connection, stored.terms.consent_id)
+            self._list(connection, stored, after, leaf.seq)  # 5
 
     def _supersede(
         self, connection: Connection, old: StoredConsent, new: NewConsent, now_ms: int
@@ -153,8 +169,40 @@ class ConsentRegister:
         after = advance(old.terms.state, Event.SUPERSEDE)  # 1
         self._forget(connection, consent_id, after)  # 3
         consents.supersede(connection, old, new, now_ms)
+        self._list(connection, old, after, new.leaf_seq)  # 5
         event = NewEvent(consent_id, Event.SUPERSEDE, SUBJECT, now_ms, new.leaf_seq)
         consent_events.add_events(connection, [event])
+
+    def _index(
+        self, connection: Connection, verified: Sequence[Verified], leaves: Sequence[int]
+    ) -> None:
+        own: list[tuple[bytes, int]] = []
+        others: dict[str, list[tuple[bytes, int | None, int]]] = {}
+        for one, leaf in zip(verified, leaves, strict=True):
+            artefact = one.artefact
+            if artefact.controller == self._member_id:
+                own.append((artefact.consent_hash, leaf))
+            else:
+                new = (artefact.consent_hash, one.status_index, leaf)
+                others.setdefault(artefact.controller, []).append(new)
+        statuses.allot(connection, self._member_id, own)
+        for controller, received in others.items():
+            statuses.admit(connection, controller, received)
+
+    def _list(
+        self, connection: Connection, stored: StoredConsent, after: State, leaf_seq: int
+    ) -> None:
+        consent_hash, controller = stored.terms.consent_hash, stored.terms.controller
+        if controller == self._member_id:
+            # Time ends a consent everywhere alike: the list need not say so.
+            if after is not State.EXPIRED:
+                statuses.mark(connection, consent_hash, _LISTED[after], leaf_seq)
+        elif after in ENDED:
+            statuses.forget(connection, controller, [consent_hash])
+        elif after is State.PAUSED:
+            statuses.paused(connection, controller, consent_hash)
+        else:
+            statuses.resumed(connection, controller, consent_hash)
 
     def _forget(self, connection: Connection, consent_id: str, after: State) -> int:
         if after not in _DELETES:

@@ -7,12 +7,13 @@ one that sends thousands pays for few transactions.
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 
 from consent.artefact import MAX_JWS_BYTES
 from consent.delivery import Acknowledgement, Delivery, Kind
+from consent.status_list import MAX_ENTRIES
 from node.consents.service import ConsentService
 from node.network.transport import peer_member
 from protocols.errors import Malformed
@@ -27,8 +28,12 @@ IDLE_S = 30.0  # a stream that brings nothing for so long is over
 class ConsentServer(ConsentsServicer):
     """Answers `Deliver`; behind a `MemberGate`, so that the caller is an active member."""
 
-    def __init__(self, service: ConsentService) -> None:
+    def __init__(
+        self, service: ConsentService, arrived: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Serve `service`; `arrived` hears of each member that has delivered."""
         self._service = service
+        self._arrived = arrived
 
     def Deliver(  # noqa: N802 - the name in the .proto
         self, request_iterator: Iterator[ConsentDelivery], context: grpc.ServicerContext
@@ -36,8 +41,9 @@ class ConsentServer(ConsentsServicer):
         """One acknowledgement for each delivery, in order."""
         peer = peer_member(context)
         for batch in _batches(request_iterator):
-            deliveries = [_from_proto(message) for message in batch]
+            deliveries = [delivery_from_proto(message) for message in batch]
             answers = self._service.receive(peer, deliveries)
+            self._arrived(peer)
             for message, answer in zip(batch, answers, strict=True):
                 yield _to_proto(message.delivery_id, answer)
 
@@ -105,7 +111,12 @@ def _batches(source: Iterator[ConsentDelivery]) -> Iterator[list[ConsentDelivery
         feed.close()
 
 
-def _from_proto(message: ConsentDelivery) -> Delivery:
+def delivery_from_proto(message: ConsentDelivery) -> Delivery:
+    """A delivery as it came, within its sizes.
+
+    Raises:
+        Malformed: it is none.
+    """
     if not 1 <= len(message.delivery_id) <= MAX_DELIVERY_ID:
         raise Malformed("a delivery has an id of 1 to 40 characters")
     kind = message.WhichOneof("event")
@@ -114,7 +125,12 @@ def _from_proto(message: ConsentDelivery) -> Delivery:
     data = message.artefact if kind == "artefact" else message.withdrawal
     if len(data) > MAX_JWS_BYTES:
         raise Malformed("a delivery is larger than a consent can be")
-    return Delivery(Kind.ARTEFACT if kind == "artefact" else Kind.EVENT, data)
+    if kind != "artefact":
+        return Delivery(Kind.EVENT, data)
+    index = message.status_index if message.HasField("status_index") else None
+    if index is not None and index >= MAX_ENTRIES:
+        raise Malformed("a status index beyond the largest list")
+    return Delivery(Kind.ARTEFACT, data, index)
 
 
 def _to_proto(delivery_id: str, answer: Acknowledgement) -> ConsentAcknowledgement:

@@ -88,6 +88,21 @@ def event_times(connection: Connection, consent_ids: Iterable[str], event: Event
     return found
 
 
+def newest_evidence(connection: Connection, consent_ids: Iterable[str]) -> dict[str, bytes]:
+    """What was last said about each consent, as it was signed, by consent id."""
+    found: dict[str, bytes] = {}
+    for chunk in _chunks(consent_ids):
+        query = (
+            select(consent_event.c.consent_id, consent_event.c.evidence)
+            .where(
+                consent_event.c.consent_id.in_(chunk), consent_event.c.evidence.is_not(None)
+            )
+            .order_by(consent_event.c.event_id)
+        )
+        found.update({row.consent_id: row.evidence for row in connection.execute(query)})
+    return found
+
+
 def add_tombstone(connection: Connection, tombstone: Tombstone) -> int:
     """Remember a withdrawal whose consent is not here; since when it is remembered."""
     since = tombstones(connection, tombstone.controller, [tombstone.consent_id])

@@ -13,6 +13,7 @@ from audit.database import Connection
 from consent.delivery import Delivery, Kind
 from consent.lifecycle import Event
 from consent.receipts import Confirmation
+from node.storage.status_tables import status_entry
 from node.storage.tables import acknowledgement, consent, consent_event, consent_outbox
 
 # What ends a consent goes before everything else; all the rest goes in the order it happened.
@@ -99,10 +100,12 @@ def due(
             consent_event.c.evidence,
             consent.c.artefact,
             consent_outbox.c.refusals,
+            status_entry.c.status_index,
         )
         .select_from(consent_outbox)
         .join(consent_event, consent_event.c.event_id == consent_outbox.c.event_id)
         .join(consent, consent.c.consent_id == consent_outbox.c.consent_id)
+        .outerjoin(status_entry, status_entry.c.consent_hash == consent.c.consent_hash)
         .where(consent_outbox.c.member_id == member_id, consent_outbox.c.due_at_ms <= now_ms)
         .order_by(consent_outbox.c.rank, consent_outbox.c.event_id)
         .limit(limit)
@@ -114,7 +117,7 @@ def due(
             event_id=row.event_id,
             consent_id=row.consent_id,
             event=Event(row.event),
-            delivery=Delivery(Kind.ARTEFACT, row.artefact)
+            delivery=Delivery(Kind.ARTEFACT, row.artefact, row.status_index)
             if row.evidence is None
             else Delivery(Kind.EVENT, row.evidence),
             refusals=row.refusals,

@@ -1,0 +1,78 @@
+"""Whether a consent of another controller is proven to hold, read where a release is decided.
+
+A proof ends at two moments, whichever comes first: one by the wall clock, one by the time since the
+machine's start. So a clock that is set back extends nothing, and one that is set forward, or a
+machine that slept, only shortens. A proof of another start of the machine proves nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from audit.database import Connection
+from consent.policy import Terms
+from node.consents.elapsed import Elapsed, Instant, elapsed
+from node.storage import statuses
+from node.storage.statuses import Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What is proven in one transaction.
+
+    Attributes:
+        member_id: this node.
+        until_ms: by controller, for how long its list proves anything, UTC milliseconds.
+        doubted: hashes of versions that the lists do not call valid.
+    """
+
+    member_id: str
+    until_ms: Mapping[str, int]
+    doubted: Collection[bytes]
+
+    def proof(self, terms: Terms) -> int | None:
+        """`ReleaseFacts.status_proof_until_ms` of a consent; 0: nothing proves it."""
+        if terms.controller == self.member_id:
+            return None
+        if terms.consent_hash in self.doubted:
+            return 0
+        return self.until_ms.get(terms.controller, 0)
+
+
+class Freshness:
+    """Reads proofs; stateless but for its clock."""
+
+    def __init__(self, member_id: str, now: Elapsed = elapsed) -> None:
+        """Read for member `member_id`.
+
+        Args:
+            member_id: this node, which needs no proof of its own consents.
+            now: the time since the machine's start.
+        """
+        self._member_id = member_id
+        self._now = now
+
+    def read(self, connection: Connection, terms: Collection[Terms], now_ms: int) -> Fresh:
+        """What is proven of these consents.
+
+        Args:
+            connection: of the transaction that decides.
+            terms: the consents.
+            now_ms: what the decision takes for now, UTC milliseconds.
+        """
+        wanted = {one.controller for one in terms} - {self._member_id}
+        if not wanted:
+            return Fresh(self._member_id, {}, ())
+        found = statuses.proofs(connection, wanted)
+        now = self._now()
+        until_ms = {one.controller: _until_ms(one, now, now_ms) for one in found.values()}
+        doubtful = {one.controller for one in found.values() if one.doubts}
+        doubted = statuses.doubted(
+            connection, [one.consent_hash for one in terms if one.controller in doubtful]
+        )
+        return Fresh(self._member_id, until_ms, doubted)
+
+
+def _until_ms(proof: Proof, now: Instant, now_ms: int) -> int:
+    if proof.boot_id != now.boot_id:
+        return 0
+    return min(proof.until_ms, now_ms + proof.until_elapsed_ms - now.ms)
