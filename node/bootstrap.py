@@ -13,7 +13,9 @@ from audit.shredding import DataKeys
 from audit.store import AuditLog
 from consent.templates import Templates
 from node.consents.client import GrpcCourier
+from node.consents.freshness import Freshness
 from node.consents.service import ConsentService
+from node.consents.wiring import make_statuses
 from node.enrolment.pseudonym_keys import PseudonymKeys
 from node.enrolment.pseudonyms import PseudonymService
 from node.enrolment.trustees import GrpcEvaluator
@@ -180,7 +182,7 @@ def _assemble(
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
     scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
-    return Node(
+    node = Node(
         home=home,
         settings=settings,
         keys=keys,
@@ -224,11 +226,21 @@ def _assemble(
             templates=Templates.load_default(),
             clock=_clock,
         ),
+        statuses=make_statuses(
+            settings,
+            database,
+            lambda: keys.signing,
+            documents.directory,
+            routes.to_member,
+            lambda peer, deliveries: node.consents.receive(peer, deliveries),
+            _clock,
+        ),
         scoring=scoring,
         batch_scoring=batch_scoring,
         clients=Clients(database, audit),
         transport_limits=limits,
     )
+    return node
 
 
 def _trustee(
@@ -272,6 +284,7 @@ def _exchange(
         holds=settings.holds,
         catalogue=documents.catalogue,
         pair_keys=pair_keys,
+        freshness=Freshness(settings.member_id),
     )
     return ExchangeService(
         member_id=settings.member_id,
@@ -299,6 +312,7 @@ def _fetcher(
         database=database,
         catalogue=documents.catalogue,
         recorder=recorder,
+        freshness=Freshness(settings.member_id),
     )
     return ExchangeClient(
         member_id=settings.member_id,
@@ -325,7 +339,8 @@ def _scoring(
         return key
 
     model = ActiveModel(directory_key, documents.catalogue)
-    consent = ScoreConsent(settings.member_id, OwnUse(settings.member_id, documents.directory))
+    own_use = OwnUse(settings.member_id, documents.directory, Freshness(settings.member_id))
+    consent = ScoreConsent(settings.member_id, own_use)
     sources = ScoreSources(
         member_id=settings.member_id,
         database=database,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from audit.database import Database
 from audit.store import AuditLog
 from node.consents.service import ConsentService
+from node.consents.wiring import Statuses
 from node.enrolment.pseudonym_keys import PseudonymKeys
 from node.enrolment.pseudonyms import PseudonymService
 from node.exchange.client import ExchangeClient
@@ -53,6 +54,7 @@ class Node:
         exchange: the holder's side, answers other members.
         fetcher: the recipient's side, asks other members.
         consents: grants, withdrawals, deliveries.
+        statuses: the own status list, and those of other consent nodes.
         scoring: scores for API clients.
         batch_scoring: scores of many subjects, for evaluating a model.
         clients: the financing platforms that may call this node's API.
@@ -77,6 +79,7 @@ class Node:
     exchange: ExchangeService
     fetcher: ExchangeClient
     consents: ConsentService
+    statuses: Statuses
     scoring: ScoringService
     batch_scoring: BatchScoring
     clients: Clients
@@ -123,6 +126,7 @@ class Node:
     def close(self) -> None:
         """Close threads, connections and databases."""
         self.fetcher.close()
+        self.statuses.keeper.close()
         self.channels.close()
         self.database.close()
         self.data_keys_database.close()

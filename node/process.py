@@ -24,6 +24,7 @@ from node.relay.wiring import relay_line
 from node.storage import signals
 
 PUSH_EVERY_S = 0.5
+STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
 
@@ -133,6 +134,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("ceremony", CEREMONY_EVERY_S, node.trustee.participation.step),
         Periodic("keys", refresh_s, node.key_care.tend),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
+        Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]
     if node.settings.trains:

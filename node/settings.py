@@ -99,6 +99,8 @@ class NodeSettings(BaseSettings):
         minimum_cohort: fewest consented subjects with which this node takes part in training.
         train: whether to keep a training worker; None: banks do.
         fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
+        status_life_s: how long a status list is relied on, this node's by others and others' here,
+            seconds; a withdrawal bites within it wherever nothing else arrives.
         refresh_s: how often the directory and the catalogue are refreshed, seconds.
         directory_max_age_s: how old the newest directory may be while this node releases anything,
             seconds. The coordinator issues one every five minutes, and any peer passes it on; who
@@ -131,6 +133,7 @@ class NodeSettings(BaseSettings):
     minimum_cohort: int = Field(default=100, ge=1)
     train: bool | None = None
     fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
+    status_life_s: float = Field(default=60.0, ge=1, le=60)
     refresh_s: float = Field(default=10.0, ge=0.05, le=10)
     directory_max_age_s: float = Field(default=86_400.0, ge=60, le=7 * 86_400)
     evaluation_quota: int = Field(default=1_000_000, ge=0)

@@ -29,13 +29,19 @@ class Fresh:
     until_ms: Mapping[str, int]
     doubted: Collection[bytes]
 
-    def proof(self, terms: Terms) -> int | None:
+    def proof(self, terms: Terms | None) -> int | None:
         """`ReleaseFacts.status_proof_until_ms` of a consent; 0: nothing proves it."""
+        if terms is None:
+            return 0
         if terms.controller == self.member_id:
             return None
         if terms.consent_hash in self.doubted:
             return 0
         return self.until_ms.get(terms.controller, 0)
+
+
+UNPROVEN = Fresh("", {}, ())
+"""Nothing was asked, so nothing is proven."""
 
 
 class Freshness:

@@ -136,9 +136,7 @@ class StatusInbox:
             log.info("status.differs", controller=controller, consents=len(told))
         return told
 
-    def _doubts(
-        self, connection: Connection, head: StatusHead, bits: bytes | None
-    ) -> list[Doubt]:
+    def _doubts(self, connection: Connection, head: StatusHead, bits: bytes | None) -> list[Doubt]:
         controller = head.controller
         held = statuses.bits_of(connection, controller)
         old = b"" if held is None else restore(held)

@@ -21,7 +21,7 @@ import structlog
 
 from audit.database import Database
 from consent.delivery import Delivery
-from consent.status_list import LIFE_MS, NONCE_BYTES
+from consent.status_list import NONCE_BYTES
 from node.consents.elapsed import Elapsed, elapsed
 from node.consents.status_inbox import Question, StatusInbox
 from node.consents.status_publisher import MAX_MISSED, StatusAnswer
@@ -43,7 +43,7 @@ log = structlog.get_logger("node.consents.status")
 class StatusSource(Protocol):
     """Asks other members; raises a `CredenceError` when one cannot be reached."""
 
-    def list(
+    def newest(
         self, controller: str, nonce: bytes, have_sha256: bytes, timeout_s: float
     ) -> StatusAnswer:
         """Its list, not verified."""
@@ -80,7 +80,6 @@ class StatusKeeper:
         receive: Callable[[str, Sequence[Delivery]], object],
         clock: Callable[[], int],
         now: Elapsed = elapsed,
-        life_ms: int = LIFE_MS,
     ) -> None:
         """Wire the parts.
 
@@ -92,7 +91,6 @@ class StatusKeeper:
             receive: takes in deliveries of a member (`ConsentService.receive`).
             clock: UTC milliseconds now.
             now: the time since the machine's start.
-            life_ms: how long this node relies on a list at most.
         """
         self._database = database
         self._member_id = member_id
@@ -101,7 +99,6 @@ class StatusKeeper:
         self._receive = receive
         self._clock = clock
         self._now = now
-        self._life_ms = life_ms
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._look_ms = -1
@@ -211,7 +208,7 @@ class StatusKeeper:
             wall_ms=self._clock(),
             at=self._now(),
         )
-        answer = self._source.list(controller, question.nonce, question.have_sha256, timeout_s)
+        answer = self._source.newest(controller, question.nonce, question.have_sha256, timeout_s)
         line.differing = tuple(self._inbox.accept(question, answer.head, answer.bits))
         with self._database.read() as connection:
             kept = statuses.proofs(connection, [controller])[controller]

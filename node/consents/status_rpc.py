@@ -59,7 +59,7 @@ class GrpcStatusSource:
         """Call over the channels that `channel(member id)` gives."""
         self._channel = channel
 
-    def list(
+    def newest(
         self, controller: str, nonce: bytes, have_sha256: bytes, timeout_s: float
     ) -> StatusAnswer:
         """A controller's list, not verified.
@@ -81,7 +81,7 @@ class GrpcStatusSource:
         """What a controller should have told this node, not verified.
 
         Raises:
-            CredenceError: as `list`.
+            CredenceError: as `newest`.
         """
         stub = ConsentStatusStub(self._channel(controller))
         with remote_errors(controller):

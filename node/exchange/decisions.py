@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from audit.database import Connection
 from consent.policy import Decision, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
+from node.consents.freshness import UNPROVEN, Fresh, Freshness
 from node.exchange.selection import Selection
 from node.network.pairwise import PairKeys
 from node.storage import consents, marks, pseudonyms, signals
@@ -49,6 +50,7 @@ class Facts:
         vectors: this node's own signals, by pseudonym.
         marks: what is frozen, disputed or restricted, by pseudonym.
         aliases: pseudonyms of another key of the same people, while members change over.
+        fresh: for how long each consent is proven not to be withdrawn.
         uses: uses that were decided in this transaction and are not stored yet, by consent id.
     """
 
@@ -57,6 +59,7 @@ class Facts:
     marks: Mapping[bytes, Marks] = field(default_factory=dict)
     aliases: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
+    fresh: Fresh = UNPROVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ class Decider:
         holds: Sequence[str],
         catalogue: Callable[[], Catalogue],
         pair_keys: PairKeys,
+        freshness: Freshness,
     ) -> None:
         self._member_id = member_id
+        self._freshness = freshness
         self._holds = frozenset(holds)
         self._catalogue = catalogue
         self._pair_keys = pair_keys
@@ -105,7 +110,9 @@ class Decider:
         vectors = signals.of_pseudonyms(connection, people, self._member_id, signals.OWN, now_ms)
         marked = marks.of_people(connection, people)
         shown = {one: _shown(vector, marked.get(one)) for one, vector in vectors.items()}
-        return Facts(terms, shown, marked, pseudonyms.aliases_of(connection, people))
+        aliases = pseudonyms.aliases_of(connection, people)
+        fresh = self._freshness.read(connection, terms.values(), now_ms)
+        return Facts(terms, shown, marked, aliases, fresh=fresh)
 
     def decide(self, request: VerifiedRequest, facts: Facts, now_ms: int) -> Decided:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
@@ -156,6 +163,7 @@ class Decider:
             purpose=request.body.purpose,
             categories=selection.categories,
             subject_matches=matches,
+            status_proof_until_ms=facts.fresh.proof(terms),
             frozen=marked.frozen,
         )
         if terms is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from audit.database import Database
 from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
+from node.consents.freshness import Fresh, Freshness
 from node.exchange.pipeline import Consented, Sent
 from node.exchange.records import Act, ReleaseRecorder
 from node.storage import consents, signals
@@ -38,8 +39,10 @@ class Inbox:
         database: Database,
         catalogue: Callable[[], Catalogue],
         recorder: ReleaseRecorder,
+        freshness: Freshness,
     ) -> None:
         self._member_id = member_id
+        self._freshness = freshness
         self._database = database
         self._catalogue = catalogue
         self._recorder = recorder
@@ -58,8 +61,9 @@ class Inbox:
         with self._database.write() as connection:
             hashes = [one.consent_hash for one in sent.people]
             in_force = consents.terms_by_hash(connection, hashes)
+            fresh = self._freshness.read(connection, in_force.values(), now_ms)
             received = [
-                self._judge(sent, one, in_force.get(one.consent_hash), item, answer, now_ms)
+                self._judge(sent, one, in_force.get(one.consent_hash), item, answer, fresh, now_ms)
                 for one, item in zip(sent.people, answer.answers, strict=True)
             ]
             signals.put_many(connection, [one.vector for one in received if one.vector])
@@ -74,12 +78,13 @@ class Inbox:
         terms: Terms | None,
         item: SubjectAnswer,
         answer: AnswerBody,
+        fresh: Fresh,
         now_ms: int,
     ) -> Received:
         if item.refusal:
             return Received(asked, item.refusal, None)
         holder, purpose = sent.request.body.to, sent.request.body.purpose
-        decision = self._still_allowed(terms, holder, purpose, now_ms)
+        decision = self._still_allowed(terms, holder, purpose, fresh, now_ms)
         if decision.refusal is not None:
             return Received(asked, decision.refusal.value, None)
         vector = SignalVector(
@@ -95,7 +100,7 @@ class Inbox:
         return Received(asked, "", vector)
 
     def _still_allowed(
-        self, terms: Terms | None, holder: str, purpose: str, now_ms: int
+        self, terms: Terms | None, holder: str, purpose: str, fresh: Fresh, now_ms: int
     ) -> Decision:
         """A withdrawal may have come while the answer was under way."""
         facts = ReleaseFacts(
@@ -106,6 +111,7 @@ class Inbox:
             purpose=purpose,
             categories=frozenset(),
             subject_matches=True,
+            status_proof_until_ms=fresh.proof(terms),
         )
         decision = decide(facts, now_ms)
         if terms is not None and decision.refusal is Refusal.USES_EXHAUSTED:

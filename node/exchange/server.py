@@ -6,7 +6,7 @@ held back by its own stream, and memory does not grow with its length.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -19,14 +19,20 @@ from protocols.v1.exchange_pb2_grpc import ExchangeServicer
 class ExchangeServer(ExchangeServicer):
     """Answers `Fetch` and `FetchBatch`; behind a `MemberGate`, so that the caller is a member."""
 
-    def __init__(self, service: ExchangeService) -> None:
+    def __init__(
+        self, service: ExchangeService, freshen: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Answer with `service`; `freshen` renews what proves the caller's consents, if it must."""
         self._service = service
+        self._freshen = freshen
 
     def Fetch(  # noqa: N802 - the name in the .proto
         self, request: SealedRequest, context: grpc.ServicerContext
     ) -> SealedAnswer:
         """One sealed question, one sealed answer."""
-        return self._service.answer(request, peer_member(context), _now_ms())
+        peer = peer_member(context)
+        self._freshen(peer)
+        return self._service.answer(request, peer, _now_ms())
 
     def FetchBatch(  # noqa: N802 - the name in the .proto
         self, request_iterator: Iterator[SealedRequest], context: grpc.ServicerContext
@@ -34,6 +40,7 @@ class ExchangeServer(ExchangeServicer):
         """One answer for each question, in order; a refused question ends the stream."""
         peer = peer_member(context)
         for request in request_iterator:
+            self._freshen(peer)
             yield self._service.answer(request, peer, _now_ms(), held_back=True)
 
 

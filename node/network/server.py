@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from node.consents.server import ConsentServer
+from node.consents.status_rpc import StatusServer
 from node.exchange.server import ExchangeServer
 from node.network.gossip import GossipServer
 from node.network.transport import (
@@ -26,6 +27,7 @@ from protocols.v1.exchange_pb2_grpc import (
 )
 from protocols.v1.membership_pb2_grpc import add_GossipServicer_to_server
 from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
+from protocols.v1.status_pb2_grpc import add_ConsentStatusServicer_to_server
 
 Registration = Callable[[grpc.Server], None]
 
@@ -104,10 +106,12 @@ def member_services(node: Node) -> list[Registration]:
     """All that a node serves to members, on its port and through the relay alike."""
 
     def exchange(server: grpc.Server) -> None:
-        add_ExchangeServicer_to_server(ExchangeServer(node.exchange), server)
+        add_ExchangeServicer_to_server(ExchangeServer(node.exchange, node.statuses.keeper.ensure), server)
 
     def consents(server: grpc.Server) -> None:
-        add_ConsentsServicer_to_server(ConsentServer(node.consents), server)
+        service = ConsentServer(node.consents, node.statuses.keeper.poke)
+        add_ConsentsServicer_to_server(service, server)
+        add_ConsentStatusServicer_to_server(StatusServer(node.statuses.publisher), server)
 
     def evaluation(server: grpc.Server) -> None:
         add_EvaluationServicer_to_server(

@@ -14,7 +14,13 @@ class Consents(Protocol):
     """The consents a node keeps; `node.consents.ConsentService` is one."""
 
     def facts_for_use(
-        self, connection: Connection, consent_id: str, *, pseudonym: bytes, purpose: str
+        self,
+        connection: Connection,
+        consent_id: str,
+        *,
+        pseudonym: bytes,
+        purpose: str,
+        now_ms: int,
     ) -> ReleaseFacts:
         """All that a decision on this node's own use depends on."""
         ...
@@ -59,7 +65,7 @@ class ScoreConsent:
         Raises:
             ReleaseRefused: no; the class says why.
         """
-        return _granted(self._facts(connection, subject.pseudonym, asked), now_ms)
+        return _granted(self._facts(connection, subject.pseudonym, asked, now_ms), now_ms)
 
     def use(self, connection: Connection, granted: Granted, asked: Asked, now_ms: int) -> None:
         """Check again on the same version of the consent, and count a use of own signals.
@@ -69,7 +75,7 @@ class ScoreConsent:
         Raises:
             ReleaseRefused: no more; the class says why.
         """
-        facts = self._facts(connection, granted.terms.pseudonym, asked)
+        facts = self._facts(connection, granted.terms.pseudonym, asked, now_ms)
         terms = _granted(facts, now_ms).terms
         if terms.consent_hash != granted.terms.consent_hash:
             raise refusal_error(Refusal.CONSENT_SUPERSEDED)
@@ -84,13 +90,19 @@ class ScoreConsent:
         Raises:
             ReleaseRefused: no; the class says why.
         """
-        facts = self._facts(connection, subject.pseudonym, asked)
+        facts = self._facts(connection, subject.pseudonym, asked, now_ms)
         spent = facts.terms.uses if facts.terms is not None else 0
         return _granted(facts.with_uses(-spent), now_ms)
 
-    def _facts(self, connection: Connection, pseudonym: bytes, asked: Asked) -> ReleaseFacts:
+    def _facts(
+        self, connection: Connection, pseudonym: bytes, asked: Asked, now_ms: int
+    ) -> ReleaseFacts:
         return self._consents.facts_for_use(
-            connection, asked.consent_id, pseudonym=pseudonym, purpose=asked.purpose
+            connection,
+            asked.consent_id,
+            pseudonym=pseudonym,
+            purpose=asked.purpose,
+            now_ms=now_ms,
         )
 
 
