@@ -4,14 +4,14 @@ It shows what was given to others; looking makes no new score and is counted as 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
 from models.bundle import Manifest
 from models.scale import BAND_FLOORS
-from node.storage import bundles, scores
+from node.storage import bundles, clients, scores
 from node.storage.scores import ScoreRow
 
 HISTORY = 12
@@ -33,6 +33,7 @@ class OwnScore:
         score_id: its id.
         at_ms: when.
         leaf_seq: its entry in the log.
+        client_id: who was given it.
         answer: what was answered; fields as in `node.scoring.result`.
         bands: of the model that made it, best first.
     """
@@ -40,6 +41,7 @@ class OwnScore:
     score_id: str
     at_ms: int
     leaf_seq: int
+    client_id: str
     answer: Mapping[str, Any]
     bands: tuple[BandFloor, ...]
 
@@ -47,8 +49,9 @@ class OwnScore:
 class OwnScores:
     """Reads scores for the person they are about."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
+        self._clock = clock
 
     def newest(self, subject_ref: str, limit: int = HISTORY) -> list[OwnScore]:
         """Up to `limit` scores, the newest first."""
@@ -56,6 +59,16 @@ class OwnScores:
             rows = scores.newest_of(connection, subject_ref, limit)
             floors: dict[str, tuple[BandFloor, ...]] = {}
             return [_own(connection, row, floors) for row in rows]
+
+    def client_name(self, client_id: str) -> str:
+        """The name of who was given a score; the id when they are not known any more."""
+        with self._database.read() as connection:
+            found = clients.find(connection, client_id)
+        return client_id if found is None else found.name
+
+    def is_expired(self, score: OwnScore) -> bool:
+        """Whether it may not be used any more."""
+        return bool(self._clock() >= score.answer["expires_at_ms"])
 
 
 def _own(
@@ -65,7 +78,7 @@ def _own(
     version = str(answer["versions"]["model"])
     if version not in floors:
         floors[version] = _floors(connection, version)
-    return OwnScore(row.score_id, row.at_ms, row.leaf_seq, answer, floors[version])
+    return OwnScore(row.score_id, row.at_ms, row.leaf_seq, row.client_id, answer, floors[version])
 
 
 def _floors(connection: Connection, version: str) -> tuple[BandFloor, ...]:

@@ -38,7 +38,7 @@ def subject_access(node: Node) -> SubjectAccess:
         signing_key=lambda: node.keys.signing,
         directory=node.documents.directory,
     )
-    scores = OwnScores(node.database)
+    scores = OwnScores(node.database, _clock)
     holdings = HoldingsReader(
         database=node.database,
         member_id=node.member_id,

@@ -14,6 +14,7 @@ from api.http.web.headers import PAGE_HEADERS
 from api.http.web.language import DEFAULT, LANGUAGES, Texts, accepted, supported
 from api.http.web.navigation import NAVIGATION
 from api.http.web.static_files import StaticFiles
+from api.http.web.wording import Wording
 
 LANGUAGE_COOKIE = "credence-language"
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -25,7 +26,8 @@ class Pages:
     """Templates and words, loaded once; thread-safe.
 
     In a template: `t("area.key", name=value)`, `moment(ms)`, `day(ms)`, `clock(ms)`, `number(x)`,
-    `percent(x)`, `static("app.css")`, `institution`, `session`, `language`.
+    `percent(x)`, `word("purpose", code)`, `about("purpose", code)`, `value(unit, x)`,
+    `static("app.css")`, `institution`, `session`, `language`.
     """
 
     def __init__(self, institution: str, *, texts: Texts, static_files: StaticFiles) -> None:
@@ -120,6 +122,8 @@ class Pages:
         return response
 
     def _words(self, language: str) -> dict[str, Any]:
+        wording = Wording(self.texts, language)
+
         def say(key: str, **arguments: Any) -> str:
             return self.texts.say(language, key, arguments)
 
@@ -131,6 +135,9 @@ class Pages:
             "clock": formats.clock_mark,
             "number": formats.number_text,
             "percent": formats.percent_text,
+            "word": wording.word,
+            "about": wording.about,
+            "value": wording.value,
         }
 
 
