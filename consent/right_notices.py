@@ -63,10 +63,10 @@ class Notice:
         request_id: the dispute at its consent node; empty for freezes.
         furnisher: member id of who furnished the item; empty for freezes.
         signal: id of the disputed signal; empty for freezes.
-        text: what the person disputes, or the outcome in writing.
+        text: what the person disputes, for who furnished it alone; or the outcome in writing.
         statement: what the person states beside the item; at most 200 characters.
         due_at_ms: by when a reply is due; 0 where none is.
-        finding: of a reply, otherwise empty.
+        finding: of a reply, and of the end of a dispute that had one; otherwise empty.
     """
 
     topic: Topic
@@ -142,12 +142,13 @@ class Notice:
         named = bool(self.request_id) and bool(self.furnisher) and is_field_name(self.signal)
         if about_item != named or (not about_item and (self.text or self.statement)):
             raise Malformed("the rights notice: it names an item exactly when it is about one")
-        if (self.topic is Topic.REPLY) != bool(self.finding):
-            raise Malformed("the rights notice: a finding belongs to a reply")
-        if self.topic is Topic.DISPUTE and not (self.text and self.due_at_ms):
-            raise Malformed("the rights notice: a dispute says what and until when")
-        if self.topic is Topic.REPLY and not self.text:
-            raise Malformed("the rights notice: a reply is in writing")
+        if self.finding and self.topic not in {Topic.REPLY, Topic.CLOSED}:
+            raise Malformed("the rights notice: a finding belongs to a reply, or to the end")
+        furnishes = self.furnisher == self.receiver
+        if self.topic is Topic.DISPUTE and not (self.due_at_ms and bool(self.text) == furnishes):
+            raise Malformed("the rights notice: a dispute says until when, and its furnisher what")
+        if self.topic is Topic.REPLY and not (self.text and self.finding):
+            raise Malformed("the rights notice: a reply says what was found, in writing")
 
 
 @dataclass(frozen=True, slots=True)

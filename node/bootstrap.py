@@ -40,6 +40,7 @@ from node.network.transport import Channels, MemberChannels, TransportLimits
 from node.parts import Node
 from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
+from node.rights.wiring import rights_service
 from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
 from node.scoring.clients import Clients
@@ -234,6 +235,15 @@ def _assemble(
             routes.to_member,
             lambda peer, deliveries: node.consents.receive(peer, deliveries),
             _clock,
+        ),
+        rights=rights_service(
+            member_id=settings.member_id,
+            database=database,
+            audit=audit,
+            signing_key=lambda: keys.signing,
+            documents=documents,
+            to_member=routes.to_member,
+            clock=_clock,
         ),
         scoring=scoring,
         batch_scoring=batch_scoring,

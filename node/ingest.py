@@ -23,6 +23,7 @@ from node.enrolment.pseudonyms import Progress, Pseudonyms
 from node.records.cleaning import Records, clean
 from node.records.connectors import CsvDirectory, RawTable, RecordSource
 from node.records.store import RecordStore
+from node.rights import corrections
 from node.signals.compute import SignalMatrix, compute
 from node.signals.windows import AsOf
 from node.storage import outcomes, pseudonyms, signals, subjects
@@ -143,6 +144,7 @@ class IngestService:
             subjects.replace_all(connection, people)  # 6
             pseudonyms.forget_unknown(connection)
             signals.replace_own(connection, self._member_id, vectors)
+            corrections.reapply(connection, self._member_id, now_ms)
             outcomes.replace_all(connection, labels)
             report = self._report(connection, raw, matrix, len(labels), as_of, now_ms)  # 7
             staged.publish()  # 8

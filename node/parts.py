@@ -20,6 +20,7 @@ from node.network.key_care import KeyCare
 from node.network.pairwise import PairKeys
 from node.network.transport import Channels, TransportLimits
 from node.relay.routes import Routes
+from node.rights.service import RightsService
 from node.scoring.batch import BatchScoring
 from node.scoring.clients import Clients
 from node.scoring.service import ScoringService
@@ -55,6 +56,7 @@ class Node:
         fetcher: the recipient's side, asks other members.
         consents: grants, withdrawals, deliveries.
         statuses: the own status list, and those of other consent nodes.
+        rights: disputes, freezes and what else people ask about their data.
         scoring: scores for API clients.
         batch_scoring: scores of many subjects, for evaluating a model.
         clients: the financing platforms that may call this node's API.
@@ -80,6 +82,7 @@ class Node:
     fetcher: ExchangeClient
     consents: ConsentService
     statuses: Statuses
+    rights: RightsService
     scoring: ScoringService
     batch_scoring: BatchScoring
     clients: Clients

@@ -135,6 +135,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("keys", refresh_s, node.key_care.tend),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step),
+        Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]
     if node.settings.trains:

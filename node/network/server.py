@@ -19,6 +19,7 @@ from node.network.transport import (
     server_options,
 )
 from node.parts import Node
+from node.rights.server import RightsServer
 from node.trustees.server import EvaluationServer
 from protocols.errors import PortInUse
 from protocols.v1.exchange_pb2_grpc import (
@@ -27,6 +28,7 @@ from protocols.v1.exchange_pb2_grpc import (
 )
 from protocols.v1.membership_pb2_grpc import add_GossipServicer_to_server
 from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
+from protocols.v1.rights_pb2_grpc import add_RightsServicer_to_server
 from protocols.v1.status_pb2_grpc import add_ConsentStatusServicer_to_server
 
 Registration = Callable[[grpc.Server], None]
@@ -118,10 +120,13 @@ def member_services(node: Node) -> list[Registration]:
             EvaluationServer(node.trustee.evaluation, node.documents.fresh_directory), server
         )
 
+    def rights(server: grpc.Server) -> None:
+        add_RightsServicer_to_server(RightsServer(node.rights.inbox), server)
+
     def gossip(server: grpc.Server) -> None:
         add_GossipServicer_to_server(GossipServer(node.documents), server)
 
-    return [exchange, consents, evaluation, gossip]
+    return [exchange, consents, evaluation, rights, gossip]
 
 
 def check_free(endpoint: str) -> None:

@@ -314,6 +314,11 @@ def consents_of(connection: Connection, pseudonym: bytes, controller: str) -> li
     ]
 
 
+def shared_consents(connection: Connection, pseudonym: bytes, controller: str) -> list[bytes]:
+    """Hashes of the consents of a person that `controller` keeps for them, newest first."""
+    return [one.consent_hash for one in consents_of(connection, pseudonym, controller)]
+
+
 # -- reports
 
 

@@ -14,6 +14,9 @@ from node.storage.rights_tables import rights_heard, rights_outbox, rights_told
 from protocols.canonical import sha256
 
 
+LOOK_AHEAD = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """One notice on its way; `attempts` were answered with a refusal that may pass."""
@@ -67,25 +70,27 @@ def waiting_members(connection: Connection) -> list[str]:
 
 
 def next_for(connection: Connection, member_id: str, now_ms: int) -> Waiting | None:
-    """The oldest notice for a member, when it is due: what was said first is heard first."""
+    """The oldest due notice for a member; of one person, what was said first is heard first."""
     query = (
         select(rights_outbox)
         .where(rights_outbox.c.member_id == member_id)
         .order_by(rights_outbox.c.seq)
-        .limit(1)
+        .limit(LOOK_AHEAD)
     )
-    row = connection.execute(query).first()
-    if row is None or row.due_at_ms > now_ms:
-        return None
-    return Waiting(
-        row.message_id,
-        row.member_id,
-        row.pseudonym,
-        row.request_id,
-        row.topic,
-        row.body,
-        row.attempts,
-    )
+    held_up: set[bytes] = set()
+    for row in connection.execute(query):
+        if row.due_at_ms <= now_ms and row.pseudonym not in held_up:
+            return Waiting(
+                row.message_id,
+                row.member_id,
+                row.pseudonym,
+                row.request_id,
+                row.topic,
+                row.body,
+                row.attempts,
+            )
+        held_up.add(row.pseudonym)
+    return None
 
 
 def later(connection: Connection, message_id: str, due_at_ms: int) -> None:

@@ -150,6 +150,15 @@ def delete_fetched(connection: Connection, pseudonym: bytes, source: str) -> int
     ).rowcount
 
 
+def delete_own(connection: Connection, pseudonym: bytes) -> int:
+    """Delete this node's own signals of a person."""
+    return connection.execute(
+        delete(signal_vector).where(
+            signal_vector.c.pseudonym == pseudonym, signal_vector.c.purpose == OWN
+        )
+    ).rowcount
+
+
 def delete_expired(connection: Connection, now_ms: int) -> int:
     """Delete vectors whose data life is over; the number of vectors."""
     return connection.execute(

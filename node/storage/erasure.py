@@ -1,0 +1,31 @@
+"""Deleting what this node keeps of a person."""
+
+from sqlalchemy import delete, select
+
+from audit.database import Connection
+from consent.lifecycle import State
+from node.storage.signals import OWN
+from node.storage.tables import consent, outcome, score, signal_vector, subject
+
+
+def consent_states(connection: Connection, pseudonym: bytes) -> list[State]:
+    """The states of all consents of a person."""
+    query = select(consent.c.state).where(consent.c.pseudonym == pseudonym)
+    return [State(one) for one in connection.execute(query).scalars()]
+
+
+def delete_fetched(connection: Connection, pseudonym: bytes) -> int:
+    """Delete what other members released about a person; how many vectors."""
+    return connection.execute(
+        delete(signal_vector).where(
+            signal_vector.c.pseudonym == pseudonym, signal_vector.c.purpose != OWN
+        )
+    ).rowcount
+
+
+def delete_own(connection: Connection, pseudonym: bytes) -> None:
+    """Delete own signals, outcomes and scores of a person."""
+    reference = select(subject.c.subject_ref).where(subject.c.pseudonym == pseudonym)
+    connection.execute(delete(score).where(score.c.subject_ref.in_(reference)))
+    for table in (signal_vector, outcome):
+        connection.execute(delete(table).where(table.c.pseudonym == pseudonym))
