@@ -12,11 +12,11 @@ import structlog
 
 from audit.database import Database
 from models.encoder import Encoder
+from models.local_step import LocalStep
 from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import campaign_charges, count_charge
 from models.privacy.counting import cohort_band
-from models.training import LocalStep
 from node.federation.cohort import CohortChanged, Cohorts
 from node.federation.ledger import PrivacyLedger
 from node.federation.policy import (

@@ -11,12 +11,12 @@ from models.bundle import Bundle, Manifest
 from models.calibration import add_histograms, bands, fit, noisy_histogram
 from models.catalogue import Catalogue
 from models.encoder import Encoded, Encoder
+from models.local_step import LocalStep
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
 from models.privacy.accountant import epsilon
 from models.privacy.charge import privacy_charges
 from models.scale import Scale
-from models.training import LocalStep
 from models.weights import Weights, logit
 
 

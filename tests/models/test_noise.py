@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.privacy.counting import cohort_band, noisy_counts
-from models.privacy.noise import GRID, discrete_gaussian, poisson_sample, random_words
+from models.privacy.noise import GRID, Staircase, discrete_gaussian, poisson_sample
 from protocols.errors import InvalidInput
+from protocols.random_words import random_words
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.7, 4.0, 9.3])
@@ -94,3 +95,35 @@ def test_a_cohort_is_told_as_a_noisy_band():
     assert bands == {4700}
     assert cohort_band(0, 1.0) in range(10)
     assert cohort_band(10**6 + 5 * 10**4, 20.0) in {1_000_000, 1_100_000}
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.7, 31.9, 32.1, 700.3])
+def test_the_envelopes_own_arithmetic_gives_the_discrete_gaussian(sigma):
+    """From the integers of the tables: the chance of a draw, times that of accepting it."""
+    envelope = Staircase(sigma)
+    capacity = 2**55
+    chance = [0] * 512
+    for column in range(512):
+        own = int(envelope._threshold[column])
+        chance[column] += own
+        chance[int(envelope._other[column])] += capacity - own
+    bins = len(envelope.mass)
+    assert chance[:bins] == envelope.mass
+    assert sum(chance) == 2**64
+    width = 1 << envelope.bits
+    y = np.arange(int(9 * sigma))
+    start = y // width * width
+    accepted = np.exp((start - y).astype(float) * (start + y) / (2 * sigma**2))
+    accepted *= envelope.ratio[y // width]
+    assert accepted.max() <= 1
+    mass = np.array(envelope.mass, float)[y // width] / width * accepted
+    wanted = np.exp(-((y / sigma) ** 2) / 2)
+    np.testing.assert_allclose(mass / mass[0], wanted, rtol=2e-14)
+
+
+def test_random_words_are_uniform_and_never_repeat():
+    words = random_words(200_000)
+    bits = np.unpackbits(words.view(np.uint8)).mean()
+    assert abs(bits - 0.5) < 5 * 0.5 / np.sqrt(200_000 * 64)
+    assert np.unique(words).size == words.size
+    assert not np.isin(random_words(1000), words).any()

@@ -7,15 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opacus import GradSampleModule
 
 from models.catalogue import load_default
 from models.encoder import Encoder
+from models.local_step import LocalStep, drop_blocks
 from models.network import NeuralScorecard
 from models.plan import LOSS_CAP, Architecture, CampaignPlan
 from models.privacy.noise import GRID
 from models.proposal import propose
-from models.training import LocalStep, drop_blocks
 from models.weights import flatten, initial_weights, logit, parameter_count, unflatten
+from protocols.errors import InvalidInput
 
 CATALOGUE = load_default()
 ENCODER = Encoder(CATALOGUE)
@@ -98,15 +100,78 @@ def test_an_unclipped_sum_is_the_gradient():
     assert loss == pytest.approx(losses.detach().clamp(max=LOSS_CAP).sum().item(), rel=1e-4)
 
 
-def test_chunks_add_up():
+def test_a_row_counts_the_same_alone_and_in_any_crowd():
+    """Bit for bit: one row more changes no other row's part, whatever the batch and the order."""
     x, y = rows(4, 2500)
-    step, weights = LocalStep(plan(), ENCODER), weights_of(4, 0.1)
+    step, weights = LocalStep(plan(clip=2.0), ENCODER), weights_of(4, 0.1)
     whole = step.clipped_sum(weights, x, y)
-    halves = step.clipped_sum(weights, x[:700], y[:700]) + step.clipped_sum(
-        weights, x[700:], y[700:]
+    order = np.random.default_rng(0).permutation(len(x))
+    assert (whole == step.clipped_sum(weights, x[order], y[order])).all()
+    parts = [slice(0, 1), slice(1, 700), slice(700, 703), slice(703, 2500)]
+    assert (whole == sum(step.clipped_sum(weights, x[part], y[part]) for part in parts)).all()
+    alone = [step.clipped_sum(weights, x[[row]], y[[row]]) for row in range(40)]
+    assert (sum(alone) == step.clipped_sum(weights, x[:40], y[:40])).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([0.01, 1.0, 100.0]),
+    lit=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+    crowd=st.sampled_from([1, 7, 300, 2047, 2048]),
+)
+def test_an_adversarial_row_moves_a_crowd_by_exactly_its_own_part(seed, size, lit, crowd):
+    """The sensitivity is of the sum as it is released, rounding and order of summation included."""
+    x, y = rows(seed, crowd)
+    step, weights = LocalStep(plan(clip=0.3), ENCODER), weights_of(seed, size)
+    row = (np.random.default_rng(seed).random((1, WIDTH)) < lit).astype(np.float32)
+    label = np.array([seed % 2])
+    moved = step.clipped_sum(weights, np.concatenate([x, row]), np.append(y, label))
+    moved -= step.clipped_sum(weights, x, y)
+    assert (moved == step.clipped_sum(weights, row, label)).all()
+    assert length(moved) <= GRID**2
+
+
+@pytest.mark.parametrize("hidden", [1, 16, 256])
+def test_the_sum_is_that_of_clipped_gradients_of_single_rows(hidden):
+    """Opacus lays the gradients of single rows out; clipping them by hand gives the same sum."""
+    chosen = replace(plan(clip=0.5), architecture=Architecture(hidden=hidden, block_dropout=0.0))
+    x, y = rows(8, 300)
+    count = parameter_count(chosen.architecture, WIDTH)
+    flat = np.random.default_rng(8).normal(0, 0.1, count)
+    weights = unflatten(flat, chosen.architecture, WIDTH)
+    network = NeuralScorecard(chosen.architecture, WIDTH)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+    module = GradSampleModule(network, loss_reduction="sum")
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(
+        module(torch.from_numpy(x).requires_grad_()),
+        torch.from_numpy(y.astype(np.float32)),
+        reduction="none",
     )
-    # Float rounding of a matrix product may differ by batch, by a grid unit or so a row.
-    assert np.abs(whole - halves).max() < 2500 * 8
+    torch.autograd.backward(losses.sum())
+    single = torch.cat([p.grad_sample.reshape(len(x), -1) for p in module.parameters()], dim=1)
+    norms = single.norm(dim=1, keepdim=True)
+    assert (norms > 0.5).any()
+    expected = (single * torch.clamp(0.5 / norms, max=1.0)).sum(dim=0).numpy()
+    total = LocalStep(chosen, ENCODER).clipped_sum(weights, x, y)
+    share = np.sqrt(1 - BASE.privacy.loss_weight**2)
+    np.testing.assert_allclose(total[:-1] / (GRID * share / 0.5), expected, atol=2e-3)
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    x, y = rows(9, 3)
+    weights = weights_of(9, 0.1)
+    weights["out.weight"][0, 0] = np.nan
+    with pytest.raises(InvalidInput):
+        LocalStep(plan(), ENCODER).clipped_sum(weights, x, y)
+
+
+def test_a_label_that_is_neither_adds_nothing():
+    x, y = rows(9, 2)
+    step, weights = LocalStep(plan(), ENCODER), weights_of(9, 0.1)
+    alone = step.clipped_sum(weights, x[:1], y[:1])
+    for label in (0.5, 2.0, np.nan, np.inf):
+        assert (step.clipped_sum(weights, x, np.array([y[0], label])) == alone).all()
 
 
 def test_no_rows_give_pure_noise_of_the_planned_width():
