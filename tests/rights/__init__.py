@@ -1,0 +1,1 @@
+"""People's rights: domain, wire, desk and pages."""
