@@ -173,6 +173,12 @@ class RightsDesk:
         with self._database.read() as connection:
             return rights.ended_requests(connection)
 
+    def stated(self, clerk: Clerk) -> list[Request]:
+        """Disputes with a statement of the person, the newest first; it names nobody."""
+        _require(clerk, _EITHER)
+        with self._database.read() as connection:
+            return rights.stated_requests(connection)
+
     def counts(self, clerk: Clerk) -> dict[Kind, tuple[int, int]]:
         """Waiting and overdue, by kind."""
         _require(clerk, _EITHER)

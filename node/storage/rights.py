@@ -179,6 +179,17 @@ def ended_requests(connection: Connection, limit: int = 100) -> list[Request]:
     return [_request(row) for row in connection.execute(query)]
 
 
+def stated_requests(connection: Connection, limit: int = 200) -> list[Request]:
+    """Disputes with a statement of the person, the newest first."""
+    query = (
+        select(rights_request)
+        .where(rights_request.c.statement != "")
+        .order_by(rights_request.c.opened_at_ms.desc(), rights_request.c.request_id)
+        .limit(limit)
+    )
+    return [_request(row) for row in connection.execute(query)]
+
+
 def counts(connection: Connection, now_ms: int) -> dict[Kind, tuple[int, int]]:
     """Waiting and overdue requests by kind."""
     overdue = func.sum(case((rights_request.c.due_at_ms <= now_ms, 1), else_=0))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from audit.database import Database
 from models.catalogue import Catalogue, SignalSpec, SignalStatus
-from node.storage import outcomes, signals, subjects
+from node.storage import marks, outcomes, signals, subjects
 from node.storage.signals import OWN, SignalVector
 from node.storage.subjects import Subject
 from protocols.directory import Directory, UnknownMember
@@ -101,7 +101,9 @@ class HoldingsReader:
         catalogue = self._catalogue()
         with self._database.read() as connection:
             subject = subjects.by_pseudonym(connection, pseudonym)
-            vectors = signals.of_subject(connection, pseudonym, self._clock())
+            marked = marks.of_person(connection, pseudonym)
+            kept = signals.of_subject(connection, pseudonym, self._clock())
+            vectors = [marked.over(vector) for vector in kept]  # a disputed figure says so here too
             label = outcomes.of_subject(connection, pseudonym)
         vectors.sort(key=lambda one: (one.purpose != OWN, one.source, one.purpose))
         classes = [held for vector in vectors for held in self._classes(vector, catalogue)]
