@@ -6,9 +6,11 @@ Every error names the file (or the variable), the key and what it should be.
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,6 +64,40 @@ Role = Literal[
 ]
 
 
+def _is_origin(text: str) -> bool:
+    # Browsers let passkeys and __Host- cookies work on HTTPS and on this machine alone.
+    return _ORIGIN.fullmatch(text) is not None
+
+
+_ORIGIN = re.compile(
+    r"https://[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?"
+    r"|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?"
+)
+_ISSUER = re.compile(rf"({_ORIGIN.pattern})(/[!-~]{{0,300}})?")
+
+
+def _is_issuer(text: str) -> bool:
+    return _ISSUER.fullmatch(text) is not None and "?" not in text and "#" not in text
+
+
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
+Origin = Annotated[
+    str, _checked(_is_origin, "https://HOST or http://localhost, a port, and nothing after it")
+]
+Domain = Annotated[
+    str, _checked(lambda text: not text or bool(_DOMAIN.fullmatch(text)), "a domain, or empty")
+]
+Address = Annotated[str, _checked(lambda text: _is_address(text), "an IP address")]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def end_of_day_ms(day: str) -> int:
     """The midnight (UTC) that ends a day `YYYY-MM-DD`, UTC milliseconds."""
     midnight = datetime.combine(date.fromisoformat(day), time.min, UTC) + timedelta(days=1)
@@ -109,6 +145,16 @@ class NodeSettings(BaseSettings):
             members; a longer one gives more time to somebody who keeps a revocation from a node.
         evaluation_quota: as a trustee, identifiers that one member may have evaluated a UTC day.
         enrolment_processes: for large enrolments; None: one a processor.
+        public_url: where people find the portal, scheme and host; None: `http` on localhost.
+        rp_id: domain that passkeys are bound to, the public host or one above it; empty: that host.
+        origins: other addresses of the same pages.
+        proxies: addresses of the reverse proxies in front of `http`, whose X-Forwarded-For counts.
+        oidc_issuer: the institution's own sign-in service (OpenID Connect); None: there is none.
+        oidc_client_id: this node's name there.
+        oidc_secret_file: file that holds its secret there, from the home directory; empty: none.
+        oidc_scopes: what is asked for.
+        oidc_customer_claim: the claim of its ID tokens that holds the customer number.
+        oidc_second_factor: whether it always asks for more than a password.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -138,6 +184,20 @@ class NodeSettings(BaseSettings):
     directory_max_age_s: float = Field(default=86_400.0, ge=60, le=7 * 86_400)
     evaluation_quota: int = Field(default=1_000_000, ge=0)
     enrolment_processes: int | None = Field(default=None, ge=1, le=256)
+    public_url: Origin | None = None
+    rp_id: Domain = ""
+    origins: tuple[Origin, ...] = Field(default=(), max_length=8)
+    proxies: tuple[Address, ...] = Field(default=(), max_length=16)
+    oidc_issuer: Annotated[str, _checked(_is_issuer, "an https:// address")] | None = None
+    oidc_client_id: Annotated[str, StringConstraints(max_length=200), PRINTABLE] = ""
+    oidc_secret_file: Annotated[str, StringConstraints(max_length=500), PRINTABLE] = ""
+    oidc_scopes: tuple[Annotated[str, StringConstraints(pattern=r"^[!-~]{1,60}$")], ...] = (
+        "openid",
+    )
+    oidc_customer_claim: Annotated[str, StringConstraints(min_length=1, max_length=100)] = (
+        "customer_id"
+    )
+    oidc_second_factor: bool = False
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 

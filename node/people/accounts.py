@@ -32,7 +32,6 @@ from protocols.identifiers import new_id
 
 ACTIVATION_TRIES = 5
 ACTIVATION_LIFE_MS = 7 * 86_400_000
-DEFAULT_LANGUAGE = "en"
 
 
 class ActivationRefused(CredenceError):
@@ -120,7 +119,7 @@ class Accounts:
             login = login_of(connection, realm, name)
             if self._redeem(connection, realm, login, code, now_ms):
                 self._attempts.succeeded(connection, attempt)
-                account = self._opened(connection, realm, login, now_ms)
+                account = self._opened(connection, realm, login, browser.language)
                 return self._sessions.open(
                     connection, account, "activation", browser.agent, browser.token
                 )
@@ -128,7 +127,9 @@ class Accounts:
             self._journal.refused(connection, "activation.refused", realm, known, now_ms)
         raise ActivationRefused("the name and the code do not open an account")
 
-    def of_customer(self, connection: Connection, customer_id: str) -> AccountRow | None:
+    def of_customer(
+        self, connection: Connection, customer_id: str, language: str
+    ) -> AccountRow | None:
         """The account of a customer whom the institution itself vouches for; made when it is new.
 
         None when the institution knows no such customer, or closed the account.
@@ -139,7 +140,7 @@ class Accounts:
             return None
         found = people.by_login(connection, PORTAL, login)
         if found is None:
-            found = new_account(PORTAL, login, self._clock())
+            found = new_account(PORTAL, login, self._clock(), language=language)
             people.add(connection, found)
             self._journal.did(connection, "account.made", found, self._clock(), by="institution")
         return found if found.closed_at_ms is None else None
@@ -174,18 +175,19 @@ class Accounts:
         people.drop_activation(connection, realm, login)  # 3
         return True
 
-    def _opened(self, connection: Connection, realm: str, login: str, now_ms: int) -> AccountRow:
-        found = people.by_login(connection, realm, login)
+    def _opened(self, connection: Connection, realm: str, login: str, language: str) -> AccountRow:
+        now_ms, found = self._clock(), people.by_login(connection, realm, login)
         if found is None:
             found = new_account(realm, login, now_ms)
             people.add(connection, found)
-            self._journal.did(connection, "account.activated", found, now_ms)
+            kind = "account.activated"
         else:
-            new = not (found.password_hash or people.passkeys(connection, found.account_id))
+            opened = found.password_hash or people.passkeys(connection, found.account_id)
+            kind = "account.recovered" if opened else "account.activated"
             strip(connection, found.account_id)  # 4
             people.reopen(connection, found.account_id)
-            kind = "account.activated" if new else "account.recovered"
-            self._journal.did(connection, kind, found, now_ms)
+        people.set_language(connection, found.account_id, language)
+        self._journal.did(connection, kind, found, now_ms)
         return found
 
     def _tag(self, realm: str, login: str, code: str) -> bytes:
@@ -193,7 +195,13 @@ class Accounts:
 
 
 def new_account(
-    realm: str, login: str, now_ms: int, *, name: str = "", roles: Iterable[str] = ()
+    realm: str,
+    login: str,
+    now_ms: int,
+    *,
+    name: str = "",
+    roles: Iterable[str] = (),
+    language: str = "en",
 ) -> AccountRow:
     """An account that nothing opens yet."""
     return AccountRow(
@@ -202,7 +210,7 @@ def new_account(
         login=login,
         name=name,
         roles=" ".join(sorted(roles)),
-        language=DEFAULT_LANGUAGE,
+        language=language,
         user_handle=secrets.token_bytes(32),
         created_at_ms=now_ms,
     )

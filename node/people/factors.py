@@ -353,8 +353,15 @@ class FactorService:
         added: Method,
         browser: Browser,
     ) -> str:
-        method = added if session.method == "activation" else session.method
-        return self._sessions.open(connection, account, method, browser.agent, browser.token)
+        first = session.method == "activation"
+        return self._sessions.open(
+            connection,
+            account,
+            added if first else session.method,
+            browser.agent,
+            browser.token,
+            second_factor=first or session.second_factor,
+        )
 
 
 def _account(connection: Connection, session: AnySession) -> AccountRow:

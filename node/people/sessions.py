@@ -65,6 +65,8 @@ class Session:
         pseudonym: as of now; a key change replaces it.
         csrf_token: what a form of this session carries.
         method: how the session was opened; `activation` may only add factors.
+        second_factor: whether more than one thing was shown: a passkey that verified the person, a
+            password with a code, or what the institution's own sign-in says it asked for.
         fresh_until_ms: until when the person counts as just having shown who they are.
         session_id: its name in the list of sessions.
     """
@@ -75,6 +77,7 @@ class Session:
     language: str
     csrf_token: str = field(repr=False)
     method: Method
+    second_factor: bool
     fresh_until_ms: int
     session_id: str
 
@@ -94,6 +97,7 @@ class StaffSession:
     language: str
     csrf_token: str = field(repr=False)
     method: Method
+    second_factor: bool
     fresh_until_ms: int
     session_id: str
 
@@ -136,6 +140,8 @@ class Sessions:
         method: Method,
         agent: str,
         replaces: str | None,
+        *,
+        second_factor: bool = True,
     ) -> str:
         """A new session inside the caller's transaction; its token, which is nowhere else.
 
@@ -145,6 +151,7 @@ class Sessions:
             method: how they showed who they are.
             agent: the browser, for the list of sessions.
             replaces: the token that this browser had before, if any; it ends.
+            second_factor: whether they showed more than one thing.
         """
         token, now_ms = new_token(), self._clock()
         limits = self._limits[account.realm]
@@ -157,6 +164,7 @@ class Sessions:
             account_id=account.account_id,
             realm=account.realm,
             method=method,
+            second_factor=second_factor and not activating,
             agent=agent[:60],
             created_at_ms=now_ms,
             seen_at_ms=now_ms,
@@ -185,6 +193,7 @@ class Sessions:
             language=account.language,
             csrf_token=csrf_token(token),
             method=_method(row.method),
+            second_factor=row.second_factor,
             fresh_until_ms=row.fresh_until_ms,
             session_id=row.session_id,
         )
@@ -204,6 +213,7 @@ class Sessions:
             language=account.language,
             csrf_token=csrf_token(token),
             method=_method(row.method),
+            second_factor=row.second_factor,
             fresh_until_ms=row.fresh_until_ms,
             session_id=row.session_id,
         )

@@ -82,6 +82,7 @@ web_session = Table(
     Column("account_id", String(40), ForeignKey("account.account_id"), nullable=False),
     Column("realm", String(8), nullable=False),
     Column("method", String(16), nullable=False),
+    Column("second_factor", Boolean, nullable=False),
     Column("agent", String(60), nullable=False),  # browser and system, for the list of sessions
     Column("created_at_ms", BigInteger, nullable=False),
     Column("seen_at_ms", BigInteger, nullable=False),

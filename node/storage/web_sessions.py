@@ -16,6 +16,7 @@ class SessionRow:
     Attributes:
         session_id: its name in the list of sessions; opens nothing.
         method: how it was opened.
+        second_factor: whether more than one thing was shown.
         agent: browser and system, as coarse as a person recognises them.
         seen_at_ms: of the last request, to within a minute.
         fresh_until_ms: until when the person counts as just having shown who they are.
@@ -27,6 +28,7 @@ class SessionRow:
     account_id: str
     realm: str
     method: str
+    second_factor: bool
     agent: str
     created_at_ms: int
     seen_at_ms: int
