@@ -38,6 +38,7 @@ from node.network.pairwise import PairKeys
 from node.network.rates import PeerRates
 from node.network.transport import Channels, MemberChannels, TransportLimits
 from node.parts import Node
+from node.people.wiring import make_people
 from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
 from node.rights.wiring import rights_service
@@ -244,6 +245,9 @@ def _assemble(
             documents=documents,
             to_member=routes.to_member,
             clock=_clock,
+        ),
+        people=make_people(
+            settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
         ),
         scoring=scoring,
         batch_scoring=batch_scoring,

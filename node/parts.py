@@ -19,6 +19,7 @@ from node.network.identity import OwnIdentity
 from node.network.key_care import KeyCare
 from node.network.pairwise import PairKeys
 from node.network.transport import Channels, TransportLimits
+from node.people.wiring import People
 from node.relay.routes import Routes
 from node.rights.service import RightsService
 from node.scoring.batch import BatchScoring
@@ -57,6 +58,7 @@ class Node:
         consents: grants, withdrawals, deliveries.
         statuses: the own status list, and those of other consent nodes.
         rights: disputes, freezes and what else people ask about their data.
+        people: accounts of people and staff, their sessions.
         scoring: scores for API clients.
         batch_scoring: scores of many subjects, for evaluating a model.
         clients: the financing platforms that may call this node's API.
@@ -83,6 +85,7 @@ class Node:
     consents: ConsentService
     statuses: Statuses
     rights: RightsService
+    people: People
     scoring: ScoringService
     batch_scoring: BatchScoring
     clients: Clients

@@ -126,6 +126,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         with node.database.write() as connection:
             signals.delete_expired(connection, clock())
         node.exchange.forget(clock())
+        node.people.attempts.prune()
 
     work: list[Periodic | Supervisor] = [
         Periodic(
