@@ -137,9 +137,19 @@ def _parse(data: bytes) -> dict[str, Any]:
         or not isinstance(path, list)
         or len(path) > _MAX_PATH
         or not all(isinstance(one, str) for one in path)
+        or not all(_is_text(fields[name]) for name in texts)
     ):
         raise Malformed(f"this is no {PROOF_FORMAT} file")
     return fields
+
+
+def _is_text(value: str) -> bool:
+    """Whether it has a UTF-8 form: JSON may hold half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(data: bytes) -> dict[str, Any]:
