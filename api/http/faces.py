@@ -3,21 +3,40 @@
 from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
+from api.http.accounts.site import Site
+from api.http.portal.access import access_routes
+from api.http.portal.data import data_routes
+from api.http.portal.names import MemberNames
+from api.http.portal.score import score_routes
+from api.http.portal.session import PortalSessions
 from api.http.web.language import Texts
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
 from api.http.web.static_files import StaticFiles
 from node.parts import Node
+from node.subject_access.wiring import subject_access
 
 
 def faces_of(node: Node) -> list[APIRouter]:
     """The portal and the desk of `node`, and the files their pages link to."""
     static_files = StaticFiles.load()
     pages = Pages(node.settings.name, texts=Texts.load(), static_files=static_files)
+    site = Site(node.people.origins, node.people.proxies)
     return [
         static_files.routes(),
+        *_portal(node, pages, PortalSessions(node.people.sessions, site)),
         # Last: what no page answers.
         *(_nothing_else(pages, face) for face in ("portal", "desk")),
+    ]
+
+
+def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRouter]:
+    room = subject_access(node)
+    names = MemberNames(node.documents.directory)
+    return [
+        access_routes(pages, sessions, room.log),
+        score_routes(pages, sessions, room.scores, names),
+        data_routes(pages, sessions, room.holdings, room.exports, lambda _: []),
     ]
 
 
