@@ -11,5 +11,10 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/portal/data", "common.nav.data"),
         ("/portal/rights", "common.nav.rights"),
     ),
-    "desk": (("/desk/", "common.nav.desk"),),
+    "desk": (
+        ("/desk/", "common.nav.desk"),
+        ("/desk/statements", "desk.nav.statements"),
+        ("/desk/ended", "desk.nav.ended"),
+        ("/desk/person", "desk.nav.person"),
+    ),
 }
