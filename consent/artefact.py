@@ -2,72 +2,83 @@
 
 The body is RFC 8785 canonical JSON and `consent_hash` its SHA-256. The subject signs it with a key
 of their own, so that no institution can make up a consent; the consent node (the *controller*)
-countersigns. Both signatures stand in one general JSON JWS (RFC 7515) whose `kid`s are key ids.
+countersigns. The signatures stand in one general JSON JWS (RFC 7515) whose `kid`s are key ids.
+Where the person confirmed by other means, the artefact is marked so (`consent.authority`).
 
 A person is named in it only by pairwise handles, one for each member that has to find them: a
 reader who is not that member learns nothing from one. Terms follow ISO/IEC TS 27560 and the use
 limits of account aggregators; the purposes are granted one by one (PIPL articles 14 and 23).
+
+Mostly all recipients may have the same. Where they may not, `grants` says what each may have for
+each purpose; `purposes` and `data_categories` are then the unions. One set of terms has one
+encoding: `grants` is null exactly when it would say nothing more.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
-from consent.fields import CONSENT_ID, DECIMAL, WORD, Fields
+from consent.attestation import AttestationInvalid, hash_of_handles, verify_attestation
+from consent.authority import CONTROLLER, METHODS, PASSKEY, Authority
+from consent.clauses import (
+    MAX_CATEGORIES,
+    MAX_PARTIES,
+    MAX_VERSION,
+    Grant,
+    Notice,
+    Recipient,
+    TrainingTerms,
+    grant_json,
+    is_uniform,
+    read_grants,
+    read_notice,
+    read_recipient,
+    read_training,
+)
+from consent.fields import CONSENT_ID, WORD, Fields
+from consent.signatures import (
+    MAX_JWS_BYTES,
+    attestation_in,
+    attested,
+    countersign,
+    sign,
+    verify_signers,
+)
 from protocols.canonical import canonical_json, parse_canonical, sha256
-from protocols.errors import SignatureInvalid
-from protocols.identifiers import PURPOSES, is_field_name, is_member_id, new_id
-from protocols.jws import add_signature, sign_general, unverified_payload, verify_general
+from protocols.data_classes import is_data_class
+from protocols.errors import Malformed
+from protocols.identifiers import PURPOSES, is_member_id, new_id
+from protocols.jws import unverified_payload
 from protocols.keys import SigningKey, VerifyKey
 
+__all__ = [
+    "MAX_JWS_BYTES",
+    "Artefact",
+    "Grant",
+    "Notice",
+    "Recipient",
+    "TrainingTerms",
+    "check_attestation",
+    "countersign",
+    "grant",
+    "new_consent_id",
+    "sign_as_subject",
+    "verify_artefact",
+    "verify_subject",
+]
+
 TYPE = "credence.consent/1"
+REQUEST_TYPE = "credence.consent-request/1"
 CRYPTO_SUITE = 1  # Ed25519, SHA-256; the exchange's suite 1
 
 MAX_BODY_BYTES = 16 * 1024
-MAX_JWS_BYTES = 32 * 1024  # base64 and three signatures on top
-MAX_PARTIES = 32
-MAX_CATEGORIES = 16
-MAX_VERSION = 1_000_000
 MAX_EPOCH = 2**31
 MAX_DATA_LIFE_S = 10 * 366 * 86_400
 MAX_USES = 1_000_000
 
 _JURISDICTION = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")  # ISO 3166
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")  # BCP 47
-_METHOD = re.compile(r"device_key|passkey")
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A member that may receive, as the person was told of it (PIPL article 23)."""
-
-    member_id: str
-    name: str
-    contact: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """The text the person read: its version, language and SHA-256."""
-
-    version: int
-    language: str
-    sha256: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingTerms:
-    """The privacy loss the person accepts in training; decimals, as written in the artefact.
-
-    Attributes:
-        epsilon: the most that may be spent on them, for example "8".
-        delta: at this delta, for example "0.00001".
-    """
-
-    epsilon: str
-    delta: str
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,8 @@ class Artefact:
             one (Regulation on the Credit Reporting Industry, article 14).
         automated_decision: whether a decision may be taken by automated means alone.
         training: what training may spend; present exactly when `train` is granted.
-        subject_key: the person's Ed25519 public key, 32 bytes.
-        auth_method: how the person's key is held: `device_key` or `passkey`.
+        authority: by what it speaks for the person.
+        grants: what each recipient may have for each purpose; empty: all may have all.
     """
 
     consent_id: str
@@ -123,8 +134,8 @@ class Artefact:
     adverse_notice_sha256: bytes | None
     automated_decision: bool
     training: TrainingTerms | None
-    subject_key: bytes
-    auth_method: str = field(default="device_key")
+    authority: Authority
+    grants: tuple[Grant, ...] = ()
 
     @cached_property
     def _body(self) -> bytes:
@@ -138,6 +149,33 @@ class Artefact:
     def consent_hash(self) -> bytes:
         """SHA-256 of the canonical bytes; by it a request names this version."""
         return sha256(self._body)
+
+    @property
+    def subject_key(self) -> bytes:
+        """The person's own key, Ed25519 or COSE; empty: they confirmed by other means."""
+        return self.authority.key
+
+    @property
+    def auth_method(self) -> str:
+        """The kind of `authority`."""
+        return self.authority.method
+
+    @property
+    def is_request(self) -> bool:
+        """Whether these are terms that an institution asks for, and nobody has granted."""
+        return self.authority.method == CONTROLLER
+
+    def granted(self, recipient: str, purpose: str) -> frozenset[str]:
+        """Source classes that a recipient may have for a purpose; empty: none."""
+        if self.grants:
+            return frozenset(
+                category
+                for one in self.grants
+                if one.recipient == recipient and one.purpose == purpose
+                for category in one.data_categories
+            )
+        named = recipient in self.recipient_ids and purpose in self.purposes
+        return frozenset(self.data_categories) if named else frozenset()
 
     @property
     def recipient_ids(self) -> tuple[str, ...]:
@@ -162,13 +200,33 @@ class Artefact:
             Malformed: too large, not canonical, a field missing, unknown or out of its grammar, or
                 fields that contradict one another.
         """
-        found = cls._read(Fields(parse_canonical(body, max_bytes=MAX_BODY_BYTES), "the consent"))
+        found = cls._read(body, TYPE)
+        if found.auth_method not in METHODS:
+            raise Malformed("a consent is granted by a person")
+        return found
+
+    @classmethod
+    def parse_request(cls, body: bytes) -> Self:
+        """Read the terms that an institution asks for.
+
+        Raises:
+            Malformed: as `parse`, or they are a consent.
+        """
+        found = cls._read(body, REQUEST_TYPE)
+        if not found.is_request:
+            raise Malformed("a request for consent is made by its controller")
+        return found
+
+    @classmethod
+    def _read(cls, body: bytes, kind: str) -> Self:
+        value = parse_canonical(body, max_bytes=MAX_BODY_BYTES)
+        found = cls._from_fields(Fields(value, "the consent"), kind)
         found.__dict__["_body"] = body  # canonical and complete: encoding again gives the same
         return found
 
     @classmethod
-    def _read(cls, fields: Fields) -> Self:
-        fields.constant("type", TYPE)
+    def _from_fields(cls, fields: Fields, kind: str) -> Self:
+        fields.constant("type", kind)
         fields.constant("crypto_suite", CRYPTO_SUITE)
         template, notice = fields.object("template"), fields.object("notice")
         found = cls(
@@ -179,22 +237,22 @@ class Artefact:
             template_sha256=template.digest("sha256"),
             jurisdiction=fields.text("jurisdiction", _JURISDICTION),
             controller=fields.member("controller"),
-            recipients=tuple(map(_recipient, fields.objects("recipients", 1, MAX_PARTIES))),
+            recipients=tuple(map(read_recipient, fields.objects("recipients", 1, MAX_PARTIES))),
             holders=fields.words("holders", is_member_id, 1, MAX_PARTIES),
             handles=fields.digests_by_member("handles", 2 * MAX_PARTIES),
             handle_epoch=fields.integer("handle_epoch", 0, MAX_EPOCH),
             purposes=fields.words("purposes", PURPOSES.__contains__, 1, len(PURPOSES)),
-            data_categories=fields.words("data_categories", is_field_name, 1, MAX_CATEGORIES),
+            data_categories=fields.words("data_categories", is_data_class, 1, MAX_CATEGORIES),
             valid_from_ms=fields.time_ms("valid_from_ms"),
             valid_until_ms=fields.time_ms("valid_until_ms"),
             data_life_s=fields.integer("data_life_s", 1, MAX_DATA_LIFE_S),
             max_uses=fields.integer("max_uses", 1, MAX_USES),
-            notice=_notice(notice),
+            notice=read_notice(notice),
             adverse_notice_sha256=fields.digest_or_none("adverse_notice_sha256"),
             automated_decision=fields.flag("automated_decision"),
-            training=_training(fields.object_or_none("training")),
-            subject_key=fields.digest("subject_key"),
-            auth_method=fields.text("auth_method", _METHOD),
+            training=read_training(fields.object_or_none("training")),
+            authority=Authority.read(fields.object("authority")),
+            grants=read_grants(fields.objects_or_none("grants", 2, MAX_PARTIES * len(PURPOSES))),
         )
         template.end()
         fields.end()
@@ -212,6 +270,21 @@ class Artefact:
             ("train" in self.purposes) == (self.training is not None),
             "training terms stand exactly when training is granted",
         )
+        self._check_grants(fields)
+
+    def _check_grants(self, fields: Fields) -> None:
+        if not self.grants:
+            return
+        named = {one.recipient for one in self.grants}
+        purposes = {one.purpose for one in self.grants}
+        categories = {category for one in self.grants for category in one.data_categories}
+        whole = (
+            named == set(self.recipient_ids)
+            and purposes == set(self.purposes)
+            and categories == set(self.data_categories)
+        )
+        fields.require(whole, "grants and what they add up to agree")
+        fields.require(not is_uniform(self.grants), "grants stand where recipients differ")
 
 
 def new_consent_id() -> str:
@@ -219,14 +292,9 @@ def new_consent_id() -> str:
     return new_id("con")
 
 
-def sign_as_subject(artefact: Artefact, subject_key: SigningKey) -> bytes:
-    """The artefact as a JWS with the subject's signature; the controller countersigns."""
-    return sign_general(artefact.body(), [(subject_key.verify_key.key_id, subject_key)])
-
-
-def countersign(jws: bytes, node_key: SigningKey) -> bytes:
-    """Add the controller's signature to what the subject signed (verify that first)."""
-    return add_signature(jws, node_key.verify_key.key_id, node_key, max_bytes=MAX_JWS_BYTES)
+def sign_as_subject(artefact: Artefact, key: SigningKey) -> bytes:
+    """The artefact as a JWS with the signature of the subject's device key, or of the officer."""
+    return sign(artefact.body(), artefact.authority, key)
 
 
 def grant(artefact: Artefact, subject_key: SigningKey, node_key: SigningKey) -> bytes:
@@ -237,15 +305,14 @@ def grant(artefact: Artefact, subject_key: SigningKey, node_key: SigningKey) -> 
 def verify_subject(jws: bytes) -> Artefact:
     """Check what a subject handed in, before the controller countersigns.
 
-    Checks 1 to 3 and 6 of `verify_artefact`, with the subject's signature as the only one.
+    Checks 1 to 3, 6 and 7 of `verify_artefact`, with the subject's (or the officer's) signature as
+    the only one. The attestation of a passkey is the controller's own: `check_attestation`.
 
     Raises:
-        Malformed: see `verify_artefact`.
-        SignatureInvalid: see `verify_artefact`.
+        Malformed, AttestationInvalid, SignatureInvalid: see `verify_artefact`.
     """
     artefact = Artefact.parse(unverified_payload(jws, max_bytes=MAX_JWS_BYTES))
-    subject = VerifyKey(artefact.subject_key)
-    verify_general(jws, {subject.key_id: subject}, max_bytes=MAX_JWS_BYTES)
+    verify_signers(jws, artefact.authority, None)
     return artefact
 
 
@@ -257,7 +324,8 @@ def verify_artefact(jws: bytes, controller_key: Callable[[str], VerifyKey]) -> A
     3. in canonical bytes, so that its hash is the only one;
     4. the controller it names is known;
     5. the subject's key is not the controller's;
-    6. the subject and the controller, and nobody else, signed exactly these bytes.
+    6. a passkey comes with the controller's attestation that it is this person's;
+    7. those who have to sign by its authority, and nobody else, signed exactly these bytes.
 
     Args:
         jws: the bytes as received.
@@ -266,57 +334,50 @@ def verify_artefact(jws: bytes, controller_key: Callable[[str], VerifyKey]) -> A
     Raises:
         Malformed: 1, 2, 3.
         CredenceError: 4, whatever `controller_key` raises.
-        SignatureInvalid: 5, 6.
+        AttestationInvalid: 6.
+        SignatureInvalid: 5, 7.
     """
     # 1, 2, 3
     artefact = Artefact.parse(unverified_payload(jws, max_bytes=MAX_JWS_BYTES))
     # 4
     controller = controller_key(artefact.controller)
-    subject = VerifyKey(artefact.subject_key)
-    # 5
-    if subject == controller:
-        raise SignatureInvalid("a controller cannot consent in a subject's place")
     # 6
-    keys = {subject.key_id: subject, controller.key_id: controller}
-    verify_general(jws, keys, max_bytes=MAX_JWS_BYTES)
+    check_attestation(jws, artefact, controller)
+    # 5, 7
+    verify_signers(jws, artefact.authority, controller)
     return artefact
 
 
-def _recipient(fields: Fields) -> Recipient:
-    found = Recipient(
-        member_id=fields.member("member_id"),
-        name=fields.prose("name", 1, 120),
-        contact=fields.prose("contact", 0, 200),
-    )
-    fields.end()
-    return found
+def check_attestation(jws: bytes, artefact: Artefact, controller: VerifyKey) -> None:
+    """Check whose passkey signed, by the controller's attestation; nothing for other authorities.
 
+    1. the artefact names it by its hash, and it is of the artefact's key;
+    2. it is by the artefact's controller, about the person of these handles;
+    3. the controller signed it.
 
-def _notice(fields: Fields) -> Notice:
-    found = Notice(
-        version=fields.integer("version", 1, MAX_VERSION),
-        language=fields.text("language", _LANGUAGE),
-        sha256=fields.digest("sha256"),
-    )
-    fields.end()
-    return found
-
-
-def _training(fields: Fields | None) -> TrainingTerms | None:
-    if fields is None:
-        return None
-    found = TrainingTerms(
-        epsilon=fields.text("epsilon", DECIMAL), delta=fields.text("delta", DECIMAL)
-    )
-    fields.constant("unit", "subject")
-    fields.end()
-    return found
+    Raises:
+        Malformed: it is no attestation.
+        AttestationInvalid: 1, 2.
+        SignatureInvalid: 3.
+    """
+    if artefact.auth_method != PASSKEY:
+        return
+    # 1
+    found = attested(jws, artefact.authority)
+    # 2
+    handles = hash_of_handles(artefact.handles)
+    if found.controller != artefact.controller or found.handle_epoch != artefact.handle_epoch:
+        raise AttestationInvalid("the attestation is by another consent node, or of another epoch")
+    if found.handles_sha256 != handles:
+        raise AttestationInvalid("the attestation is about another person, or other parties")
+    # 3
+    verify_attestation(attestation_in(jws), controller)
 
 
 def _to_json(artefact: Artefact) -> dict[str, Any]:
     training = artefact.training
     return {
-        "type": TYPE,
+        "type": REQUEST_TYPE if artefact.is_request else TYPE,
         "crypto_suite": CRYPTO_SUITE,
         "consent_id": artefact.consent_id,
         "version": artefact.version,
@@ -350,8 +411,8 @@ def _to_json(artefact: Artefact) -> dict[str, Any]:
         "training": None
         if training is None
         else {"epsilon": training.epsilon, "delta": training.delta, "unit": "subject"},
-        "subject_key": artefact.subject_key.hex(),
-        "auth_method": artefact.auth_method,
+        "authority": artefact.authority.to_json(),
+        "grants": [grant_json(one) for one in artefact.grants] or None,
     }
 
 

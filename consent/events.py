@@ -1,48 +1,60 @@
-"""What a person later says about a consent: withdraw, pause, resume.
+"""What is later said about a consent: withdraw, pause, resume, invalidate.
 
-An event is a small signed document like the artefact itself: RFC 8785 bytes, signed with the very
-key that signed the consent, countersigned by the consent node. It carries that key, so that a
-withdrawal which overtakes its consent on the way can still be checked and remembered.
+An event is a small signed document like the artefact itself: RFC 8785 bytes, signed by the
+authority it states (`consent.authority`), countersigned by the consent node. It carries the
+person's key, so that a withdrawal which overtakes its consent on the way can still be checked and
+remembered.
+
+Stopping is never harder than granting (PIPL article 15): in a signed-in session or a branch a
+person may withdraw or pause any consent, whatever key signed it. Starting again takes the authority
+that granted. What may follow what is in `consent.succession`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from consent.artefact import MAX_JWS_BYTES, countersign
+from consent.authority import CONTROLLER, REASONS, Authority
 from consent.fields import CONSENT_ID, Fields
 from consent.lifecycle import Event
+from consent.signatures import MAX_JWS_BYTES, countersign, sign, verify_signers
 from protocols.canonical import canonical_json, parse_canonical
-from protocols.errors import Malformed, SignatureInvalid
-from protocols.jws import sign_general, unverified_payload, verify_general
+from protocols.errors import Malformed
+from protocols.jws import unverified_payload
 from protocols.keys import SigningKey, VerifyKey
 
 TYPE = "credence.consent-event/1"
 MAX_BODY_BYTES = 2048
 
-# Events that a person signs; the others follow from time or from a later version.
+# Events that a person speaks for, and the one that a consent node declares.
 SIGNED = frozenset({Event.WITHDRAW, Event.PAUSE, Event.RESUME})
+DECLARED = frozenset({Event.INVALIDATE})
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentEvent:
-    """One statement of a subject about one consent.
+    """One statement about one consent.
 
     Attributes:
-        event: `withdraw`, `pause` or `resume`.
+        event: `withdraw`, `pause` or `resume` of a person; `invalidate` of the consent node.
         consent_id: the consent.
         consent_hash: the version the person saw, 32 bytes.
         controller: member id of its consent node.
-        subject_key: the person's Ed25519 public key, 32 bytes.
-        at_ms: when the person said so, UTC milliseconds; later events state a later time.
+        authority: by what the person speaks, or why the consent node does.
+        at_ms: when it was said, UTC milliseconds; later events state a later time.
     """
 
     event: Event
     consent_id: str
     consent_hash: bytes
     controller: str
-    subject_key: bytes
+    authority: Authority
     at_ms: int
+
+    @property
+    def subject_key(self) -> bytes:
+        """The person's own key; empty: another authority than theirs."""
+        return self.authority.key
 
     def body(self) -> bytes:
         """The canonical bytes that are signed."""
@@ -52,7 +64,7 @@ class ConsentEvent:
             "consent_id": self.consent_id,
             "consent_hash": self.consent_hash.hex(),
             "controller": self.controller,
-            "subject_key": self.subject_key.hex(),
+            "authority": self.authority.to_json(),
             "at_ms": self.at_ms,
         })  # fmt: skip
 
@@ -65,24 +77,26 @@ class ConsentEvent:
         """
         fields = Fields(parse_canonical(body, max_bytes=MAX_BODY_BYTES), "the consent event")
         fields.constant("type", TYPE)
-        name = fields.prose("event", 1, 16)
-        if name not in SIGNED:
-            raise Malformed("the consent event is none that a person signs")
         found = cls(
-            event=Event(name),
+            event=Event(fields.choice("event", SIGNED | DECLARED)),
             consent_id=fields.text("consent_id", CONSENT_ID),
             consent_hash=fields.digest("consent_hash"),
             controller=fields.member("controller"),
-            subject_key=fields.digest("subject_key"),
+            authority=Authority.read(fields.object("authority")),
             at_ms=fields.time_ms("at_ms"),
         )
         fields.end()
+        declared = found.authority.method == CONTROLLER
+        if declared != (found.event in DECLARED):
+            raise Malformed("a consent event by an authority that cannot say so")
+        if declared and found.authority.reason not in REASONS:
+            raise Malformed("a consent is not declared invalid for this")
         return found
 
 
-def sign_event(event: ConsentEvent, subject_key: SigningKey) -> bytes:
-    """The event as a JWS with the subject's signature; the controller countersigns."""
-    return sign_general(event.body(), [(subject_key.verify_key.key_id, subject_key)])
+def sign_event(event: ConsentEvent, key: SigningKey) -> bytes:
+    """The event as a JWS with the signature of the device key, or of the officer."""
+    return sign(event.body(), event.authority, key)
 
 
 def countersign_event(jws: bytes, node_key: SigningKey) -> bytes:
@@ -100,24 +114,21 @@ def verify_subject_event(jws: bytes) -> ConsentEvent:
         SignatureInvalid: it is not signed by the key it states, or by more than that key.
     """
     event = ConsentEvent.parse(unverified_payload(jws, max_bytes=MAX_JWS_BYTES))
-    subject = VerifyKey(event.subject_key)
-    verify_general(jws, {subject.key_id: subject}, max_bytes=MAX_JWS_BYTES)
+    verify_signers(jws, event.authority, None)
     return event
 
 
 def verify_event(jws: bytes, controller_key: Callable[[str], VerifyKey]) -> ConsentEvent:
     """Check an event as it travels; the same steps as `consent.artefact.verify_artefact`.
 
+    The attestation of a passkey is the one the event names by its hash, for which the controller
+    vouches with its signature; it may be older than the controller's key.
+
     Raises:
         Malformed: it is not an event in canonical bytes.
         CredenceError: whatever `controller_key` raises for an unknown controller.
-        SignatureInvalid: not exactly the stated subject key and the controller signed it.
+        SignatureInvalid: not exactly the stated authority and the controller signed it.
     """
     event = ConsentEvent.parse(unverified_payload(jws, max_bytes=MAX_JWS_BYTES))
-    controller = controller_key(event.controller)
-    subject = VerifyKey(event.subject_key)
-    if subject == controller:
-        raise SignatureInvalid("a controller cannot speak in a subject's place")
-    keys = {subject.key_id: subject, controller.key_id: controller}
-    verify_general(jws, keys, max_bytes=MAX_JWS_BYTES)
+    verify_signers(jws, event.authority, controller_key(event.controller))
     return event

@@ -6,7 +6,7 @@ a missing field, one of another type or out of its bounds, and any field nobody 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ from protocols.identifiers import is_member_id
 WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 CONSENT_ID = re.compile(r"con_[a-z2-7]{26}")
 HEX_32 = re.compile(r"[0-9a-f]{64}")
+_HEX = re.compile(r"(?:[0-9a-f]{2})+")
 DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{0,8}[1-9])?")
 
 # 2200-01-01: a time past it is a mistake in units, not a date.
@@ -83,6 +84,22 @@ class Fields:
             raise self._bad(name)
         return value
 
+    def choice(self, name: str, allowed: Collection[str]) -> str:
+        """One of a closed list of words."""
+        value = self._take(name)
+        if not isinstance(value, str) or value not in allowed:
+            raise self._bad(name)
+        return value
+
+    def octets(self, name: str, most: int) -> bytes:
+        """1 to `most` bytes as lower-case hex digits."""
+        value = self._take(name)
+        if not isinstance(value, str) or not 2 <= len(value) <= 2 * most:
+            raise self._bad(name)
+        if _HEX.fullmatch(value) is None:
+            raise self._bad(name)
+        return bytes.fromhex(value)
+
     def digest(self, name: str) -> bytes:
         """32 bytes as 64 lower-case hex digits."""
         return bytes.fromhex(self.text(name, HEX_32))
@@ -120,6 +137,13 @@ class Fields:
         if not isinstance(value, list) or not least <= len(value) <= most:
             raise self._bad(name)
         return [Fields(item, f"{self._what}: {name}") for item in value]
+
+    def objects_or_none(self, name: str, least: int, most: int) -> "list[Fields] | None":
+        """`least` to `most` objects, or null."""
+        if self._left.get(name, "") is None:
+            self._take(name)
+            return None
+        return self.objects(name, least, most)
 
     def object(self, name: str) -> "Fields":
         """A nested object."""

@@ -2,8 +2,8 @@
 
 `requested` becomes `active`, `refused` or `lapsed`; `active` and `paused` change into one another;
 both end as `withdrawn`, `expired`, `superseded` or `invalidated`. An ended consent stays ended: to
-share again a person grants a new one. Withdrawing twice is no error, for the second call asks for
-what is already so.
+share again a person grants a new one. Asking twice is no error where the second call asks for what
+is already so.
 """
 
 from enum import StrEnum
@@ -28,6 +28,7 @@ class State(StrEnum):
 class Event(StrEnum):
     """What can happen to a consent; the values travel and are stored."""
 
+    REQUEST = "request"
     GRANT = "grant"
     REFUSE = "refuse"
     LAPSE = "lapse"
@@ -46,12 +47,21 @@ class TransitionInvalid(StateConflict):
     next_step = "Look at the consent's state; an ended consent is replaced by granting a new one."
 
 
+# How the life of a consent begins.
+BEGINNINGS: dict[Event, State] = {
+    Event.REQUEST: State.REQUESTED,
+    Event.GRANT: State.ACTIVE,
+}
+
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.REQUESTED, Event.GRANT): State.ACTIVE,
     (State.REQUESTED, Event.REFUSE): State.REFUSED,
     (State.REQUESTED, Event.LAPSE): State.LAPSED,
+    (State.REFUSED, Event.REFUSE): State.REFUSED,
     (State.ACTIVE, Event.PAUSE): State.PAUSED,
+    (State.PAUSED, Event.PAUSE): State.PAUSED,
     (State.PAUSED, Event.RESUME): State.ACTIVE,
+    (State.ACTIVE, Event.RESUME): State.ACTIVE,
     (State.ACTIVE, Event.WITHDRAW): State.WITHDRAWN,
     (State.PAUSED, Event.WITHDRAW): State.WITHDRAWN,
     (State.WITHDRAWN, Event.WITHDRAW): State.WITHDRAWN,
@@ -61,6 +71,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PAUSED, Event.SUPERSEDE): State.SUPERSEDED,
     (State.ACTIVE, Event.INVALIDATE): State.INVALIDATED,
     (State.PAUSED, Event.INVALIDATE): State.INVALIDATED,
+    (State.INVALIDATED, Event.INVALIDATE): State.INVALIDATED,
 }
 
 ENDED = frozenset(

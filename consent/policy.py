@@ -5,6 +5,7 @@ what it found is still true when the answer leaves. Every outcome is one of `Ref
 path to a release but through all the checks.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -65,6 +66,7 @@ class Terms:
         max_epsilon: the most a training run may spend on this person; None: no training terms.
         max_uses: releases allowed at each holder.
         uses: releases made here so far.
+        grants: (recipient, purpose) -> source classes; None: all recipients may have all.
     """
 
     consent_id: str
@@ -82,6 +84,14 @@ class Terms:
     max_epsilon: float | None
     max_uses: int
     uses: int
+    grants: Mapping[tuple[str, str], frozenset[str]] | None = None
+
+    def granted(self, recipient: str, purpose: str) -> frozenset[str]:
+        """Source classes that a recipient may have for a purpose; empty: none."""
+        if self.grants is not None:
+            return self.grants.get((recipient, purpose), frozenset())
+        named = recipient in self.recipients and purpose in self.purposes
+        return self.data_categories if named else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +163,8 @@ def decide(facts: ReleaseFacts, now_ms: int) -> Decision:
        the controller;
     7. the requester is among its recipients;
     8. this node is among its holders (unless the requester uses what it already has);
-    9. the purpose was granted;
-    10. at least one of the categories asked for was granted;
+    9. the purpose was granted to this requester;
+    10. and so was at least one of the categories asked for;
     11. the person has not frozen what this node keeps of them;
     12. a use is left.
     """
@@ -170,7 +180,7 @@ def decide(facts: ReleaseFacts, now_ms: int) -> Decision:
     if refusal is not None:
         return Decision(refusal)
     # 10
-    granted = terms.data_categories
+    granted = terms.granted(facts.requester, facts.purpose)
     categories = facts.categories & granted if facts.categories else granted
     if not categories:
         return Decision(Refusal.CATEGORY_NOT_GRANTED)
@@ -212,6 +222,6 @@ def _not_covered(terms: Terms, facts: ReleaseFacts) -> Refusal | None:
     if facts.holder is not None and facts.holder not in terms.holders:
         return Refusal.HOLDER_NOT_NAMED
     # 9
-    if facts.purpose not in terms.purposes:
+    if not terms.granted(facts.requester, facts.purpose):
         return Refusal.PURPOSE_NOT_GRANTED
     return None

@@ -7,6 +7,7 @@ node, at holders and at recipients, so that all of them come to the same state.
 from dataclasses import dataclass
 
 from consent.artefact import Artefact
+from consent.authority import ACCOUNT, BRANCH, CONTROLLER, Authority
 from consent.events import ConsentEvent
 from consent.lifecycle import ENDED, Event, State
 from consent.policy import REFUSAL_OF_STATE
@@ -54,7 +55,7 @@ class Held:
         consent_hash: its hash, 32 bytes.
         version: its number.
         controller: member id of the consent node.
-        subject_key: the person's Ed25519 public key, 32 bytes.
+        authority: by what it speaks for the person.
         state: where its lifecycle stands.
         event_at_ms: the time the last signed event stated; 0: none.
     """
@@ -62,7 +63,7 @@ class Held:
     consent_hash: bytes
     version: int
     controller: str
-    subject_key: bytes
+    authority: Authority
     state: State
     event_at_ms: int
 
@@ -70,7 +71,8 @@ class Held:
 def check_version(artefact: Artefact, held: Held) -> bool:
     """Whether a verified artefact replaces the version in force.
 
-    1. the same controller and the same subject key made both;
+    1. the same controller, kind of authority and key made both: what one key granted, another
+       cannot widen;
     2. the consent has not ended;
     3. the very same document again changes nothing;
     4. a lower version is a rollback, another document of the same version a conflict;
@@ -86,7 +88,8 @@ def check_version(artefact: Artefact, held: Held) -> bool:
         ConsentRollback: 4.
     """
     # 1
-    if artefact.controller != held.controller or artefact.subject_key != held.subject_key:
+    same = held.authority.same_person(artefact.auth_method, artefact.subject_key)
+    if artefact.controller != held.controller or not same:
         raise ConsentConflict("another party made the consent of this id")
     # 2
     if held.state in ENDED:
@@ -106,12 +109,14 @@ def check_version(artefact: Artefact, held: Held) -> bool:
 
 
 def check_event(event: ConsentEvent, held: Held, now_ms: int) -> None:
-    """Whether a verified event of a subject speaks about the consent held.
+    """Whether a verified event speaks about the consent held.
 
-    1. the consent's own controller and subject key signed it;
-    2. a withdrawal counts whatever version it saw and whatever its clock said, because withdrawing
-       is never harder than granting (PIPL article 15);
-    3. anything else is about the version in force,
+    1. the consent's own controller signed it, and the consent's own authority stands behind it; to
+       withdraw or pause, a signed-in session or a branch is enough for any consent, because
+       stopping is never harder than granting (PIPL article 15); that a consent is invalid, the
+       controller says alone;
+    2. a withdrawal or an invalidation counts whatever version it saw and whatever its clock said;
+    3. anything else is about the version in force, on the site that its attestation named,
     4. and later than what the person said last, by a clock that is not far ahead.
 
     Raises:
@@ -122,16 +127,29 @@ def check_event(event: ConsentEvent, held: Held, now_ms: int) -> None:
     # 1
     if event.controller != held.controller:
         raise ControllerMismatch("the event names another consent node than the consent")
-    if event.subject_key != held.subject_key:
+    if not _may_say(event, held):
         raise SignatureInvalid("the event is signed by another key than the consent")
     # 2
-    if event.event is Event.WITHDRAW:
+    if event.event in {Event.WITHDRAW, Event.INVALIDATE}:
         return
     # 3
     if event.consent_hash != held.consent_hash:
         raise ConsentConflict("the event is about another version of the consent")
+    stated = event.authority.attestation_sha256
+    if stated is not None and stated != held.authority.attestation_sha256:
+        raise ConsentConflict("the event comes with another attestation than the consent")
     # 4
     if event.at_ms <= held.event_at_ms:
         raise EventOutdated("a later statement is already in effect")
     if event.at_ms > now_ms + CLOCK_SKEW_MS:
         raise EventOutdated("the event's time lies in the future")
+
+
+def _may_say(event: ConsentEvent, held: Held) -> bool:
+    authority = event.authority
+    if event.event is Event.INVALIDATE:
+        return authority.method == CONTROLLER
+    if authority.own_signature:
+        return held.authority.same_person(authority.method, authority.key)
+    stops = event.event in {Event.WITHDRAW, Event.PAUSE}
+    return stops or held.authority.method in {ACCOUNT, BRANCH}

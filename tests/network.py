@@ -9,6 +9,7 @@ Nothing is a stand-in but the coordinator: certificates, directory and catalogue
 instead of by one.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +18,16 @@ from pathlib import Path
 
 from audit.leaf import Entry
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, grant, new_consent_id
+from consent.authority import device_key
 from consent.lifecycle import State
 from consent.policy import Terms
 from models.catalogue import load_default
 from node.bootstrap import Node, init_node, open_node
+from node.consents.elapsed import elapsed
+from node.consents.status_inbox import Question
 from node.network.joining import store_membership
 from node.network.server import MemberServer, member_server
-from node.storage import consents, signals
+from node.storage import consents, signals, statuses
 from node.storage.consents import NewConsent
 from node.storage.signals import OWN, SignalVector
 from protocols.certificates import create_ca, fingerprint, issue_certificate, make_csr
@@ -222,15 +226,25 @@ class Network:
                 adverse_notice_sha256=None,
                 automated_decision=True,
                 training=TrainingTerms("3", "0.00001") if "train" in purposes else None,
-                subject_key=subject_key.verify_key.bytes,
+                authority=device_key(subject_key.verify_key.bytes),
             )
             jws = grant(artefact, subject_key, self.node(controller).keys.signing)
             made.append(NewConsent(artefact, jws, pseudonym, 0))
-        for name in sorted({controller, *holders, *(recipients or [])}):
+        # The controller first: it gives the status indices.
+        for name in [controller, *sorted({*holders, *(recipients or [])} - {controller})]:
             self._keep(self.node(name), made)
+        self.prove(controller, *{*holders, *(recipients or [])} - {controller})
         with self.node(controller).database.write() as connection:
             kept = consents.terms_by_id(connection, [one.artefact.consent_id for one in made])
         return [kept[one.artefact.consent_id] for one in made]
+
+    def prove(self, controller: str, *parties: str) -> None:
+        """Let parties have a controller's status list of now, as if they had asked for it."""
+        for name in parties:
+            inbox = self.node(name).statuses.inbox
+            question = Question(controller, os.urandom(16), b"", now_ms(), elapsed())
+            answer = self.node(controller).statuses.publisher.answer(question.nonce, b"")
+            inbox.accept(question, answer.head, answer.bits)
 
     def withdraw(self, member_id: str, terms: Terms) -> None:
         """Let one node know that a consent is withdrawn."""
@@ -260,6 +274,18 @@ class Network:
                 connection,
                 [replace(one, leaf_seq=leaf.seq) for one, leaf in zip(made, leaves, strict=True)],
             )
+            hashes = [
+                (one.artefact.consent_hash, leaf.seq)
+                for one, leaf in zip(made, leaves, strict=True)
+            ]
+            controller = made[0].artefact.controller if made else ""
+            if controller == node.member_id:
+                statuses.allot(connection, controller, hashes)
+                return
+            with self.node(controller).database.read() as reading:
+                indices = statuses.indices_of(reading, [one for one, _ in hashes])
+            received = [(one, indices[one], leaf) for one, leaf in hashes]
+            statuses.admit(connection, controller, received)
 
 
 def _entry(actor: str, kind: str, about: NewConsent | Terms) -> Entry:

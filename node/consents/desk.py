@@ -2,12 +2,15 @@
 
 A consent node records a consent when
 
-  1. the person signed it, over canonical bytes, and nobody else did;
-  2. it names this node as controller, and the person's key is not the node's own;
+  1. the person signed it (by device key or passkey, or on paper before an officer), over canonical
+     bytes, and nobody else did; or confirmed it in a session of this node's own;
+  2. it names this node as controller, the person's key is not the node's own, and of a passkey this
+     node attested whose it is;
   3. it keeps the bounds of its template, and its time is not over;
   4. all parties are active members, and its handles are of the key epoch in force;
   5. every handle is that of the very person it is recorded for, who is known here;
-  6. it is new, or the next version of one in force (`consent.succession`).
+  6. it is new, grants what was asked for, or is the next version of one in force
+     (`consent.succession`).
 
 It applies an event of a person when
 
@@ -24,11 +27,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit.database import Connection, Database
-from consent.artefact import Artefact, countersign, verify_subject
-from consent.events import countersign_event, verify_subject_event
+from consent.artefact import Artefact, check_attestation, countersign, verify_subject
+from consent.authority import ACCOUNT
+from consent.events import ConsentEvent, countersign_event, verify_subject_event
 from consent.lifecycle import Event, State
 from consent.policy import Refusal
 from consent.refusals import ConsentUnknown, refusal_error
+from consent.signatures import sign_alone
 from consent.succession import ConsentConflict, ControllerMismatch, check_event, check_version
 from consent.templates import Templates
 from node.consents.batch import held_of
@@ -55,6 +60,19 @@ class SignedGrant:
 
     pseudonym: bytes
     jws: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedGrant:
+    """An artefact that its subject confirmed in a signed-in session of this node.
+
+    Attributes:
+        pseudonym: the person, 32 bytes.
+        artefact: the terms, by the authority of an account.
+    """
+
+    pseudonym: bytes
+    artefact: Artefact
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +107,21 @@ class ConsentDesk:
         self._templates = templates
         self._clock = clock
 
-    def record(self, grants: Sequence[SignedGrant]) -> list[Recorded]:
+    def record(self, grants: Sequence[SignedGrant | ConfirmedGrant]) -> list[Recorded]:
         """Put consents in force, all or none, in one transaction.
 
         Raises:
             Malformed, SignatureInvalid: check 1.
-            ControllerMismatch: check 2.
+            ControllerMismatch, AttestationInvalid: check 2.
             TemplateUnknown, ConsentOutOfBounds, ConsentExpired: check 3.
             UnknownMember, MemberNotActive, HandleEpochUnusable: check 4.
             SubjectMismatch, UnknownSubject: check 5.
             ConsentConflict, ConsentRollback, ReleaseRefused: check 6.
         """
         now_ms = self._clock()
-        checked = [self._examine(one, now_ms) for one in grants]
         key = self._key()
-        signed = [countersign(one.jws, key) for one in grants]
+        checked = [self._examine(one, key, now_ms) for one in grants]
+        signed = [_signed(one, key) for one in grants]
         with self._database.write() as connection:
             held = self._held(connection, grants, checked)
             verified = [
@@ -133,7 +151,23 @@ class ConsentDesk:
             raise ConsentConflict("the event is about another consent")
         if only is not None and event.event is not only:  # 2
             raise ConsentConflict(f"the event is no {only}")
-        evidence = countersign_event(signed, self._key())
+        return self._change(event, countersign_event(signed, self._key()), now_ms)
+
+    def say(self, event: ConsentEvent) -> State:
+        """Apply what this node alone signs, and the event says so.
+
+        A person's request in a signed-in session, or that a consent is invalid.
+
+        Raises:
+            SignatureInvalid: the person's own key has to sign this.
+            ConsentUnknown, ControllerMismatch, TransitionInvalid: as `apply`.
+        """
+        if event.authority.kid:
+            raise SignatureInvalid("this takes a signature that is not the node's")
+        return self._change(event, sign_alone(event.body(), self._key()), self._clock())
+
+    def _change(self, event: ConsentEvent, evidence: bytes, now_ms: int) -> State:
+        consent_id = event.consent_id
         with self._database.write() as connection:
             stored = consents.find(connection, consent_id)
             if stored is None:  # 2
@@ -143,13 +177,17 @@ class ConsentDesk:
             check_event(event, held_of(stored), now_ms)  # 3
             return self._register.change(connection, stored, event, evidence, now_ms)  # 4
 
-    def _examine(self, grant: SignedGrant, now_ms: int) -> Artefact:
-        artefact = verify_subject(grant.jws)  # 1
+    def _examine(
+        self, grant: SignedGrant | ConfirmedGrant, key: SigningKey, now_ms: int
+    ) -> Artefact:
+        artefact = _artefact(grant)  # 1
         # 2
         if artefact.controller != self._member_id:
             raise ControllerMismatch("the consent names another consent node")
-        if artefact.subject_key == self._key().verify_key.bytes:
+        if key.verify_key.bytes in {artefact.subject_key, artefact.authority.officer_key}:
             raise SignatureInvalid("a consent node cannot consent in a person's place")
+        if isinstance(grant, SignedGrant):
+            check_attestation(grant.jws, artefact, key.verify_key)
         # 3
         self._templates.check(artefact)
         if now_ms >= artefact.valid_until_ms:
@@ -168,7 +206,10 @@ class ConsentDesk:
         return artefact
 
     def _held(
-        self, connection: Connection, grants: Sequence[SignedGrant], checked: Sequence[Artefact]
+        self,
+        connection: Connection,
+        grants: Sequence[SignedGrant | ConfirmedGrant],
+        checked: Sequence[Artefact],
     ) -> dict[str, StoredConsent]:
         people = {one.pseudonym for one in grants}
         # 5
@@ -181,7 +222,10 @@ class ConsentDesk:
         return consents.find_many(connection, ids)
 
     def _replaced(
-        self, artefact: Artefact, grant: SignedGrant, held: dict[str, StoredConsent]
+        self,
+        artefact: Artefact,
+        grant: SignedGrant | ConfirmedGrant,
+        held: dict[str, StoredConsent],
     ) -> StoredConsent | None:
         stored = held.get(artefact.consent_id)
         # 6
@@ -191,8 +235,26 @@ class ConsentDesk:
             return None
         if stored.terms.pseudonym != grant.pseudonym:
             raise refusal_error(Refusal.SUBJECT_MISMATCH)
+        if stored.terms.state is State.REQUESTED:
+            if artefact.version != 1:
+                raise ConsentConflict("what was asked for is granted in its first version")
+            return stored
         if not check_version(artefact, held_of(stored)):
             raise ConsentConflict("the consent is in force already")
         if artefact.version != stored.version + 1:
             raise ConsentConflict("versions follow one another without a gap")
         return stored
+
+
+def _artefact(grant: SignedGrant | ConfirmedGrant) -> Artefact:
+    if isinstance(grant, SignedGrant):
+        return verify_subject(grant.jws)
+    if grant.artefact.auth_method != ACCOUNT:
+        raise SignatureInvalid("this consent takes a signature that is not the node's")
+    return Artefact.parse(grant.artefact.body())
+
+
+def _signed(grant: SignedGrant | ConfirmedGrant, key: SigningKey) -> bytes:
+    if isinstance(grant, SignedGrant):
+        return countersign(grant.jws, key)
+    return sign_alone(grant.artefact.body(), key)

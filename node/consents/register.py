@@ -12,14 +12,14 @@ Consent node, holder and recipient all write through here, inside a transaction 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.database import Connection
 from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.artefact import Artefact
-from consent.events import ConsentEvent
-from consent.lifecycle import ENDED, Event, State, advance
+from consent.events import DECLARED, ConsentEvent
+from consent.lifecycle import BEGINNINGS, ENDED, Event, State, advance
 from consent.status_list import Listed
 from node.storage import consent_events, consent_outbox, consents, signals, statuses
 from node.storage.consent_events import NewEvent
@@ -82,6 +82,9 @@ class ConsentRegister:
             entered = NewConsent(one.artefact, one.jws, one.pseudonym, leaf.seq)
             if one.replaces is None:
                 new.append(entered)
+            elif one.replaces.terms.state is State.REQUESTED:
+                advance(State.REQUESTED, Event.GRANT)  # 1
+                consents.put_in_place(connection, entered)
             else:
                 self._supersede(connection, one.replaces, entered, now_ms)
         consents.add_many(connection, new)
@@ -120,19 +123,54 @@ class ConsentRegister:
         if after is terms.state:
             return after
         deleted = self._forget(connection, terms.consent_id, after)  # 3
-        leaf = self._audit.append(  # 2
-            connection, self._changed(stored, event.event, after, SUBJECT, deleted, now_ms)
-        )
+        actor = self._actor(event)
+        entry = self._changed(stored, event.event, after, actor, deleted, now_ms)
+        entry = replace(entry, payload={**entry.payload, "by": event.authority.method})
+        leaf = self._audit.append(connection, entry)  # 2
         consents.set_state(connection, [terms.consent_id], after, [leaf.seq])
         self._list(connection, stored, after, leaf.seq)  # 5
         consents.note_event_time(connection, terms.consent_id, event.at_ms)
-        happened = NewEvent(terms.consent_id, event.event, SUBJECT, now_ms, leaf.seq, evidence)
+        happened = NewEvent(terms.consent_id, event.event, actor, now_ms, leaf.seq, evidence)
         (event_id,) = consent_events.add_events(connection, [happened])
         if terms.controller == self._member_id:  # 4
             parties = sorted((terms.holders | terms.recipients) - {terms.controller})
             consent_outbox.enqueue(
                 connection, event.event, [(event_id, terms.consent_id, parties)], now_ms
             )
+        return after
+
+    def request(
+        self, connection: Connection, asked: Verified, requested_by: str, now_ms: int
+    ) -> None:
+        """Write down terms that an institution asks a person for."""
+        artefact = asked.artefact
+        entry = replace(self._granted(asked, now_ms), kind="consent.requested", actor=requested_by)
+        leaf = self._audit.append(connection, entry)
+        new = NewConsent(artefact, asked.jws, asked.pseudonym, leaf.seq)
+        consents.add_many(connection, [new], BEGINNINGS[Event.REQUEST])
+        happened = NewEvent(
+            artefact.consent_id, Event.REQUEST, requested_by, now_ms, leaf.seq, asked.jws
+        )
+        consent_events.add_events(connection, [happened])
+
+    def close_request(
+        self, connection: Connection, stored: StoredConsent, event: Event, actor: str, now_ms: int
+    ) -> State:
+        """A person refuses what was asked for, or time passes over it; nobody else is told.
+
+        Raises:
+            TransitionInvalid: it is not waiting for an answer.
+        """
+        terms = stored.terms
+        after = advance(terms.state, event)  # 1
+        if after is terms.state:
+            return after
+        leaf = self._audit.append(  # 2
+            connection, self._changed(stored, event, after, actor, 0, now_ms)
+        )
+        consents.set_state(connection, [terms.consent_id], after, [leaf.seq])
+        happened = NewEvent(terms.consent_id, event, actor, now_ms, leaf.seq)
+        consent_events.add_events(connection, [happened])
         return after
 
     def expire(self, connection: Connection, overdue: Sequence[StoredConsent], now_ms: int) -> None:
@@ -210,6 +248,12 @@ class ConsentRegister:
         consent_outbox.cancel(connection, consent_id)
         return signals.delete_by_consent(connection, consent_id)
 
+    def _actor(self, event: ConsentEvent) -> str:
+        if event.event not in DECLARED:
+            return SUBJECT
+        own = event.controller == self._member_id
+        return event.authority.actor if own else event.controller
+
     def _granted(self, verified: Verified, now_ms: int) -> Entry:
         artefact = verified.artefact
         own = artefact.controller == self._member_id
@@ -225,6 +269,7 @@ class ConsentRegister:
                 "purposes": list(artefact.purposes),
                 "recipients": list(artefact.recipient_ids),
                 "holders": list(artefact.holders),
+                "by": artefact.auth_method,
             },
             subject=verified.pseudonym,
             at_ms=now_ms,

@@ -11,7 +11,6 @@ from typing import Any
 
 from audit.database import Connection, Database
 from audit.store import AuditLog
-from consent.artefact import MAX_JWS_BYTES, Artefact
 from consent.delivery import Acknowledgement, Delivery
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
@@ -24,14 +23,14 @@ from node.consents.handles import HandleIndex
 from node.consents.inbox import ConsentInbox
 from node.consents.offers import ConsentOffers, Offer, OfferTerms
 from node.consents.register import ConsentRegister
+from node.consents.stored import artefact_of
 from node.network.pairwise import PairKeys
 from node.storage import consent_events, consent_outbox, consents, subjects
 from node.storage.consents import LiveConsent, StoredConsent
 from protocols.directory import Directory
-from protocols.jws import unverified_payload
 from protocols.keys import SigningKey
 
-__all__ = ["Changed", "ConsentService", "OfferTerms", "Recorded", "SignedGrant"]
+__all__ = ["Changed", "ConsentService", "OfferTerms", "Recorded", "SignedGrant", "artefact_of"]
 
 # Consents a transaction: the write lock is held for a fraction of a second.
 GRANT_BATCH = 500
@@ -283,14 +282,9 @@ class ConsentService:
             consent_id=consent_id,
             consent_hash=stored.terms.consent_hash,
             controller=stored.terms.controller,
-            subject_key=stored.subject_key,
+            authority=artefact_of(stored).authority,
             at_ms=max(self._clock(), stored.event_at_ms + 1),
         )
-
-
-def artefact_of(stored: StoredConsent) -> Artefact:
-    """The artefact of a stored consent, which was verified before it was stored."""
-    return Artefact.parse(unverified_payload(stored.artefact, max_bytes=MAX_JWS_BYTES))
 
 
 def _known(stored: StoredConsent | None) -> StoredConsent:

@@ -16,6 +16,7 @@ from audit.database import Connection
 from consent.artefact import Artefact
 from consent.lifecycle import State
 from consent.policy import Terms
+from node.storage.consent_grants import granted, grants_of, grants_text
 from node.storage.tables import consent, consent_superseded
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class StoredConsent:
     Attributes:
         terms: what a decision depends on.
         version: the version in force.
-        subject_key: the person's Ed25519 public key, 32 bytes.
+        auth_method: by what it speaks for the person (`consent.authority`).
         artefact: general JWS JSON with both signatures.
         event_at_ms: the time that the last signed event stated; 0: none so far.
         changed_seq: sequence number of the audit leaf of the last change.
@@ -38,7 +39,7 @@ class StoredConsent:
 
     terms: Terms
     version: int
-    subject_key: bytes
+    auth_method: str
     artefact: bytes
     event_at_ms: int
     changed_seq: int
@@ -78,10 +79,20 @@ class LiveConsent:
 # -- consents
 
 
-def add_many(connection: Connection, new: Sequence[NewConsent]) -> None:
-    """Store consents that this node did not have, in state `active`."""
+def add_many(
+    connection: Connection, new: Sequence[NewConsent], state: State = State.ACTIVE
+) -> None:
+    """Store consents that this node did not have, in the state in which a consent begins."""
     if new:
-        connection.execute(insert(consent), [_to_row(one) for one in new])
+        connection.execute(insert(consent), [_to_row(one, state) for one in new])
+
+
+def put_in_place(connection: Connection, new: NewConsent) -> None:
+    """Put a consent in force, in the place of the request that it grants."""
+    row = _to_row(new, State.ACTIVE)
+    connection.execute(
+        update(consent).where(consent.c.consent_id == row.pop("consent_id")).values(row)
+    )
 
 
 def supersede(connection: Connection, old: StoredConsent, new: NewConsent, at_ms: int) -> None:
@@ -95,10 +106,7 @@ def supersede(connection: Connection, old: StoredConsent, new: NewConsent, at_ms
             superseded_at_ms=at_ms,
         )
     )
-    row = _to_row(new)
-    connection.execute(
-        update(consent).where(consent.c.consent_id == row.pop("consent_id")).values(row)
-    )
+    put_in_place(connection, new)
 
 
 def set_state(
@@ -212,6 +220,7 @@ def live(connection: Connection, purpose: str, member_id: str, now_ms: int) -> l
             consent.c.pseudonym,
             consent.c.holders,
             consent.c.data_categories,
+            consent.c.grants,
             consent.c.max_epsilon,
         )
         .where(
@@ -223,17 +232,21 @@ def live(connection: Connection, purpose: str, member_id: str, now_ms: int) -> l
         )
         .order_by(consent.c.pseudonym, consent.c.consent_id)
     )
-    return [
-        LiveConsent(
-            consent_id=row.consent_id,
-            consent_hash=row.consent_hash,
-            pseudonym=row.pseudonym,
-            holders=_set(row.holders),
-            data_categories=_set(row.data_categories),
-            max_epsilon=row.max_epsilon,
-        )
-        for row in connection.execute(query)
-    ]
+    found = []
+    for row in connection.execute(query):
+        categories = granted(row.grants, _set(row.data_categories), member_id, purpose)
+        if categories:
+            found.append(
+                LiveConsent(
+                    consent_id=row.consent_id,
+                    consent_hash=row.consent_hash,
+                    pseudonym=row.pseudonym,
+                    holders=_set(row.holders),
+                    data_categories=categories,
+                    max_epsilon=row.max_epsilon,
+                )
+            )
+    return found
 
 
 def overdue(connection: Connection, now_ms: int, limit: int) -> list[StoredConsent]:
@@ -264,6 +277,7 @@ _TERMS: tuple[Any, ...] = (
     consent.c.max_epsilon,
     consent.c.max_uses,
     consent.c.uses,
+    consent.c.grants,
 )
 
 _BY_HASH = SelectByKeys(
@@ -292,20 +306,21 @@ _COUNT_USES = UpdateByKeys(
 )
 
 
-def _to_row(new: NewConsent) -> dict[str, Any]:
+def _to_row(new: NewConsent, state: State) -> dict[str, Any]:
     artefact = new.artefact
     return {
         "consent_id": artefact.consent_id,
         "consent_hash": artefact.consent_hash,
         "version": artefact.version,
         "pseudonym": new.pseudonym,
-        "subject_key": artefact.subject_key,
+        "auth_method": artefact.auth_method,
         "controller": artefact.controller,
-        "state": State.ACTIVE.value,
+        "state": state.value,
         "purposes": " ".join(artefact.purposes),
         "recipients": " ".join(artefact.recipient_ids),
         "holders": " ".join(artefact.holders),
         "data_categories": " ".join(artefact.data_categories),
+        "grants": grants_text(artefact.grants),
         "artefact": new.jws,
         "valid_from_ms": artefact.valid_from_ms,
         "valid_until_ms": artefact.valid_until_ms,
@@ -322,7 +337,7 @@ def _from_row(row: Row[Any]) -> StoredConsent:
     return StoredConsent(
         terms=_terms(tuple(getattr(row, column.name) for column in _TERMS)),
         version=row.version,
-        subject_key=row.subject_key,
+        auth_method=row.auth_method,
         artefact=row.artefact,
         event_at_ms=row.event_at_ms,
         changed_seq=row.changed_seq,
@@ -332,7 +347,8 @@ def _from_row(row: Row[Any]) -> StoredConsent:
 def _terms(row: Sequence[Any]) -> Terms:
     """Terms from the columns `_TERMS`, which are the fields of `Terms` in order."""
     (consent_id, consent_hash, pseudonym, controller, state,
-     purposes, recipients, holders, data_categories, *numbers) = row  # fmt: skip
+     purposes, recipients, holders, data_categories, *numbers, grants) = row  # fmt: skip
+    numbers.append(grants_of(grants))
     return Terms(
         consent_id, consent_hash, pseudonym, controller, State(state),
         _set(purposes), _set(recipients), _set(holders), _set(data_categories), *numbers,

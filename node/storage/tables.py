@@ -86,13 +86,14 @@ consent = Table(
     Column("consent_hash", LargeBinary(32), nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("pseudonym", LargeBinary(32), nullable=False),
-    Column("subject_key", LargeBinary(32), nullable=False),  # later events are signed by it
+    Column("auth_method", String(16), nullable=False),  # by what it speaks for the person
     Column("controller", String(64), nullable=False),  # member id of the consent node
     Column("state", String(16), nullable=False),
     Column("purposes", String(64), nullable=False),
     Column("recipients", Text, nullable=False),  # member ids
     Column("holders", Text, nullable=False),  # member ids
     Column("data_categories", Text, nullable=False),  # source classes
+    Column("grants", Text, nullable=False),  # "recipient:purpose:class,class ..."; empty: all alike
     Column("artefact", LargeBinary, nullable=False),  # general JWS JSON
     Column("valid_from_ms", BigInteger, nullable=False),
     Column("valid_until_ms", BigInteger, nullable=False),

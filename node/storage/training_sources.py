@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 
 from audit.database import Connection
+from node.storage.consent_grants import granted
 from node.storage.signals import OWN
 from node.storage.tables import consent, outcome, signal_vector
 
@@ -55,6 +56,7 @@ def train_consents(connection: Connection, member_id: str, now_ms: int) -> list[
             consent.c.purposes,
             consent.c.recipients,
             consent.c.data_categories,
+            consent.c.grants,
             consent.c.max_epsilon,
             consent.c.valid_until_ms,
         )
@@ -74,12 +76,15 @@ def train_consents(connection: Connection, member_id: str, now_ms: int) -> list[
 
     found: dict[bytes, TrainConsent] = {}
     for row in rows:
-        if TRAIN in as_set(row.purposes) and member_id in as_set(row.recipients):
+        if TRAIN not in as_set(row.purposes) or member_id not in as_set(row.recipients):
+            continue
+        categories = granted(row.grants, as_set(row.data_categories), member_id, TRAIN)
+        if categories:
             found[row.pseudonym] = TrainConsent(
                 row.consent_id,
                 row.consent_hash,
                 row.pseudonym,
-                as_set(row.data_categories),
+                categories,
                 row.max_epsilon,
                 row.valid_until_ms,
             )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, grant
+from consent.authority import device_key
 from consent.delivery import Delivery, Kind, acknowledge
 from consent.events import ConsentEvent, countersign_event, sign_event
 from consent.lifecycle import Event
@@ -36,7 +37,7 @@ def artefact() -> Artefact:
         adverse_notice_sha256=None,
         automated_decision=True,
         training=TrainingTerms("8", "0.00001"),
-        subject_key=SUBJECT.verify_key.bytes,
+        authority=device_key(SUBJECT.verify_key.bytes),
     )
 
 
@@ -49,7 +50,7 @@ def page() -> dict[str, Any]:
         consent_id=given.consent_id,
         consent_hash=given.consent_hash,
         controller=given.controller,
-        subject_key=given.subject_key,
+        authority=given.authority,
         at_ms=NOW_MS,
     )
     withdrawn = countersign_event(sign_event(event, SUBJECT), signing("bank-a"))

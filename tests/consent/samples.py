@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from consent.artefact import Artefact, Recipient, TrainingTerms
+from consent.authority import device_key
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
 from consent.policy import ReleaseFacts, Terms
@@ -46,7 +47,7 @@ def artefact(**changes: Any) -> Artefact:
         adverse_notice_sha256=None,
         automated_decision=True,
         training=TrainingTerms("8", "0.00001"),
-        subject_key=SUBJECT.verify_key.bytes,
+        authority=device_key(SUBJECT.verify_key.bytes),
     )
     return replace(made, **changes)
 
@@ -65,7 +66,7 @@ def event(kind: Event = Event.WITHDRAW, **changes: Any) -> ConsentEvent:
         consent_id=artefact().consent_id,
         consent_hash=artefact().consent_hash,
         controller="bank-a",
-        subject_key=SUBJECT.verify_key.bytes,
+        authority=device_key(SUBJECT.verify_key.bytes),
         at_ms=NOW_MS,
     )
     return replace(made, **changes)
@@ -77,7 +78,7 @@ def held(**changes: Any) -> Held:
         consent_hash=artefact().consent_hash,
         version=1,
         controller="bank-a",
-        subject_key=SUBJECT.verify_key.bytes,
+        authority=device_key(SUBJECT.verify_key.bytes),
         state=State.ACTIVE,
         event_at_ms=0,
     )

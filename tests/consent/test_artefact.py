@@ -18,6 +18,7 @@ from consent.artefact import (
     verify_artefact,
     verify_subject,
 )
+from consent.authority import device_key
 from protocols.canonical import canonical_json, sha256
 from protocols.errors import CredenceError, Malformed, SignatureInvalid
 from protocols.jws import sign_general
@@ -106,8 +107,17 @@ def test_each_field_is_required(name):
         {"notice": {"version": 1, "language": "English!", "sha256": "a" * 64}},
         {"adverse_notice_sha256": ""},
         {"automated_decision": 1},
-        {"subject_key": "a" * 63},
-        {"auth_method": "password"},
+        {"authority": {"method": "device_key", "key": "a" * 63}},
+        {"authority": {"method": "device_key", "key": "a" * 64, "confirmed_by": "oidc"}},
+        {"authority": {"method": "password"}},
+        {"authority": {"method": "controller", "reason": "court_order", "actor": "desk"}},
+        {"authority": {"method": "account", "confirmed_by": "password"}},
+        {"authority": {"method": "branch", "officer_key": "a" * 64}},
+        {"authority": {"method": "passkey", "key": "a" * 64, "attestation_sha256": "a" * 64}},
+        {"grants": []},
+        {"grants": [{"recipient": "bank-a", "purpose": "score", "data_categories": ["payment"]}]},
+        {"data_categories": ["religion"]},
+        {"data_categories": ["blood_type", "payment"]},
     ],
     ids=str,
 )
@@ -155,7 +165,7 @@ def test_an_institution_cannot_make_up_a_consent():
             sample.body(), [(SUBJECT.verify_key.key_id, BANK), (BANK.verify_key.key_id, BANK)]
         ),
         grant(sample, STRANGER, BANK),
-        grant(replace(sample, subject_key=BANK.verify_key.bytes), BANK, STRANGER),
+        grant(replace(sample, authority=device_key(BANK.verify_key.bytes)), BANK, STRANGER),
     ]
     for jws in forged:
         with pytest.raises(SignatureInvalid):
@@ -163,7 +173,7 @@ def test_an_institution_cannot_make_up_a_consent():
 
 
 def test_a_controller_cannot_be_its_own_subject():
-    sample = artefact(subject_key=BANK.verify_key.bytes)
+    sample = artefact(authority=device_key(BANK.verify_key.bytes))
     with pytest.raises(SignatureInvalid, match="in a subject's place"):
         verify_artefact(sign_as_subject(sample, BANK), bank_key)
 

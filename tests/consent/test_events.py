@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.artefact import grant
+from consent.authority import device_key
 from consent.events import (
     ConsentEvent,
     countersign_event,
@@ -46,7 +47,7 @@ def test_nobody_but_the_stated_key_speaks():
 
 
 def test_a_controller_cannot_speak_in_a_subjects_place():
-    said = event(subject_key=BANK.verify_key.bytes)
+    said = event(authority=device_key(BANK.verify_key.bytes))
     with pytest.raises(SignatureInvalid, match="in a subject's place"):
         verify_event(sign_event(said, BANK), bank_key)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from consent.authority import device_key
 from consent.lifecycle import ENDED, Event, State
 from consent.refusals import ReleaseRefused
 from consent.succession import (
@@ -36,7 +37,7 @@ def test_a_gap_is_bridged_because_the_person_signed_the_newest():
     ("offered", "in_force", "error"),
     [
         (artefact(controller="bank-b"), held(), ConsentConflict),
-        (artefact(subject_key=STRANGER.verify_key.bytes), held(), ConsentConflict),
+        (artefact(authority=device_key(STRANGER.verify_key.bytes)), held(), ConsentConflict),
         (artefact(max_uses=9), held(), ConsentConflict),
         (artefact(version=2, prev_hash=bytes(32)), held(), ConsentConflict),
         (FIRST, held(version=2, consent_hash=SECOND.consent_hash), ConsentRollback),
@@ -63,7 +64,7 @@ def test_an_event_of_the_consents_own_subject_counts(kind):
 @pytest.mark.parametrize("kind", [Event.WITHDRAW, Event.PAUSE])
 def test_an_event_under_another_key_or_node_does_not_count(kind):
     with pytest.raises(SignatureInvalid):
-        check_event(event(kind, subject_key=STRANGER.verify_key.bytes), held(), NOW_MS)
+        check_event(event(kind, authority=device_key(STRANGER.verify_key.bytes)), held(), NOW_MS)
     with pytest.raises(ControllerMismatch):
         check_event(event(kind, controller="bank-b"), held(), NOW_MS)
 

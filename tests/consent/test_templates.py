@@ -48,7 +48,7 @@ def test_a_text_the_person_cannot_have_been_shown_is_refused(changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"data_categories": ("religion",)},
+        {"data_categories": ("shoe_size",)},
         {"data_categories": ("genes", "payment")},
         {"data_categories": ("income",)},
         {"data_categories": ("tax",), "adverse_notice_sha256": bytes(32)},

@@ -15,6 +15,7 @@ import numpy as np
 
 from audit.leaf import Entry
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, grant, new_consent_id
+from consent.authority import device_key
 from consent.lifecycle import State
 from coordinator.bootstrap import Coordinator, init_coordinator, open_coordinator
 from coordinator.federation.office import Patience
@@ -298,7 +299,7 @@ def _consent(node: Node, pseudonym: bytes, epsilon: str = "8") -> NewConsent:
         adverse_notice_sha256=None,
         automated_decision=True,
         training=TrainingTerms(epsilon, "0.00001"),
-        subject_key=subject_key.verify_key.bytes,
+        authority=device_key(subject_key.verify_key.bytes),
     )
     return NewConsent(artefact, grant(artefact, subject_key, node.keys.signing), pseudonym, 0)
 

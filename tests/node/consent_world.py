@@ -18,6 +18,7 @@ from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
 from consent.artefact import Artefact, countersign, sign_as_subject
+from consent.authority import device_key
 from consent.delivery import Acknowledgement, Delivery, Kind
 from consent.events import ConsentEvent, countersign_event, sign_event
 from consent.lifecycle import Event
@@ -213,7 +214,7 @@ class ConsentWorld:
             consent_id=artefact.consent_id,
             consent_hash=artefact.consent_hash,
             controller=artefact.controller,
-            subject_key=subject_key(number).verify_key.bytes,
+            authority=device_key(subject_key(number).verify_key.bytes),
             at_ms=self.now_ms,
         )
         signed = sign_event(replace(said, **changes), subject_key(number))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consent.artefact import sign_as_subject, verify_artefact
+from consent.authority import device_key
 from consent.lifecycle import State
 from consent.refusals import ConsentExpired, SubjectMismatch
 from consent.succession import ConsentConflict, ControllerMismatch
@@ -94,7 +95,9 @@ def test_a_grant_signed_by_anyone_but_the_subject_is_refused(world, bank):
 
 
 def test_the_node_cannot_consent_in_a_persons_place(world, bank):
-    artefact = replace(world.artefact("bank-a", 1), subject_key=bank.signing.verify_key.bytes)
+    artefact = replace(
+        world.artefact("bank-a", 1), authority=device_key(bank.signing.verify_key.bytes)
+    )
     refused(bank, SignedGrant(person(1), sign_as_subject(artefact, bank.signing)), SignatureInvalid)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consent.artefact import Recipient, countersign, grant, sign_as_subject
+from consent.authority import device_key
 from consent.delivery import Delivery, Kind, verify_acknowledgement
 from consent.lifecycle import Event, State
 from consent.templates import DAY_MS
@@ -98,7 +99,7 @@ def test_a_consent_without_the_subjects_signature_is_refused(world, holder):
     ]
     for jws in forged:
         assert refusals(holder, Delivery(Kind.ARTEFACT, jws)) == ["signature_invalid"]
-    own = replace(artefact, subject_key=bank.verify_key.bytes)
+    own = replace(artefact, authority=device_key(bank.verify_key.bytes))
     assert refusals(holder, Delivery(Kind.ARTEFACT, sign_as_subject(own, bank))) == [
         "signature_invalid"
     ]
@@ -128,7 +129,8 @@ def test_a_node_that_the_consent_does_not_concern_refuses_it(world):
     ("changes", "code"),
     [
         ({"max_uses": 1001}, "consent_out_of_bounds"),
-        ({"data_categories": ("religion",)}, "consent_out_of_bounds"),
+        ({"data_categories": ("religion",)}, "malformed"),
+        ({"data_categories": ("shoe_size",)}, "consent_out_of_bounds"),
         ({"template_id": "another"}, "template_unknown"),
         ({"valid_from_ms": START_MS - DAY_MS, "valid_until_ms": START_MS}, "consent_expired"),
         ({"handle_epoch": 2}, "handle_epoch_unusable"),
@@ -202,7 +204,7 @@ def test_two_documents_of_one_version_are_a_conflict(world, holder, versions):
 def test_a_version_by_another_subject_or_about_another_person_is_refused(world, holder, versions):
     first, second = versions
     holder.consents.receive("bank-a", [world.deliverable(first, 1)])
-    stolen = replace(second, subject_key=subject_key(2).verify_key.bytes)
+    stolen = replace(second, authority=device_key(subject_key(2).verify_key.bytes))
     assert refusals(holder, world.deliverable(stolen, 2)) == ["consent_conflict"]
     key = world.pair_key("bank-a", "payments")
     moved = replace(second, handles={**second.handles, "payments": handle(key, person(2))})
@@ -284,12 +286,12 @@ def test_pause_and_resume_change_the_state_and_are_not_replayed(world, holder):
 @pytest.mark.parametrize(
     ("event", "changes", "code"),
     [
-        (Event.RESUME, {}, "consent_state_conflict"),
+        (Event.RESUME, {"consent_hash": bytes(32)}, "consent_conflict"),
         (Event.PAUSE, {"consent_hash": bytes(32)}, "consent_conflict"),
         (Event.PAUSE, {"at_ms": START_MS + 3_600_000}, "event_outdated"),
         (Event.PAUSE, {"consent_id": "con_" + "z" * 26}, "consent_unknown"),
     ],
-    ids=["state", "version", "future", "unknown"],
+    ids=["resume", "version", "future", "unknown"],
 )
 def test_an_event_that_does_not_fit_is_refused(world, holder, event, changes, code):
     artefact = world.artefact("bank-a", 1)
