@@ -4,9 +4,12 @@ from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 from api.http.accounts.site import Site
+from api.http.desk.rights import desk_rights_routes
+from api.http.desk.session import DeskSessions
 from api.http.portal.access import access_routes
 from api.http.portal.data import data_routes
 from api.http.portal.names import MemberNames
+from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
 from api.http.portal.session import PortalSessions
 from api.http.web.language import Texts
@@ -25,6 +28,13 @@ def faces_of(node: Node) -> list[APIRouter]:
     return [
         static_files.routes(),
         *_portal(node, pages, PortalSessions(node.people.sessions, site)),
+        desk_rights_routes(
+            pages,
+            DeskSessions(node.people.sessions, site),
+            node.rights,
+            MemberNames(node.documents.directory),
+            node.rights.clock,
+        ),
         # Last: what no page answers.
         *(_nothing_else(pages, face) for face in ("portal", "desk")),
     ]
@@ -36,6 +46,7 @@ def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRoute
     return [
         access_routes(pages, sessions, room.log),
         score_routes(pages, sessions, room.scores, names),
+        rights_routes(pages, sessions, node.rights, names, node.rights.clock),
         data_routes(pages, sessions, room.holdings, room.exports, lambda _: []),
     ]
 
