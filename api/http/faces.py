@@ -6,12 +6,14 @@ from starlette.exceptions import HTTPException
 from api.http.accounts.site import Site
 from api.http.desk.rights import desk_rights_routes
 from api.http.desk.session import DeskSessions
+from api.http.desk.sign_in import desk_account_routes
 from api.http.portal.access import access_routes
 from api.http.portal.data import data_routes
 from api.http.portal.names import MemberNames
 from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
 from api.http.portal.session import PortalSessions
+from api.http.portal.sign_in import portal_account_routes
 from api.http.web.language import Texts
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
@@ -27,6 +29,8 @@ def faces_of(node: Node) -> list[APIRouter]:
     site = Site(node.people.origins, node.people.proxies)
     return [
         static_files.routes(),
+        *portal_account_routes(node.people, PortalSessions(node.people.sessions, site), pages),
+        *desk_account_routes(node.people, DeskSessions(node.people.sessions, site), pages),
         *_portal(node, pages, PortalSessions(node.people.sessions, site)),
         desk_rights_routes(
             pages,

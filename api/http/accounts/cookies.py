@@ -10,7 +10,7 @@ from typing import Literal
 
 from fastapi import Request, Response
 
-MAX_TOKEN = 1000
+MAX_TOKEN = 3000
 
 
 @dataclass(frozen=True)

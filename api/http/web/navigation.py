@@ -10,11 +10,13 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/portal/score", "common.nav.score"),
         ("/portal/data", "common.nav.data"),
         ("/portal/rights", "common.nav.rights"),
+        ("/portal/security", "sign_in.nav"),
     ),
     "desk": (
         ("/desk/", "common.nav.desk"),
         ("/desk/statements", "desk.nav.statements"),
         ("/desk/ended", "desk.nav.ended"),
         ("/desk/person", "desk.nav.person"),
+        ("/desk/security", "sign_in.nav"),
     ),
 }
