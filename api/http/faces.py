@@ -8,7 +8,9 @@ from api.http.desk.rights import desk_rights_routes
 from api.http.desk.session import DeskSessions
 from api.http.desk.sign_in import desk_account_routes
 from api.http.portal.access import access_routes
+from api.http.portal.consents import consent_routes
 from api.http.portal.data import data_routes
+from api.http.portal.home import home_routes
 from api.http.portal.names import MemberNames
 from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
@@ -48,10 +50,12 @@ def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRoute
     room = subject_access(node)
     names = MemberNames(node.documents.directory)
     return [
+        home_routes(pages, sessions, room.consents, room.scores, room.log, names, lambda *_: ()),
+        consent_routes(pages, sessions, room.consents, names),
         access_routes(pages, sessions, room.log),
         score_routes(pages, sessions, room.scores, names),
         rights_routes(pages, sessions, node.rights, names, node.rights.clock),
-        data_routes(pages, sessions, room.holdings, room.exports, lambda _: []),
+        data_routes(pages, sessions, room.holdings, room.exports, room.consents.export),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from node.home import RECORDS_DIRECTORY
 from node.parts import Node
 from node.subject_access.access_log import AccessLog
+from node.subject_access.consents import OwnConsents
 from node.subject_access.export import SubjectExports
 from node.subject_access.holdings import HoldingsReader
 from node.subject_access.scores import OwnScores
@@ -19,12 +20,14 @@ class SubjectAccess:
 
     Attributes:
         log: who looked.
+        consents: what was granted, to whom.
         scores: the score.
         holdings: what is held.
         exports: all of it, to take away.
     """
 
     log: AccessLog
+    consents: OwnConsents
     scores: OwnScores
     holdings: HoldingsReader
     exports: SubjectExports
@@ -37,6 +40,13 @@ def subject_access(node: Node) -> SubjectAccess:
         audit=node.audit,
         signing_key=lambda: node.keys.signing,
         directory=node.documents.directory,
+    )
+    own_consents = OwnConsents(
+        database=node.database,
+        member_id=node.member_id,
+        receipt=node.consents.receipt,
+        bounds=lambda _: {},
+        clock=_clock,
     )
     scores = OwnScores(node.database, _clock)
     holdings = HoldingsReader(
@@ -61,7 +71,7 @@ def subject_access(node: Node) -> SubjectAccess:
         records=records,
         clock=_clock,
     )
-    return SubjectAccess(log, scores, holdings, exports)
+    return SubjectAccess(log, own_consents, scores, holdings, exports)
 
 
 def _clock() -> int:
