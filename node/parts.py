@@ -1,5 +1,6 @@
 """What a node is made of. `node.bootstrap` puts the parts together; others take what they need."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from node.settings import NodeSettings
 from node.trustees import Trustee
 
 if TYPE_CHECKING:
+    from node.consents.personal import PersonalConsents
     from node.enrolment.rotation import Rotation
     from node.ingest import IngestService
 
@@ -113,6 +115,19 @@ class Node:
             pseudonyms=self.pseudonyms,
             catalogue=self.documents.catalogue(),
             store=RecordStore(self.home / RECORDS_DIRECTORY),
+        )
+
+    def personal_consents(self) -> "PersonalConsents":
+        """Consents as a person handles them at the portal."""
+        from node.consents.personal import PersonalConsents
+
+        return PersonalConsents(
+            database=self.database,
+            service=self.consents,
+            member_id=self.member_id,
+            signing_key=lambda: self.keys.signing,
+            relying_party=self.people.relying_party,
+            clock=lambda: int(time.time() * 1000),
         )
 
     def rotation(self) -> "Rotation":

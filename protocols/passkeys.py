@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from protocols.assertions import Assertion
 from protocols.canonical import b64url_decode, parse_json
 from protocols.cose_keys import ALGORITHMS, parse_cose_key
 from protocols.errors import CredenceError, InvalidInput, Malformed
@@ -224,6 +225,22 @@ def verify_assertion(
     except Exception as error:  # a stranger's bytes fail in many ways; all refuse
         raise PasskeyRejected("the passkey's answer does not pass its checks") from error
     return found.new_sign_count
+
+
+def assertion_of(response: bytes) -> Assertion:
+    """What a browser's answer brings as evidence, nothing of it verified.
+
+    Raises:
+        Malformed: it is not the JSON of a credential that signed.
+    """
+    inner = _credential(response).get("response")
+    fields = inner if isinstance(inner, dict) else {}
+    parts = [fields.get(one) for one in ("authenticatorData", "clientDataJSON", "signature")]
+    texts = [one for one in parts if isinstance(one, str)]
+    if len(texts) != len(parts):
+        raise Malformed("a passkey's answer without authenticator data, client data or signature")
+    data, client, signature = map(b64url_decode, texts)
+    return Assertion(data, client, signature)
 
 
 def credential_id_of(response: bytes) -> bytes:

@@ -39,6 +39,7 @@ from consent.templates import Templates
 from node.consents.batch import held_of
 from node.consents.inbox import HandleEpochUnusable
 from node.consents.register import ConsentRegister, Verified
+from node.consents.requests import still_waiting
 from node.network.pairwise import PairKeys
 from node.storage import consents, subjects
 from node.storage.consents import StoredConsent
@@ -125,7 +126,12 @@ class ConsentDesk:
         with self._database.write() as connection:
             held = self._held(connection, grants, checked)
             verified = [
-                Verified(artefact, jws, one.pseudonym, self._replaced(artefact, one, held))
+                Verified(
+                    artefact,
+                    jws,
+                    one.pseudonym,
+                    self._replaced(connection, artefact, one, held, now_ms),
+                )
                 for one, artefact, jws in zip(grants, checked, signed, strict=True)
             ]
             self._register.enter(connection, verified, now_ms)
@@ -223,9 +229,11 @@ class ConsentDesk:
 
     def _replaced(
         self,
+        connection: Connection,
         artefact: Artefact,
         grant: SignedGrant | ConfirmedGrant,
         held: dict[str, StoredConsent],
+        now_ms: int,
     ) -> StoredConsent | None:
         stored = held.get(artefact.consent_id)
         # 6
@@ -238,6 +246,8 @@ class ConsentDesk:
         if stored.terms.state is State.REQUESTED:
             if artefact.version != 1:
                 raise ConsentConflict("what was asked for is granted in its first version")
+            if not still_waiting(connection, artefact.consent_id, now_ms):
+                raise refusal_error(Refusal.CONSENT_NOT_ACTIVE)
             return stored
         if not check_version(artefact, held_of(stored)):
             raise ConsentConflict("the consent is in force already")

@@ -11,6 +11,8 @@ from typing import Any
 
 from audit.database import Connection, Database
 from audit.store import AuditLog
+from consent.artefact import Artefact
+from consent.authority import Authority, controller
 from consent.delivery import Acknowledgement, Delivery
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
@@ -18,11 +20,12 @@ from consent.receipts import Happening, receipt
 from consent.refusals import ConsentUnknown
 from consent.templates import Templates
 from node.consents.delivery import ConsentDeliverer, Courier, PushReport
-from node.consents.desk import ConsentDesk, Recorded, SignedGrant
+from node.consents.desk import ConfirmedGrant, ConsentDesk, Recorded, SignedGrant
 from node.consents.handles import HandleIndex
 from node.consents.inbox import ConsentInbox
 from node.consents.offers import ConsentOffers, Offer, OfferTerms
 from node.consents.register import ConsentRegister
+from node.consents.requests import ConsentRequests
 from node.consents.stored import artefact_of
 from node.network.pairwise import PairKeys
 from node.storage import consent_events, consent_outbox, consents, subjects
@@ -92,6 +95,14 @@ class ConsentService:
         self._directory = directory
         self._clock = clock
         self._register = ConsentRegister(audit, member_id)
+        self._templates = templates
+        self.requests = ConsentRequests(
+            database=database,
+            register=self._register,
+            signing_key=signing_key,
+            templates=templates,
+            clock=clock,
+        )
         self._offers = ConsentOffers(member_id, directory, templates, pair_keys)
         self._desk = ConsentDesk(
             database=database,
@@ -123,7 +134,15 @@ class ConsentService:
         """Terms for people to sign; see `ConsentOffers.offer`."""
         return self._offers.offer(terms, self._clock())
 
-    def record_many(self, grants: Iterable[SignedGrant]) -> list[Recorded]:
+    def check_terms(self, artefact: Artefact) -> None:
+        """Check an artefact against its template before anybody is asked to sign it.
+
+        Raises:
+            TemplateUnknown, ConsentOutOfBounds: it does not hold.
+        """
+        self._templates.check(artefact)
+
+    def record_many(self, grants: Iterable[SignedGrant | ConfirmedGrant]) -> list[Recorded]:
         """Verify, countersign, store and log consents; each 500 of them in one transaction.
 
         Deliveries are promised in the same transactions and made by `push_pending`.
@@ -159,6 +178,30 @@ class ConsentService:
         self._desk.apply(consent_id, signed)
         return self.tell(consent_id)
 
+    def say(self, event: ConsentEvent) -> Changed:
+        """Apply what this node signs alone (`ConsentDesk.say`) and tell the parties.
+
+        Raises:
+            CredenceError: as `ConsentDesk.say`; then nothing has changed.
+        """
+        self._desk.say(event)
+        return self.tell(event.consent_id)
+
+    def invalidate(self, consent_id: str, reason: str, actor: str) -> Changed:
+        """Declare that a consent never held or does not any more, and tell the parties.
+
+        Args:
+            consent_id: the consent.
+            reason: one of `consent.authority.REASONS`.
+            actor: who decided: a role or a staff reference.
+
+        Raises:
+            Malformed: a reason or an actor out of its grammar.
+            ConsentUnknown, ControllerMismatch, TransitionInvalid: as `ConsentDesk.apply`.
+        """
+        said = self.event(consent_id, Event.INVALIDATE, controller(reason, actor))
+        return self.say(ConsentEvent.parse(said.body()))
+
     def tell(self, consent_id: str) -> Changed:
         """Deliver now what is promised about one consent, and see what its parties answered.
 
@@ -187,8 +230,8 @@ class ConsentService:
         return self._deliverer.push_pending()
 
     def expire_due(self) -> int:
-        """Record that time ended consents; how many."""
-        total = 0
+        """Record that time ended consents, and requests for one; how many."""
+        total = self.requests.lapse_due()
         while True:
             now_ms = self._clock()
             with self._database.write() as connection:
@@ -270,8 +313,15 @@ class ConsentService:
         ]
         return receipt(artefact_of(stored), stored.terms.state, person.subject_ref, happenings)
 
-    def event(self, consent_id: str, event: Event) -> ConsentEvent:
-        """What a person has to sign to withdraw, pause or resume.
+    def event(
+        self, consent_id: str, event: Event, authority: Authority | None = None
+    ) -> ConsentEvent:
+        """What has to be signed to withdraw, pause or resume.
+
+        Args:
+            consent_id: the consent.
+            event: what is said.
+            authority: by what; None: that of the consent.
 
         Raises:
             ConsentUnknown: there is no consent by that id.
@@ -282,7 +332,7 @@ class ConsentService:
             consent_id=consent_id,
             consent_hash=stored.terms.consent_hash,
             controller=stored.terms.controller,
-            authority=artefact_of(stored).authority,
+            authority=authority or artefact_of(stored).authority,
             at_ms=max(self._clock(), stored.event_at_ms + 1),
         )
 
@@ -293,7 +343,9 @@ def _known(stored: StoredConsent | None) -> StoredConsent:
     return stored
 
 
-def _batches(grants: Iterable[SignedGrant], size: int) -> Iterator[list[SignedGrant]]:
+def _batches(
+    grants: Iterable[SignedGrant | ConfirmedGrant], size: int
+) -> Iterator[list[SignedGrant | ConfirmedGrant]]:
     source = iter(grants)
     while batch := list(islice(source, size)):
         yield batch

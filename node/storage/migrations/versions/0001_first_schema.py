@@ -3,7 +3,8 @@
 from alembic import op
 
 import node.storage.people_tables  # noqa: F401 - its tables are in `metadata` then
-import node.storage.status_tables  # noqa: F401 - and these
+import node.storage.request_tables  # noqa: F401 - and these
+import node.storage.status_tables  # noqa: F401
 from audit.store import create_audit_schema
 from node.storage.append_only import protect
 from node.storage.rights_tables import rights_event
