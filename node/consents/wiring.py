@@ -25,9 +25,11 @@ class Statuses:
     Attributes:
         publisher: answers for the consents it controls.
         keeper: keeps the lists of others fresh.
+        inbox: verifies and keeps lists.
     """
 
     publisher: StatusPublisher
+    inbox: StatusInbox
     keeper: StatusKeeper
 
 
@@ -52,13 +54,15 @@ def make_statuses(
         clock: UTC milliseconds now.
     """
     life_ms = int(settings.status_life_s * 1000)
+    inbox = StatusInbox(database, directory, life_ms)
     return Statuses(
         StatusPublisher(database, settings.member_id, signing_key, clock, life_ms),
+        inbox,
         StatusKeeper(
             database,
             settings.member_id,
             GrpcStatusSource(channel),
-            StatusInbox(database, directory, life_ms),
+            inbox,
             receive,
             clock,
         ),
