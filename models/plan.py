@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from models.aggregation_plan import IN_CLEAR, AggregationPlan, coordinate_bound
 from models.fields import Fields
 from protocols.canonical import canonical_json, parse_json, sha256
 from protocols.errors import InvalidInput
@@ -100,6 +101,11 @@ class PrivacyPlan:
         return self.noise_multiplier / math.sqrt(self.honest_minimum)
 
     @property
+    def largest_node_noise(self) -> float:
+        """The largest noise multiplier that one node adds to anything."""
+        return max(self.node_noise_multiplier, self.node_calibration_noise)
+
+    @property
     def node_calibration_noise(self) -> float:
         """What one node adds to its calibration histogram."""
         return self.calibration_noise / math.sqrt(self.honest_minimum)
@@ -185,6 +191,7 @@ class CampaignPlan:
         start_bundle: version of the bundle whose weights it starts from, or None.
         minimum_cohort: rows below which a node refuses to take part.
         seed: public seed of the first weights.
+        aggregation: how sums are taken.
     """
 
     campaign_id: str
@@ -200,6 +207,7 @@ class CampaignPlan:
     start_bundle: str | None
     minimum_cohort: int
     seed: int = 0
+    aggregation: AggregationPlan = IN_CLEAR
 
     def __post_init__(self) -> None:
         if not _HEX64.fullmatch(self.catalogue_sha256):
@@ -210,6 +218,17 @@ class CampaignPlan:
             raise PlanInvalid("plan: the quorum is larger than the list of members")
         if self.privacy.honest_minimum > self.quorum:
             raise PlanInvalid("plan: honest_minimum is larger than the quorum")
+        if not self.aggregation.holds(len(self.members), self.privacy.largest_node_noise):
+            raise PlanInvalid("plan: masking needs a majority as threshold and a ring with room")
+        if self.aggregation.threshold > self.quorum:
+            raise PlanInvalid("plan: the quorum is smaller than the threshold of masking")
+        if self.privacy.mode == "distributed" and not self.aggregation.masked:
+            raise PlanInvalid("plan: noise is shared only under masks")
+
+    @property
+    def coordinate_bound(self) -> int:
+        """Largest size of one coordinate of a masked vector, grid units."""
+        return coordinate_bound(self.aggregation.row_limit, self.privacy.largest_node_noise)
 
     @property
     def sha256(self) -> str:
@@ -252,6 +271,7 @@ class CampaignPlan:
             "start_bundle": self.start_bundle,
             "minimum_cohort": self.minimum_cohort,
             "seed": self.seed,
+            "aggregation": self.aggregation.to_json(),
         }
         return canonical_json(body)
 
@@ -278,6 +298,7 @@ class CampaignPlan:
             start_bundle=fields.optional_text("start_bundle", 40),
             minimum_cohort=fields.integer("minimum_cohort", 1, 10**9),
             seed=fields.integer("seed", 0, 2**53 - 1),
+            aggregation=AggregationPlan.from_json(fields.raw("aggregation"), PlanInvalid),
         )
         fields.done()
         return plan

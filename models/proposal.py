@@ -17,6 +17,7 @@ synthetic borrowers only.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from models.aggregation_plan import IN_CLEAR, AggregationPlan
 from models.catalogue import Catalogue
 from models.plan import Architecture, CampaignPlan, OptimiserPlan, PrivacyPlan, TrustMode
 from models.privacy.accountant import noise_multiplier_for
@@ -48,6 +49,7 @@ def propose(
     seed: int = 0,
     mode: TrustMode = "local",
     honest_minimum: int | None = None,
+    masked: bool | None = None,
 ) -> CampaignPlan:
     """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
 
@@ -66,18 +68,21 @@ def propose(
         loss_weight: share of the bound for the loss.
         calibration_noise: noise multiplier of the histogram.
         count_noise: noise multiplier of the cohort count.
-        quorum: defaults to two, or all when there is one member.
+        quorum: defaults to a majority, and two if there are two.
         round_deadline_s: how long a round waits.
         minimum_cohort: rows below which a node stays out.
         seed: public seed of the first weights.
         mode: who is trusted; see `PrivacyPlan`.
         honest_minimum: of `distributed`; defaults to the quorum, that is, nobody colludes.
+        masked: whether sums are masked; by default in `distributed` mode.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
         PlanInvalid: a value is outside what nodes accept.
     """
-    quorum = min(2, len(members)) if quorum is None else quorum
+    masked = mode == "distributed" if masked is None else masked
+    if quorum is None:
+        quorum = len(members) // 2 + 1 if masked else min(2, len(members))
     if honest_minimum is None:
         honest_minimum = 1 if mode == "local" else quorum
     privacy = PrivacyPlan(
@@ -95,13 +100,17 @@ def propose(
     )
     (_, steps), *extra = privacy_charges(privacy, rounds)
     multiplier = noise_multiplier_for(epsilon, delta, sampling_rate, steps, extra)
+    privacy = replace(privacy, noise_multiplier=multiplier)
+    aggregation = IN_CLEAR
+    if masked:
+        aggregation = AggregationPlan.for_members(len(members), privacy.largest_node_noise)
     plan = CampaignPlan(
         campaign_id=campaign_id,
         catalogue_version=catalogue.version,
         catalogue_sha256=catalogue.sha256,
         architecture=architecture or Architecture(),
         rounds=rounds,
-        privacy=replace(privacy, noise_multiplier=multiplier),
+        privacy=privacy,
         optimiser=optimiser or OptimiserPlan(),
         quorum=quorum,
         round_deadline_s=round_deadline_s,
@@ -109,6 +118,7 @@ def propose(
         start_bundle=None,
         minimum_cohort=minimum_cohort,
         seed=seed,
+        aggregation=aggregation,
     )
     # A coordinator must not propose what a node would refuse.
     return CampaignPlan.from_body(plan.to_body())
