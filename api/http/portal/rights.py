@@ -270,7 +270,7 @@ def _asks(router: APIRouter, pages: Pages, sessions: PortalSessions, rights: Rig
             ask=ask,
             own=[one for one in items if one.source == rights.member_id],
             signal=_sent(form, "signal"),
-            about=_sent(form, "about") or _about(request.query_params.get("about", "")),
+            reviewed=_sent(form, "about") or _about(request.query_params.get("about", "")),
             text=_sent(form, "text"),
             once=_once(form),
             error=error,
