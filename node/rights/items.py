@@ -91,6 +91,8 @@ class Items:
         for signal in self._signals_of(source):
             spec = catalogue.signal(signal)
             status, value = _said(vector, signal)
+            if vector is None and signal in marked.disputed(source):
+                status = "disputed"
             valued = status in {"present", "disputed"}
             found.append(
                 Item(

@@ -1,4 +1,4 @@
-"""What a person asks for takes effect at the holder in its very next answer, over real mutual TLS."""
+"""What a person asks for is in effect at the holder in its next answer, over real mutual TLS."""
 
 import json
 from collections.abc import Iterator
@@ -69,7 +69,8 @@ def test_a_score_says_what_is_disputed_and_does_not_rest_on_it(there: RightsWorl
     """`disputes` names the item and the statement, coverage counts it, the score is without it."""
     one, terms = there.person(1)
     before = there.world.score(one, terms).answer
-    assert before["disputes"] == [] and before["review_pending"] is False
+    assert before["disputes"] == []
+    assert before["review_pending"] is False
     there.bank.dispute(
         one, BANK, "worst_status_3m", "The bank's clerk erred.", statement="I was never late."
     )
@@ -107,7 +108,8 @@ def test_the_furnisher_corrects_and_its_reply_travels_back(there: RightsWorld) -
     one, terms = there.person(1)
     opened = there.bank.dispute(one, HOLDER, "paid_ratio_1m", "I paid <b>in full</b>.")
     (case,) = there.holder.desk.waiting(ANNA)
-    assert case.text == "I paid <b>in full</b>." and case.due_at_ms == opened.due_at_ms
+    assert case.text == "I paid <b>in full</b>."
+    assert case.due_at_ms == opened.due_at_ms
     there.holder.act(ANNA, case.request_id, Action.PROPOSE, "You paid it all. Corrected.", 1.0)
     there.holder.act(BEN, case.request_id, Action.APPROVE)
     replied = there.bank.person.view(one, opened.request_id).request
@@ -141,7 +143,7 @@ def test_a_withdrawn_dispute_is_over_at_the_furnisher_too(there: RightsWorld) ->
 
 
 def test_what_a_holder_misses_it_hears_when_it_is_back(there: RightsWorld) -> None:
-    """A notice waits in the outbox, is shown as not acknowledged, and arrives with the next push."""
+    """A notice waits in the outbox, is shown as pending, and arrives with the next push."""
     one, terms = there.person(1)
     opened = there.bank.person.dispute(one, HOLDER, "paid_ratio_1m", "No.")
     pending = there.bank.person.view(one, opened.request_id).told
@@ -190,7 +192,8 @@ def test_an_own_dispute_is_settled_at_one_desk(there: RightsWorld) -> None:
     """The bank furnished it: two of its staff correct it, and it is closed in the same act."""
     one, terms = there.person(1)
     opened = there.bank.dispute(one, BANK, "late_months_6m", "I was late once, not twice.")
-    assert opened.state is State.WITH_FURNISHER and opened.kind is Kind.DISPUTE
+    assert opened.state is State.WITH_FURNISHER
+    assert opened.kind is Kind.DISPUTE
     there.bank.act(ANNA, opened.request_id, Action.PROPOSE, "Once it is.", 1.0)
     done = there.bank.act(BEN, opened.request_id, Action.APPROVE)
     assert (done.state, done.finding, done.outcome) == (State.CLOSED, "corrected", "Once it is.")
