@@ -8,10 +8,13 @@ from api.http.desk.rights import desk_rights_routes
 from api.http.desk.session import DeskSessions
 from api.http.desk.sign_in import desk_account_routes
 from api.http.portal.access import access_routes
+from api.http.portal.consent_changes import change_routes
 from api.http.portal.consents import consent_routes
 from api.http.portal.data import data_routes
+from api.http.portal.grant import Grants, grant_routes
 from api.http.portal.home import home_routes
 from api.http.portal.names import MemberNames
+from api.http.portal.passkey_choice import Passkeys
 from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
 from api.http.portal.session import PortalSessions
@@ -49,8 +52,22 @@ def faces_of(node: Node) -> list[APIRouter]:
 def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRouter]:
     room = subject_access(node)
     names = MemberNames(node.documents.directory)
+    personal = node.personal_consents()
+    passkeys = Passkeys(node.database, node.people.relying_party)
     return [
         home_routes(pages, sessions, room.consents, room.scores, room.log, names, lambda *_: ()),
+        # Before those of one consent: `new` and `confirm` are no ids.
+        grant_routes(
+            Grants(
+                pages=pages,
+                sessions=sessions,
+                choices=room.choices,
+                personal=personal,
+                passkeys=passkeys,
+                names=names,
+            )
+        ),
+        change_routes(pages, sessions, personal),
         consent_routes(pages, sessions, room.consents, names),
         access_routes(pages, sessions, room.log),
         score_routes(pages, sessions, room.scores, names),

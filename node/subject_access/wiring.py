@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from consent.templates import Templates
 from node.home import RECORDS_DIRECTORY
 from node.parts import Node
 from node.subject_access.access_log import AccessLog
+from node.subject_access.choices import GrantChoices
 from node.subject_access.consents import OwnConsents
 from node.subject_access.export import SubjectExports
 from node.subject_access.holdings import HoldingsReader
@@ -21,6 +23,7 @@ class SubjectAccess:
     Attributes:
         log: who looked.
         consents: what was granted, to whom.
+        choices: what can be granted.
         scores: the score.
         holdings: what is held.
         exports: all of it, to take away.
@@ -28,6 +31,7 @@ class SubjectAccess:
 
     log: AccessLog
     consents: OwnConsents
+    choices: GrantChoices
     scores: OwnScores
     holdings: HoldingsReader
     exports: SubjectExports
@@ -48,6 +52,7 @@ def subject_access(node: Node) -> SubjectAccess:
         bounds=lambda _: {},
         clock=_clock,
     )
+    choices = GrantChoices(node.member_id, node.documents.directory, Templates.load_default())
     scores = OwnScores(node.database, _clock)
     holdings = HoldingsReader(
         database=node.database,
@@ -71,7 +76,7 @@ def subject_access(node: Node) -> SubjectAccess:
         records=records,
         clock=_clock,
     )
-    return SubjectAccess(log, own_consents, scores, holdings, exports)
+    return SubjectAccess(log, own_consents, choices, scores, holdings, exports)
 
 
 def _clock() -> int:
