@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from audit.leaf import Entry
 from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, grant, new_consent_id
@@ -43,11 +44,12 @@ AS_OF_MS = 1_128_124_800_000  # 2005-10-01
 
 @dataclass(frozen=True)
 class MemberSpec:
-    """One institution of a test network."""
+    """One institution of a test network; `options` are settings of its own."""
 
     member_id: str
     role: str
     holds: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 MEMBERS = (
@@ -101,10 +103,9 @@ class Network:
         init_node(
             home,
             member_id=spec.member_id,
-            name=spec.member_id.title(),
             role=spec.role,
             holds=spec.holds,
-            listen="127.0.0.1:0",
+            **{"name": spec.member_id.title(), "listen": "127.0.0.1:0", **spec.options},
         )
         fresh = open_node(home)
         certificate = self.issue(fresh)
@@ -117,10 +118,10 @@ class Network:
         self.nodes[spec.member_id], self.servers[spec.member_id] = node, server
         self.entries[spec.member_id] = MemberEntry(
             member_id=spec.member_id,
-            name=spec.member_id.title(),
+            name=node.settings.name,
             role=spec.role,
             licence="",
-            contact="",
+            contact=node.settings.contact,
             holds=tuple(sorted(spec.holds)),
             signing_key=node.keys.signing.verify_key.bytes,
             sealing_key=node.keys.sealing.public,
