@@ -15,6 +15,7 @@ from api.cli import (
     coordinator,
     enrol,
     node,
+    people,
     score,
     train,
 )
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 app.add_typer(coordinator.app, name="coordinator")
 enrol.register(node.app)
+people.register(node.app)
 app.add_typer(node.app, name="node")
 app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(consent.app, name="consent")
