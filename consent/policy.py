@@ -118,7 +118,7 @@ class ReleaseFacts:
     purpose: str
     categories: frozenset[str]
     subject_matches: bool
-    status_proof_until_ms: int | None = None
+    status_proof_until_ms: int | None
     frozen: bool = False
 
     def with_uses(self, more: int) -> "ReleaseFacts":

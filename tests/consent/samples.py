@@ -5,14 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from consent.artefact import Artefact, Recipient, TrainingTerms
-from consent.authority import device_key
+from consent.attestation import SubjectAttestation, hash_of_handles, sign_attestation
+from consent.authority import device_key, passkey
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
 from consent.policy import ReleaseFacts, Terms
+from consent.signatures import challenge, confirmed
 from consent.succession import Held
 from consent.templates import DAY_MS, Templates
 from protocols.canonical import canonical_json
 from protocols.keys import SigningKey, VerifyKey
+from tests.passkey_device import PasskeyDevice
 
 NOW_MS = 1_780_000_000_000
 TEMPLATES = Templates.load_default()
@@ -118,6 +121,7 @@ def facts(changed: Terms | str | None = "", **changes: Any) -> ReleaseFacts:
         purpose="score",
         categories=frozenset({"payment"}),
         subject_matches=True,
+        status_proof_until_ms=NOW_MS + 1,
     )
     return replace(made, **changes)
 
@@ -126,3 +130,42 @@ def bank_key(member_id: str) -> VerifyKey:
     """The directory of these samples."""
     assert member_id == "bank-a"
     return BANK.verify_key
+
+
+DEVICE = PasskeyDevice(rp_id="bank-a.example", origin="https://my.bank-a.example")
+
+
+def attestation(sample: Artefact, device: PasskeyDevice = DEVICE, **changes: Any) -> Any:
+    """Bank-a's word that a passkey is the sample's subject's."""
+    made = SubjectAttestation(
+        controller="bank-a",
+        key=device.public_key,
+        handles_sha256=hash_of_handles(sample.handles),
+        handle_epoch=sample.handle_epoch,
+        rp_id=device.rp_id,
+        origins=(device.origin,),
+        identified_by="customer_sign_in",
+        identified_at_ms=NOW_MS,
+    )
+    return replace(made, **changes)
+
+
+def by_passkey(
+    device: PasskeyDevice = DEVICE, attested: dict[str, Any] | None = None, **changes: Any
+) -> tuple[Artefact, SubjectAttestation]:
+    """The sample granted by passkey, and the attestation that it names."""
+    stated = attestation(artefact(**changes), device, **(attested or {}))
+    authority = passkey(device.public_key, stated.sha256)
+    return artefact(**{"authority": authority, **changes}), stated
+
+
+def confirm(
+    made: Artefact | ConsentEvent,
+    stated: SubjectAttestation,
+    device: PasskeyDevice = DEVICE,
+    attester: SigningKey = BANK,
+) -> bytes:
+    """What the person's passkey signed, with the attestation."""
+    asked = challenge(made.body(), made.authority)
+    jws = sign_attestation(stated, attester)
+    return confirmed(made.body(), made.authority, device.confirm(asked), jws)

@@ -37,6 +37,10 @@ BROKEN = {
         facts(status_proof_until_ms=NOW_MS),
         Refusal.STATUS_STALE,
     ),
+    "its controller is not this node, and there is no list of it": (
+        facts(status_proof_until_ms=0),
+        Refusal.STATUS_STALE,
+    ),
     "another recipient asks": (facts(requester="bank-b"), Refusal.RECIPIENT_NOT_NAMED),
     "another holder is asked": (facts(holder="bank-c"), Refusal.HOLDER_NOT_NAMED),
     "the purpose was left out": (facts(purpose="monitor"), Refusal.PURPOSE_NOT_GRANTED),

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from audit.leaf import parse_leaf
+from node.consents.freshness import Freshness
 from node.exchange.inbox import Inbox
 from node.exchange.pipeline import Sent
 from node.exchange.records import ReleaseRecorder
@@ -122,6 +123,7 @@ def test_what_an_answer_says_beyond_the_consent_is_not_kept(network, ask):
         database=bank.database,
         catalogue=bank.documents.catalogue,
         recorder=ReleaseRecorder("bank-a", bank.audit),
+        freshness=Freshness("bank-a"),
     )
     values = [
         SignalValue(signal="statement_balance", status=1, value=5.0, as_of_ms=1),

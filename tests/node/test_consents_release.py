@@ -31,6 +31,7 @@ def facts(terms, **changes):
         "purpose": "score",
         "categories": frozenset({"payment"}),
         "subject_matches": True,
+        "status_proof_until_ms": 2**52,
     }
     return ReleaseFacts(**{**made, **changes})
 
