@@ -8,7 +8,7 @@ from api.http.desk.rights import desk_rights_routes
 from api.http.desk.session import DeskSessions
 from api.http.desk.sign_in import desk_account_routes
 from api.http.portal.access import access_routes
-from api.http.portal.consent_changes import change_routes
+from api.http.portal.consent_changes import Resumptions, change_routes
 from api.http.portal.consents import consent_routes
 from api.http.portal.data import data_routes
 from api.http.portal.grant import Grants, grant_routes
@@ -65,10 +65,11 @@ def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRoute
                 personal=personal,
                 passkeys=passkeys,
                 names=names,
+                requests=node.consents.requests,
             )
         ),
         change_routes(pages, sessions, personal),
-        consent_routes(pages, sessions, room.consents, names),
+        consent_routes(pages, sessions, room.consents, names, Resumptions(personal, passkeys).of),
         access_routes(pages, sessions, room.log),
         score_routes(pages, sessions, room.scores, names),
         rights_routes(pages, sessions, node.rights, names, node.rights.clock),

@@ -86,7 +86,7 @@ def test_a_page_allows_nothing_from_elsewhere_and_nothing_inline(http: httpx.Cli
     assert "unsafe" not in policy
     for name, value in (
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("cache-control", "no-store"),
         ("x-frame-options", "DENY"),
     ):

@@ -1,6 +1,7 @@
 """My consents: the list, one with its life, and the receipts."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,12 +13,16 @@ from api.http.web.pages import Pages
 from api.http.web.routes import page_router
 from consent.lifecycle import Event
 from consent.refusals import ConsentUnknown
-from node.subject_access.consents import ENDED, RUNNING, WAITING, OwnConsents
+from node.people.sessions import Session
+from node.subject_access.consents import ENDED, RUNNING, WAITING, ConsentDetail, OwnConsents
 
 MAX_SEQ = 2**53
 CONSENTS = f"{PREFIX}/consents"
 _DONE = frozenset({"granted", "paused", "resumed"})
 _WAITING_SHOWN = 10
+
+ResumingOf = Callable[[Session, ConsentDetail], object]
+"""How a paused consent is taken up again (`api.http.portal.consent_changes`)."""
 
 
 def consent_routes(
@@ -25,6 +30,7 @@ def consent_routes(
     sessions: PortalSessions,
     own: OwnConsents,
     names: MemberNames,
+    resuming: ResumingOf,
 ) -> APIRouter:
     """`/portal/consents` and what stands below one of them."""
     router = page_router(pages, PREFIX)
@@ -65,6 +71,7 @@ def consent_routes(
             "portal/consent.html",
             session,
             detail=detail,
+            resuming=resuming(session, detail),
             withdrawn=detail.last(Event.WITHDRAW) is not None,
             done=done if done in _DONE else "",
         )

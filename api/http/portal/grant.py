@@ -31,7 +31,9 @@ from node.consents.personal import (
     PersonalConsents,
     PreparedExpired,
 )
+from node.consents.requests import ConsentRequests
 from node.people.sessions import Session
+from node.storage.consent_requests import StoredRequest
 from node.subject_access.choices import Choices, GrantChoices
 from protocols.canonical import b64url_decode, b64url_encode
 from protocols.errors import InvalidInput, SignatureInvalid
@@ -41,6 +43,8 @@ MAX_BODY = 24 * 1024
 MAX_ASSERTION = 8 * 1024
 
 Many = Annotated[list[str], Query(max_length=MAX_CHOSEN)]
+Classes = Annotated[list[str], Query(alias="class", max_length=MAX_CHOSEN)]
+ConsentId = Annotated[str, Query(max_length=40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Grants:
     personal: PersonalConsents
     passkeys: Passkeys
     names: MemberNames
+    requests: ConsentRequests
 
     def choose(
         self,
@@ -117,7 +122,12 @@ class Grants:
         )
 
     def confirm(
-        self, request: Request, session: Session, choice: GrantChoice, back: str, failed: str = ""
+        self,
+        request: Request,
+        session: Session,
+        choice: GrantChoice,
+        back: str,
+        asked: StoredRequest | None = None,
     ) -> Response:
         """The second step: prepared once for each way to confirm it."""
         person = session.pseudonym
@@ -131,14 +141,14 @@ class Grants:
             request,
             "portal/grant_confirm.html",
             session=session,
-            status=422 if failed else 200,
             prepared=account,
             artefact=account.artefact,
             account=Signing("", _told(account.body)),
             signings=signings,
             choice=choice,
             back=back,
-            failed=failed,
+            again=back.replace("/confirm?", "/new?"),
+            asked=asked,
             member_name=self.names.of,
         )
 
@@ -149,11 +159,19 @@ def grant_routes(grants: Grants) -> APIRouter:
     sessions, personal = grants.sessions, grants.personal
 
     @router.get("/consents/new")
-    def new(request: Request, changes: str = "") -> Response:
+    def new(
+        request: Request,
+        purpose: Many = [],  # noqa: B006 - FastAPI copies it
+        recipient: Many = [],  # noqa: B006
+        source_class: Classes = [],  # noqa: B006
+        days: int = 0,
+        changes: ConsentId = "",
+    ) -> Response:
         session = sessions.require(request)
-        chosen = Chosen((), (), (), 0)
-        if changes:
-            chosen = _as_granted(personal.artefact(session.pseudonym, changes))
+        if changes and not purpose:
+            granted = _as_granted(personal.artefact(session.pseudonym, changes))
+            return grants.choose(request, session, granted)
+        chosen = Chosen(tuple(purpose), tuple(recipient), tuple(source_class), days, changes)
         return grants.choose(request, session, chosen)
 
     @router.get("/consents/confirm")
@@ -161,9 +179,9 @@ def grant_routes(grants: Grants) -> APIRouter:
         request: Request,
         purpose: Many = [],  # noqa: B006 - FastAPI copies it
         recipient: Many = [],  # noqa: B006
-        source_class: Annotated[list[str], Query(alias="class", max_length=MAX_CHOSEN)] = [],  # noqa: B006
+        source_class: Classes = [],  # noqa: B006
         days: int = 0,
-        changes: Annotated[str, Query(max_length=40)] = "",
+        changes: ConsentId = "",
     ) -> Response:
         session = sessions.require(request)
         language = grants.pages.language(request, session)
@@ -181,7 +199,8 @@ def grant_routes(grants: Grants) -> APIRouter:
         asked = personal.artefact(session.pseudonym, consent_id)
         language = grants.pages.language(request, session)
         choice = GrantChoice(_asked_terms(asked, language), request=consent_id)
-        return grants.confirm(request, session, choice, f"{CONSENTS}/{consent_id}/answer")
+        waits = grants.requests.find(consent_id)
+        return grants.confirm(request, session, choice, f"{CONSENTS}/{consent_id}/answer", waits)
 
     @router.post("/consents/{consent_id}/refuse")
     def refuse(request: Request, consent_id: str, form: SentForm) -> Response:
