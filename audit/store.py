@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from audit import merkle, tiles
 from audit.bulk import BulkInsert
@@ -52,6 +52,11 @@ __all__ = [
 _INSERT_LEAVES = BulkInsert(audit_leaf)
 _INSERT_PAYLOADS = BulkInsert(audit_payload)
 _INSERT_INDEX = BulkInsert(audit_subject_index)
+# Built once: for one leaf, building a statement costs more than running it.
+_LOCKED_HEAD = select(audit_head.c.size, audit_head.c.frontier).with_for_update()
+_UPDATE_HEAD = update(audit_head).values(
+    size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
+)
 
 
 class LeafNotFound(NotFound):
@@ -144,7 +149,8 @@ class AuditLog:
         grown = frontier.extend(hashes)
         _store_tiles(connection, first, hashes)
         connection.execute(
-            update(audit_head).values(size=grown.size, root=grown.root(), frontier=grown.to_bytes())
+            _UPDATE_HEAD,
+            {"new_size": grown.size, "new_root": grown.root(), "new_frontier": grown.to_bytes()},
         )
         return [Appended(seq, leaf_hash) for seq, leaf_hash in enumerate(hashes, first)]
 
@@ -329,8 +335,7 @@ def _require_write(connection: Connection) -> None:
 
 def _locked_frontier(connection: Connection) -> merkle.Frontier:
     """The head, with its row locked until the transaction ends (a no-op on SQLite)."""
-    query = select(audit_head.c.size, audit_head.c.frontier).with_for_update()
-    row = connection.execute(query).one()
+    row = connection.execute(_LOCKED_HEAD).one()
     return merkle.Frontier.from_bytes(row.size, row.frontier)
 
 

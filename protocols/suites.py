@@ -111,6 +111,12 @@ class _Classical(Suite):
             raise SignatureInvalid("the answer does not open under this one-use key") from error
 
 
+class _Expanded(bytes):
+    """Private bytes with the key they are of: to expand a seed costs as much as to make one."""
+
+    key: hpke.MLKEM768X25519PrivateKey
+
+
 class _Hybrid(Suite):
     number = MLKEM768_X25519
     public_bytes = _MLKEM_PUBLIC_BYTES + _X25519_BYTES
@@ -122,10 +128,10 @@ class _Hybrid(Suite):
 
     def generate(self) -> tuple[bytes, bytes]:
         lattice, curve = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
-        return (
-            lattice.private_bytes_raw() + curve.private_bytes_raw(),
-            lattice.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw(),
-        )
+        private = _Expanded(lattice.private_bytes_raw() + curve.private_bytes_raw())
+        private.key = hpke.MLKEM768X25519PrivateKey(lattice, curve)
+        public = lattice.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+        return private, public
 
     def seal(self, plaintext: bytes, public: bytes, info: bytes) -> bytes:
         try:
@@ -138,14 +144,19 @@ class _Hybrid(Suite):
             raise Malformed("nothing can be sealed to this one-use key") from error
 
     def open(self, sealed: bytes, private: bytes, info: bytes) -> bytes:
-        key = hpke.MLKEM768X25519PrivateKey(
-            MLKEM768PrivateKey.from_seed_bytes(private[:_MLKEM_SEED_BYTES]),
-            X25519PrivateKey.from_private_bytes(private[_MLKEM_SEED_BYTES:]),
-        )
         try:
-            return self._hpke.decrypt(sealed, key, info=info)
+            return self._hpke.decrypt(sealed, _expand(private), info=info)
         except (InvalidTag, ValueError) as error:
             raise SignatureInvalid("the answer does not open under this one-use key") from error
+
+
+def _expand(private: bytes) -> hpke.MLKEM768X25519PrivateKey:
+    if isinstance(private, _Expanded):
+        return private.key
+    return hpke.MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(private[:_MLKEM_SEED_BYTES]),
+        X25519PrivateKey.from_private_bytes(private[_MLKEM_SEED_BYTES:]),
+    )
 
 
 _SUITES: Final[dict[int, Suite]] = {suite.number: suite for suite in (_Classical(), _Hybrid())}

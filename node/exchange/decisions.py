@@ -52,6 +52,7 @@ class Facts:
         aliases: pseudonyms of another key of the same people, while members change over.
         fresh: for how long each consent is proven not to be withdrawn.
         uses: uses that were decided in this transaction and are not stored yet, by consent id.
+        pair_keys: keys that a sender may have used, by its member id.
     """
 
     terms: Mapping[bytes, Terms]
@@ -60,6 +61,7 @@ class Facts:
     aliases: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
     fresh: Fresh = UNPROVEN
+    pair_keys: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ class Decider:
         """Decide on every subject of one request (checks 4 and 5 of `node.exchange.service`)."""
         body = request.body
         selection = self._selection(tuple(body.signals))
-        pair_keys = self._pair_keys.candidates(request.sender.member_id)
+        sender = request.sender.member_id
+        pair_keys = facts.pair_keys.get(sender)
+        if pair_keys is None:
+            pair_keys = facts.pair_keys[sender] = self._pair_keys.candidates(sender)
         outcomes = [
             self._outcome(request, query, facts, selection, pair_keys, now_ms)
             for query in body.queries

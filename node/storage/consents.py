@@ -298,7 +298,8 @@ _COUNT_USES = UpdateByKeys(
         update(consent)
         .where(
             consent.c.consent_id.in_(keys),
-            consent.c.state == bindparam("active"),
+            # Inside a function: SQLite would take the index on the state, and read every consent.
+            func.coalesce(consent.c.state, "") == bindparam("active"),
             consent.c.uses + bindparam("more") <= consent.c.max_uses,
         )
         .values(uses=consent.c.uses + bindparam("more"))

@@ -122,10 +122,15 @@ def count_enrolled(connection: Connection) -> dict[int, int]:
 
 def has_aliases(connection: Connection) -> bool:
     """Whether pseudonyms of more than one epoch are kept; two look-ups in an index."""
-    lowest = select(func.min(enrolled.c.epoch)).scalar_subquery()
-    highest = select(func.max(enrolled.c.epoch)).scalar_subquery()
-    low, high = connection.execute(select(lowest, highest)).one()
+    low, high = connection.execute(_EPOCHS).one()
     return bool(low != high)
+
+
+# Built once: it is run for every group of exchanged requests.
+_EPOCHS = select(
+    select(func.min(enrolled.c.epoch)).scalar_subquery(),
+    select(func.max(enrolled.c.epoch)).scalar_subquery(),
+)
 
 
 def aliases(connection: Connection) -> dict[bytes, bytes]:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from sqlalchemy import event
 
 from models.catalogue import SignalStatus
 from node.exchange.service import AnswerWithdrawn
@@ -204,3 +205,21 @@ def test_the_answers_length_tells_no_single_value(network, ask):
         lengths.add(len(sealed.sealed))
     assert len(lengths) == 1
     network.enrol("payments", PEOPLE[0], BALANCE)
+
+
+def test_uses_are_counted_without_reading_every_consent(network, ask):
+    payments, plans = network.node("payments"), []
+    with payments.database.read() as connection:
+        driver = connection.connection.driver_connection
+
+        def explained(_connection, _cursor, sql, values, _context, _many):
+            if sql.startswith("UPDATE consent "):
+                plans.extend(driver.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
+
+        event.listen(payments.database.engine, "before_cursor_execute", explained)
+        try:
+            payments.exchange.answer(ask(grant(network)).message, "bank-a", now_ms())
+        finally:
+            event.remove(payments.database.engine, "before_cursor_execute", explained)
+    (plan,) = [row[-1] for row in plans]
+    assert "(consent_id=?)" in plan
