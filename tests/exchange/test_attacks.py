@@ -128,7 +128,9 @@ def test_a_swapped_one_use_key_is_refused(ask, consent, refused):
     refused(changed, "signature_invalid")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_no_damaged_request_is_answered(network, ask, consent, stub, data):
     message = ask([consent]).message
