@@ -20,6 +20,8 @@ __all__ = ["Connection", "Database", "DatabaseDamaged", "DatabaseUnavailable"]
 
 BUSY_TIMEOUT_MS = 15_000
 SCRUB_TIMEOUT_MS = 500
+CACHE_KIB = 16 * 1024  # of one connection: the pages that a busy writer comes back to
+CHECKPOINT_PAGES = 4096  # 16 MiB of log: a page that many transactions change is copied once
 
 
 class DatabaseUnavailable(Unavailable):
@@ -135,6 +137,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         "foreign_keys=ON",
         "secure_delete=ON",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
+        f"cache_size={-CACHE_KIB}",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -3,8 +3,8 @@
     python -m benchmarks.exchange [--subjects 10000] [--calls 3000] [--callers 32] [--processes 1]
         [--rounds 3] [--suite 1|2] [--no-engine] [--memory 1000000] [--json FILE]
 
-Floor and exchange have the same processes and threads at both ends, the same certificates and
-messages of the same size. One exchange is: make and sign the request, mutual TLS, the holder's
+Floor and exchange are asked and served by event loops of the same kind, with the same certificates
+and messages of the same size. One exchange is: make and sign the request, mutual TLS, the holder's
 checks, consent decision, counted use, release record, audit leaf and durable commit, seal, and
 open. Rounds alternate between the two, so that a busy machine is busy for both. `CPU ms` is the
 processor time that the holder's and the callers' processes used for a subject or call. `--memory`

@@ -1,8 +1,12 @@
-"""The asking side of the exchange benchmark: threads in one or several processes."""
+"""The asking side of the exchange benchmark: event loops in one or several processes.
 
-import threading
+A call in flight is a task, as the echo's is, so that what is measured is calls and not threads that
+wait for their turn.
+"""
+
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +14,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
+
 from node.bootstrap import Node, open_node
-from node.network.transport import TransportLimits, open_channel
+from node.network.transport import TransportLimits, channel_options, open_channel
 from protocols.certificates import member_dns
 from protocols.envelope import OutgoingRequest, Query, new_request, open_answer
 from protocols.pseudonyms import query_token
@@ -20,6 +27,7 @@ from protocols.v1.exchange_pb2_grpc import ExchangeStub
 from tests.network import now_ms
 
 ECHO = "/benchmark/Echo"
+HOLDER = member_dns("payments")
 LIMITS = TransportLimits()
 
 
@@ -58,9 +66,10 @@ class Caller:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
         self.bank: Node = open_node(asking.home)
-        identity, name = self.bank.identity(), member_dns("payments")
-        self.exchange = open_channel(asking.endpoint, name, identity.ca, identity, LIMITS)
-        self.bare = open_channel(asking.echo, name, identity.ca, identity, LIMITS)
+        self._identity = self.bank.identity()
+        self.exchange = open_channel(
+            asking.endpoint, HOLDER, self._identity.ca, self._identity, LIMITS
+        )
         self._pair_key = self.bank.pair_keys.with_member("payments")
 
     def request(self, people: Sequence[Person]) -> OutgoingRequest:
@@ -94,37 +103,56 @@ class Caller:
         answer = ExchangeStub(self.exchange).Fetch(request.message, timeout=60)
         return request.message.ByteSize(), answer.ByteSize()
 
-    def echo(self, calls: int, threads: int, sizes: tuple[int, int]) -> Times:
+    def echo(self, calls: int, tasks: int, sizes: tuple[int, int]) -> Times:
         """Bare calls with messages of these sizes."""
         asked = sizes[1].to_bytes(4, "big") + bytes(sizes[0] - 4)
-        call: Callable[..., bytes] = self.bare.unary_unary(ECHO)
-        return _spread(lambda _: call(asked, timeout=60), calls, threads)
 
-    def unary(self, calls: int, threads: int, offset: int) -> Times:
+        async def run() -> Times:
+            async with self._channel(self.asking.echo) as channel:
+                call = channel.unary_unary(ECHO)
+
+                async def one(_: int) -> None:
+                    await call(asked, timeout=60)
+
+                return await _spread(one, calls, tasks)
+
+        return asyncio.run(run())
+
+    def unary(self, calls: int, tasks: int, offset: int) -> Times:
         """Whole exchanges of one subject each, from the `offset`th person on."""
-        fetch, people = ExchangeStub(self.exchange).Fetch, self.asking.people
+        people = self.asking.people
 
-        def exchange(number: int) -> None:
-            at = (offset + number) % len(people)
-            request = self.request(people[at : at + 1])
-            self.open(request, fetch(request.message, timeout=60))
+        async def run() -> Times:
+            async with self._channel(self.asking.endpoint) as channel:
+                fetch = ExchangeStub(channel).Fetch
 
-        return _spread(exchange, calls, threads)
+                async def one(number: int) -> None:
+                    at = (offset + number) % len(people)
+                    request = self.request(people[at : at + 1])
+                    self.open(request, await fetch(request.message, timeout=60))
+
+                return await _spread(one, calls, tasks)
+
+        return asyncio.run(run())
+
+    def _channel(self, endpoint: str) -> grpc.aio.Channel:
+        shown = self._identity
+        credentials = grpc.ssl_channel_credentials(shown.ca, shown.key, shown.certificate)
+        return grpc.aio.secure_channel(endpoint, credentials, channel_options(HOLDER, LIMITS))
 
     def close(self) -> None:
         """Close the node and its channels."""
         self.exchange.close()
-        self.bare.close()
         self.bank.close()
 
 
 class Callers:
-    """Callers in processes of their own, each with its share of the threads."""
+    """Callers in processes of their own, each with its share of the calls in flight."""
 
-    def __init__(self, pool: ProcessPoolExecutor, processes: int, threads: int) -> None:
+    def __init__(self, pool: ProcessPoolExecutor, processes: int, in_flight: int) -> None:
         self._pool = pool
         self._processes = processes
-        self._threads = threads
+        self._in_flight = in_flight
 
     def echo(self, calls: int, sizes: tuple[int, int]) -> Times:
         """`calls` bare calls in all."""
@@ -135,7 +163,7 @@ class Callers:
         return self._all("unary", calls, lambda share: (share * calls // self._processes,))
 
     def _all(self, name: str, calls: int, more: Callable[[int], tuple[Any, ...]]) -> Times:
-        share = calls // self._processes, self._threads // self._processes
+        share = calls // self._processes, self._in_flight // self._processes
         pending = [
             self._pool.submit(_run, name, (*share, *more(number)))
             for number in range(self._processes)
@@ -145,10 +173,10 @@ class Callers:
 
 
 @contextmanager
-def callers(asking: Asking, processes: int, threads: int) -> Iterator[Callers]:
+def callers(asking: Asking, processes: int, in_flight: int) -> Iterator[Callers]:
     """Callers that are ready to call."""
     with ProcessPoolExecutor(processes, get_context("spawn"), _open, (asking,)) as pool:
-        yield Callers(pool, processes, threads)
+        yield Callers(pool, processes, in_flight)
 
 
 _CALLER: list[Caller] = []  # of a pool's process, which runs one
@@ -163,21 +191,15 @@ def _run(name: str, arguments: tuple[Any, ...]) -> Times:
     return times
 
 
-def _spread(exchange: Callable[[int], object], calls: int, threads: int) -> Times:
+async def _spread(one: Callable[[int], Awaitable[None]], calls: int, tasks: int) -> Times:
     times: list[float] = []
 
-    def one(offset: int) -> None:
-        for number in range(offset, calls, threads):
+    async def some(offset: int) -> None:
+        for number in range(offset, calls, tasks):
             began = time.perf_counter()
-            exchange(number)
+            await one(number)
             times.append(time.perf_counter() - began)
 
     began = time.process_time()
-    running = [threading.Thread(target=one, args=(offset,)) for offset in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    if len(times) != calls:
-        raise SystemExit("a call failed")
+    await asyncio.gather(*(some(offset) for offset in range(tasks)))
     return Times(times, time.process_time() - began)

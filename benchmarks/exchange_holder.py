@@ -1,9 +1,9 @@
-"""A holder in a process of its own, with a bare echo beside it."""
+"""A holder in a process of its own, and a bare echo in another."""
 
+import asyncio
 import logging
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import psutil
 import structlog
 
@@ -25,32 +26,38 @@ from tests.network import MEMBERS, open_network, person
 class Echo(grpc.GenericRpcHandler):
     """Takes bytes, and gives back as many as the first four say."""
 
+    def __init__(self) -> None:
+        async def echo(data: bytes, _context: Any) -> bytes:
+            return bytes(int.from_bytes(data[:4], "big"))
+
+        self._handler = grpc.unary_unary_rpc_method_handler(echo)
+
     def service(self, handler_call_details: Any) -> Any:  # noqa: ARG002
         """The only method there is."""
-        return grpc.unary_unary_rpc_method_handler(
-            lambda data, _context: bytes(int.from_bytes(data[:4], "big"))
-        )
+        return self._handler
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A served holder: what its callers need, and its process."""
+    """A served holder: what its callers need, and the processes of holder and echo."""
 
     asking: Asking
-    pid: int
+    pids: tuple[int, int]
 
     def cpu_s(self) -> float:
-        """Processor time used so far, by all its processes."""
-        used = [one.cpu_times() for one in self._processes()]
+        """Processor time used so far, by all its processes and the echo's."""
+        used = [one.cpu_times() for pid in self.pids for one in _with_children(pid)]
         return float(sum(one.user + one.system for one in used))
 
     def resident_mb(self) -> float:
         """Resident memory of all its processes."""
-        return float(sum(one.memory_info().rss for one in self._processes()) / 2**20)
+        served = _with_children(self.pids[0])
+        return float(sum(one.memory_info().rss for one in served) / 2**20)
 
-    def _processes(self) -> list[psutil.Process]:
-        holder = psutil.Process(self.pid)
-        return [holder, *holder.children()]
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children()]
 
 
 @contextmanager
@@ -76,18 +83,24 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
         network.publish()
     process = context.Process(target=_serve, args=(root / "payments", theirs, engine))
     process.start()
-    port, echo_port = ours.recv()
-    if process.pid is None:
+    port = ours.recv()
+    echo_ours, echo_theirs = context.Pipe()
+    echo = context.Process(target=_echo, args=(root / "payments", echo_theirs))
+    echo.start()
+    echo_port = echo_ours.recv()
+    if process.pid is None or echo.pid is None:
         raise SystemExit("the holder did not start")
     asked = [Person(one.consent_id, one.consent_hash, one.pseudonym, one.holders) for one in terms]
     local = "127.0.0.1:{}".format
     try:
         yield Holder(
-            Asking(root / "bank-a", local(port), local(echo_port), suite, asked), process.pid
+            Asking(root / "bank-a", local(port), local(echo_port), suite, asked),
+            (process.pid, echo.pid),
         )
     finally:
-        ours.send("stop")
-        process.join(10)
+        for pipe, one in ((ours, process), (echo_ours, echo)):
+            pipe.send("stop")
+            one.join(10)
 
 
 def _serve(home: Path, pipe: Connection, with_engine: bool) -> None:
@@ -98,17 +111,25 @@ def _serve(home: Path, pipe: Connection, with_engine: bool) -> None:
         engine.start(wait_s=60)
         node.exchange.hand_over(engine)
     server = member_server(node)
-    limits = node.transport_limits
-    echo = grpc.server(
-        ThreadPoolExecutor(limits.workers), handlers=[Echo()], options=server_options(limits)
-    )
-    echo_port = echo.add_secure_port("127.0.0.1:0", server_credentials(node.identity))
     port = server.bind("127.0.0.1:0")
     server.start()
-    echo.start()
-    pipe.send((port, echo_port))
+    pipe.send(port)
     pipe.recv()
     server.stop()
-    echo.stop(1).wait()
     engine.stop()
+    node.close()
+
+
+def _echo(home: Path, pipe: Connection) -> None:
+    node = open_node(home)
+
+    async def run() -> None:
+        server = grpc.aio.server(handlers=[Echo()], options=server_options(node.transport_limits))
+        port = server.add_secure_port("127.0.0.1:0", server_credentials(node.identity))
+        await server.start()
+        pipe.send(port)
+        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+        await server.stop(1)
+
+    asyncio.run(run())
     node.close()

@@ -116,16 +116,25 @@ class StatusKeeper:
 
         Costs a look-up and a reading of the clock while the list is fresh.
         """
+        if self.settled(controller):
+            return
         if self._look_ms < 0:
             self._look(self._now().ms)
         line = self._lines.get(controller)
+        if line is not None and not self.settled(controller):
+            self._ask(controller, line, ENSURE_S)
+
+    def settled(self, controller: str) -> bool:
+        """Whether `ensure` has nothing to do, or nothing yet; never waits."""
+        if self._look_ms < 0:
+            return False
+        line = self._lines.get(controller)
         if line is None:
-            return
+            return True
         now_ms = self._now().ms
         if now_ms < line.fresh_until_ms and not line.wanted:
-            return
-        if now_ms >= line.pause_until_ms:
-            self._ask(controller, line, ENSURE_S)
+            return True
+        return now_ms < line.pause_until_ms
 
     def step(self) -> None:
         """Ask whoever is due; call it several times a second."""

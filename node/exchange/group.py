@@ -6,13 +6,19 @@ alone pays nothing for it; many share the transaction's cost, above all the wait
 
 A group is filled in turns, one item of each peer at a time, so that a peer with many items waiting
 delays another's single one by one group at most.
+
+Threads wait for their outcome, event loops are told it: of a group, each loop once. Where the next
+that waits is a loop's, a thread of the group's own leads until nothing is left.
 """
 
+import asyncio
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +32,10 @@ class _Waiting(Generic[Item, Result]):
     done: bool = False  # otherwise it was woken to lead
     result: Result | None = None
     error: Exception | None = None
+    future: "asyncio.Future[Result] | None" = None  # where a loop waits and no thread
+
+
+_Told: TypeAlias = "tuple[asyncio.Future[Result], Result | Exception]"
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -47,6 +57,7 @@ class GroupCommit(Generic[Item, Result]):
         # By peer, the peer whose turn is next first; no queue is empty.
         self._queues: OrderedDict[str, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._led = False
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="group")
 
     def submit(self, item: Item, weight: int = 1, peer: str = "") -> Result:
         """Have `item` committed, and return its result.
@@ -55,10 +66,7 @@ class GroupCommit(Generic[Item, Result]):
             Exception: what `commit` gave for this item or raised for its group.
         """
         mine: _Waiting[Item, Result] = _Waiting(item, weight)
-        with self._lock:
-            self._queues.setdefault(peer, deque()).append(mine)
-            lead, self._led = not self._led, True
-        if not lead:
+        if not self._queue(mine, peer):
             mine.woken.wait()
         if not mine.done:
             self._lead(mine)
@@ -66,22 +74,49 @@ class GroupCommit(Generic[Item, Result]):
             raise mine.error
         return mine.result  # type: ignore[return-value]  # set with `done`
 
+    async def submit_soon(self, item: Item, weight: int = 1, peer: str = "") -> Result:
+        """As `submit`, for an event loop.
+
+        Raises:
+            Exception: as `submit`.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        mine: _Waiting[Item, Result] = _Waiting(item, weight, future=future)
+        if self._queue(mine, peer):
+            self._keeper.submit(self._keep)
+        return await future
+
+    def _queue(self, mine: _Waiting[Item, Result], peer: str) -> bool:
+        """Queue; whether the caller has to see to it that somebody leads."""
+        with self._lock:
+            self._queues.setdefault(peer, deque()).append(mine)
+            lead, self._led = not self._led, True
+            return lead
+
+    def _keep(self) -> None:
+        """Lead until nothing waits."""
+        while group := self._take(end=True):
+            self._run(group)
+
     def _lead(self, leader: _Waiting[Item, Result]) -> None:
         """Commit groups until the leader's own item is among them."""
         while not leader.done:
-            group = self._take()
-            try:
-                outcomes: Sequence[Result | Exception] = self._commit([one.item for one in group])
-            except Exception as error:  # noqa: BLE001 - each caller gets it
-                outcomes = [error] * len(group)
-            except BaseException:
-                self._hand_out(group, [RuntimeError("the group was broken off")] * len(group))
-                self._pass_on()
-                raise
-            self._hand_out(group, outcomes)
+            self._run(self._take())
         self._pass_on()
 
-    def _take(self) -> list[_Waiting[Item, Result]]:
+    def _run(self, group: Sequence[_Waiting[Item, Result]]) -> None:
+        try:
+            outcomes: Sequence[Result | Exception] = self._commit([one.item for one in group])
+        except Exception as error:  # noqa: BLE001 - each caller gets it
+            outcomes = [error] * len(group)
+        except BaseException:
+            self._hand_out(group, [RuntimeError("the group was broken off")] * len(group))
+            self._pass_on()
+            raise
+        self._hand_out(group, outcomes)
+
+    def _take(self, *, end: bool = False) -> list[_Waiting[Item, Result]]:
+        """The next group; with `end`, nobody leads any more when nothing waits."""
         group: list[_Waiting[Item, Result]] = []
         weight = 0
         with self._lock:
@@ -94,23 +129,47 @@ class GroupCommit(Generic[Item, Result]):
                 self._queues.move_to_end(peer)
                 if not queue:
                     del self._queues[peer]
+            if end and not group:
+                self._led = False
         return group
 
     def _hand_out(
         self, group: Sequence[_Waiting[Item, Result]], outcomes: Sequence[Result | Exception]
     ) -> None:
+        told: dict[asyncio.AbstractEventLoop, list[_Told[Result]]] = {}
         for waiting, outcome in zip(group, outcomes, strict=True):
+            if waiting.future is not None:
+                loop = waiting.future.get_loop()
+                told.setdefault(loop, []).append((waiting.future, outcome))
+                continue
             if isinstance(outcome, Exception):
                 waiting.error = outcome
             else:
                 waiting.result = outcome
             waiting.done = True
             waiting.woken.set()
+        for loop, outcomes_of_loop in told.items():
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(_tell, outcomes_of_loop)
 
     def _pass_on(self) -> None:
         """Let the next that waits lead, or nobody."""
         with self._lock:
-            if self._queues:
-                next(iter(self._queues.values()))[0].woken.set()
-            else:
+            if not self._queues:
                 self._led = False
+                return
+            first = next(iter(self._queues.values()))[0]
+        if first.future is None:
+            first.woken.set()
+        else:
+            self._keeper.submit(self._keep)
+
+
+def _tell(outcomes: "Sequence[_Told[Result]]") -> None:
+    for future, outcome in outcomes:
+        if future.done():  # its call is over
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

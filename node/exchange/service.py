@@ -2,7 +2,7 @@
 
 A holder checks, in this order; the first that fails is the answer:
 
-  1. the caller's certificate is the current one of an active member (`node.transport.MemberGate`);
+  1. the caller's certificate is the current one of an active member (`node.network.gate.MemberGate`);
   2. the request: sender, signature, audience, time, shape (`protocols.envelope.verify_request`);
   3. its nonce is new. Identical bytes again get the identical answer and leave no new trace, unless
      a consent that it rests on has ended meanwhile; other bytes under a used nonce are refused;
@@ -112,12 +112,11 @@ class ExchangeService:
         self._rates = rates
         self._forget_at_ms = 0
         self._claimed = 0  # since nonces were last forgotten
-        self._group: GroupCommit[_Verified, bytes] = GroupCommit(self._commit, GROUP_QUERIES)
-        self._elsewhere: GroupCommit[Asked, bytes] | None = None
+        self._groups: GroupCommit[Asked, bytes] = GroupCommit(self.answer_group, GROUP_QUERIES)
 
     def hand_over(self, engine: Engine) -> None:
         """Let `engine` do checks 2 to 6 from now on (`node.exchange.engine`)."""
-        self._elsewhere = GroupCommit(engine, GROUP_QUERIES)
+        self._groups = GroupCommit(engine, GROUP_QUERIES)
 
     def answer(
         self,
@@ -143,16 +142,20 @@ class ExchangeService:
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
         self._rates.pace(peer, 1, held_back=held_back)
-        asked = Asked(message.body, message.signature, peer, now_ms)
-        if self._elsewhere is not None:
-            weight = query_count(message, self._limits)
-            self._rates.pace(peer, weight, held_back=held_back)
-            return SealedAnswer.FromString(self._elsewhere.submit(asked, weight, peer))
-        request = self._verify(asked)  # 2
-        weight = len(request.body.queries)
+        weight = query_count(message, self._limits)
         self._rates.pace(peer, weight, held_back=held_back)
-        sealed = self._group.submit(_Verified(request, now_ms), weight, peer)
-        return sign_answer(request, sealed, self._key())
+        asked = Asked(message.body, message.signature, peer, now_ms)
+        return SealedAnswer.FromString(self._groups.submit(asked, weight, peer))
+
+    async def answer_soon(
+        self, message: SealedRequest, peer: str, now_ms: int, *, held_back: bool = False
+    ) -> bytes:
+        """As `answer`, for an event loop; the serialized SealedAnswer."""
+        await self._rates.pace_soon(peer, 1, held_back=held_back)
+        weight = query_count(message, self._limits)
+        await self._rates.pace_soon(peer, weight, held_back=held_back)
+        asked = Asked(message.body, message.signature, peer, now_ms)
+        return await self._groups.submit_soon(asked, weight, peer)
 
     def answer_group(self, group: Sequence[Asked]) -> list[bytes | Exception]:
         """Checks 2 to 6 for requests that share a transaction; for each its answer or its error."""

@@ -1,10 +1,11 @@
 """How fast each peer may ask: a token bucket of subjects a peer.
 
 A bucket fills at `subjects_per_s` up to `burst_subjects` (`TransportLimits`). A message costs one
-before anything in it is believed, and one for each subject once it is verified. Nobody's bucket is
+before anything in it is read, and then one for each subject that it asks about, believed or not. Nobody's bucket is
 touched by another peer's calls.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,12 @@ class PeerRates:
         wait_s = self.take(peer, subjects, self._limits.patience_s if held_back else 0.0)
         if wait_s > 0:
             self._sleep(wait_s)
+
+    async def pace_soon(self, peer: str, subjects: int, *, held_back: bool) -> None:
+        """As `pace`, for an event loop."""
+        wait_s = self.take(peer, subjects, self._limits.patience_s if held_back else 0.0)
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     def take(self, peer: str, subjects: int, patience_s: float = 0.0) -> float:
         """Take from a peer's bucket.

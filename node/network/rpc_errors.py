@@ -8,7 +8,7 @@ with time says in `retry-after-ms` how long to wait. What is not a `CredenceErro
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import grpc
 import structlog
@@ -99,26 +99,42 @@ def errors_as_status(context: grpc.ServicerContext, method: str) -> Iterator[Non
     try:
         yield
     except CredenceError as error:
-        log.info("rpc.refused", method=method, code=error.code)
-        _abort(context, error)
+        _abort(context, refusal(error, method))
     except grpc.RpcError:
         raise  # the caller went away while we read its stream
     except Exception as error:
         if context.code() is not None or not context.is_active():  # type: ignore[attr-defined]
             raise  # aborted on purpose, or the caller is gone
+        _abort(context, refusal(error, method))
+
+
+class Refused(NamedTuple):
+    """What a failed call is told: its status, a text, and trailing metadata."""
+
+    status: grpc.StatusCode
+    details: str
+    metadata: tuple[tuple[str, str], ...]
+
+
+def refusal(error: Exception, method: str) -> Refused:
+    """What `error` becomes on the wire; logs it."""
+    if isinstance(error, CredenceError):
+        log.info("rpc.refused", method=method, code=error.code)
+    else:
         # The exception's text may quote data; its type and place do not.
         log.error(  # noqa: TRY400
             "rpc.failed", method=method, error=type(error).__name__, at=_place(error)
         )
-        _abort(context, CredenceError("the request failed inside the node"))
-
-
-def _abort(context: grpc.ServicerContext, error: CredenceError) -> NoReturn:
+        error = CredenceError("the request failed inside the node")
     told = [(CODE_KEY, error.code)]
     if isinstance(error, Overloaded) and error.retry_after_ms:
         told.append((RETRY_KEY, str(error.retry_after_ms)))
-    context.set_trailing_metadata(tuple(told))
-    context.abort(STATUS[error.category], error.message[:MAX_DETAILS])
+    return Refused(STATUS[error.category], error.message[:MAX_DETAILS], tuple(told))
+
+
+def _abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
+    context.set_trailing_metadata(refused.metadata)
+    context.abort(refused.status, refused.details)
 
 
 def _place(error: BaseException) -> str:

@@ -168,18 +168,20 @@ def open_channel(
         limits: size limits.
     """
     key, certificate = (client.key, client.certificate) if client else (None, None)
-    return grpc.secure_channel(
-        endpoint,
-        grpc.ssl_channel_credentials(ca, key, certificate),
-        options=[
-            ("grpc.ssl_target_name_override", server_name),
-            ("grpc.max_receive_message_length", limits.answer_bytes),
-            ("grpc.max_metadata_size", limits.metadata_bytes),
-            ("grpc.enable_http_proxy", 0),  # members are dialled directly
-            ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-        ],
-    )
+    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+    return grpc.secure_channel(endpoint, credentials, channel_options(server_name, limits))
+
+
+def channel_options(server_name: str, limits: TransportLimits) -> list[tuple[str, Any]]:
+    """How a channel is opened that believes only `server_name`."""
+    return [
+        ("grpc.ssl_target_name_override", server_name),
+        ("grpc.max_receive_message_length", limits.answer_bytes),
+        ("grpc.max_metadata_size", limits.metadata_bytes),
+        ("grpc.enable_http_proxy", 0),  # members are dialled directly
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]
 
 
 def ready_within(channel: grpc.Channel, seconds: float) -> bool:
@@ -295,105 +297,16 @@ def peer_member(context: grpc.ServicerContext) -> str:
     """
     if isinstance(context, RelayedContext):
         return context.member_id
-    return _presented(context)[0]
+    return presented(context)[0]
 
 
-def _presented(context: grpc.ServicerContext) -> tuple[str, bytes]:
-    certificates = context.auth_context().get("x509_pem_cert", ())
-    presented = list(certificates)
-    if len(presented) != 1:
+def presented(context: grpc.ServicerContext) -> tuple[str, bytes]:
+    """The caller's member id and its certificate's SHA-256, from TLS.
+
+    Raises:
+        PeerNotAdmitted: no certificate, or more than one.
+    """
+    certificates = list(context.auth_context().get("x509_pem_cert", ()))
+    if len(certificates) != 1:
         raise PeerNotAdmitted("the caller shows no certificate")
-    return _certificate_facts(presented[0])
-
-
-class MemberGate(grpc.ServerInterceptor):
-    """Admits active members only, and turns errors into statuses, around every handler."""
-
-    def __init__(self, source: DirectorySource, limits: TransportLimits) -> None:
-        self._source = source
-        self._limits = limits
-        self._under_way: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def admitted(self, context: grpc.ServicerContext) -> Iterator[str]:
-        """Around a call: checks 2 to 5 of the module's list; the caller's member id.
-
-        Raises:
-            PeerNotAdmitted: check 2 or 4 fails.
-            UnknownMember: check 3: not in the directory.
-            MemberNotActive: check 3: suspended or revoked.
-            DeadlineRequired, TooManyRequests: check 5.
-        """
-        member_id = self._identify(context)
-        if not context.time_remaining() <= self._limits.longest_call_s:  # 5
-            raise DeadlineRequired("the call has no deadline, or one too far off")
-        with self._lock:
-            if self._under_way[member_id] >= self._limits.calls_per_member:
-                raise TooManyRequests(f"{member_id} has too many calls under way")
-            self._under_way[member_id] += 1
-        try:
-            yield member_id
-        finally:
-            with self._lock:
-                self._under_way[member_id] -= 1
-
-    def _identify(self, context: grpc.ServicerContext) -> str:
-        if isinstance(context, RelayedContext):  # in place of 1, 2 and 4, the seal
-            member_id, presented = context.member_id, None
-        else:
-            member_id, presented = _presented(context)  # 2
-        self._source.heard_of(announced_version(context), member_id)
-        try:
-            self._check(member_id, presented)
-        except CredenceError:
-            # The directory here may be older than the member's certificate.
-            self._source.refresh_if_older_than(ON_DEMAND_REFRESH_S)
-            self._check(member_id, presented)
-        return member_id
-
-    def _check(self, member_id: str, presented: bytes | None) -> None:
-        entry = self._source.directory().active_member(member_id)  # 3
-        if presented is not None and not entry.admits(presented, int(time.time() * 1000)):  # 4
-            raise PeerNotAdmitted("the certificate is not the one that the directory names")
-
-    def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "Handler | None":
-        """Wrap the method's handler."""
-        handler = continuation(handler_call_details)
-        if handler is None:
-            return None
-        return _wrapped(handler, self.admitted, handler_call_details.method)
-
-
-def _wrapped(
-    handler: Any,
-    admitted: Callable[[grpc.ServicerContext], AbstractContextManager[str]],
-    method: str,
-) -> "Handler":
-    behaviour = (
-        handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
-    )
-
-    def one(request: Any, context: grpc.ServicerContext) -> Any:
-        with errors_as_status(context, method), admitted(context):
-            return behaviour(request, context)
-
-    def many(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        with errors_as_status(context, method), admitted(context):
-            yield from behaviour(request, context)
-
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
-    return make(
-        many if handler.response_streaming else one,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
+    return _certificate_facts(certificates[0])

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import grpc
 
-from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource, MemberGate
+from node.network.gate import MemberGate
+from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource
 from node.relay.answering import Handler
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SealingKey, SigningKey

@@ -5,8 +5,9 @@ import time
 import grpc
 
 from node.network.documents import NotJoined
+from node.network.gate import MemberGate
 from node.network.server import member_services
-from node.network.transport import MemberGate, open_channel
+from node.network.transport import open_channel
 from node.parts import Node
 from node.relay.desk import Desk, Services
 from node.relay.line import RelayLine, Timing

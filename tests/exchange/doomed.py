@@ -17,15 +17,15 @@ from node.network.server import member_server
 
 def main(home: Path, die: bool) -> None:
     node = open_node(home)
-    commit = node.exchange.answer
+    commit = node.exchange.answer_soon
 
-    def answer(*arguments: Any, **more: Any) -> Any:
-        answered = commit(*arguments, **more)
+    async def answer(*arguments: Any, **more: Any) -> Any:
+        answered = await commit(*arguments, **more)
         if die:
             os.kill(os.getpid(), signal.SIGKILL)
         return answered
 
-    node.exchange.answer = answer  # type: ignore[method-assign]
+    node.exchange.answer_soon = answer  # type: ignore[method-assign]
     server = member_server(node)
     port = server.bind("127.0.0.1:0")
     server.start()

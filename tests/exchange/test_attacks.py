@@ -269,13 +269,13 @@ def test_a_flood_of_one_peer_does_not_keep_another_from_being_served(network, as
 def test_a_caller_that_does_not_read_is_held_back(network, ask, stub, monkeypatch):
     made = network.consent("bank-a", PEOPLE, holders=["payments"])
     answered = []
-    answer = ExchangeService.answer
+    answer = ExchangeService.answer_soon
 
-    def counted(self, *arguments, **more):
+    async def counted(self, *arguments, **more):
         answered.append(1)
-        return answer(self, *arguments, **more)
+        return await answer(self, *arguments, **more)
 
-    monkeypatch.setattr(ExchangeService, "answer", counted)
+    monkeypatch.setattr(ExchangeService, "answer_soon", counted)
     endless = iter(lambda: ask(made).message, None)
     stream = stub.FetchBatch(endless, timeout=60)
     try:

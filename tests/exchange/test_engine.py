@@ -111,7 +111,7 @@ def test_duplicates_at_one_moment_have_one_effect_through_it_too(
     network, engine, ask, stub, monkeypatch
 ):
     service = network.node("payments").exchange
-    monkeypatch.setattr(service, "_elsewhere", None)
+    monkeypatch.setattr(service, "_groups", service._groups)
     service.hand_over(engine)
     (made,) = network.consent("bank-a", PEOPLE[:1], holders=["payments"])
     request, found, start = ask([made]), [], threading.Barrier(12)

@@ -37,13 +37,13 @@ def test_a_holder_that_is_asked_too_fast_is_asked_again_when_it_says(two, monkey
     monkeypatch.setattr(two.node("payments").exchange, "_rates", PeerRates(limits))
     made = two.consent("bank-a", [person(n) for n in range(520)], holders=["payments"])
     seen = []
-    answer = ExchangeService.answer
+    answer = ExchangeService.answer_soon
 
-    def counted(self, message, *arguments, **more):
+    async def counted(self, message, *arguments, **more):
         seen.append(message.body)
-        return answer(self, message, *arguments, **more)
+        return await answer(self, message, *arguments, **more)
 
-    monkeypatch.setattr(ExchangeService, "answer", counted)
+    monkeypatch.setattr(ExchangeService, "answer_soon", counted)
     holder = fetch(two, made)
     assert (holder.answered, holder.error, holder.complete) == (520, "", True)
     assert uses(two, made) == [1] * 520
@@ -63,13 +63,13 @@ def test_it_is_not_tried_beyond_the_deadline(two, monkeypatch):
 def test_what_will_not_pass_is_not_tried_again(two, monkeypatch):
     made = two.consent("bank-a", [person(1)], holders=["payments"])
     calls = []
-    answer = ExchangeService.answer
+    answer = ExchangeService.answer_soon
 
-    def late(self, message, peer, now_ms, **more):
+    async def late(self, message, peer, now_ms, **more):
         calls.append(1)
-        return answer(self, message, peer, now_ms + 200_000, **more)
+        return await answer(self, message, peer, now_ms + 200_000, **more)
 
-    monkeypatch.setattr(ExchangeService, "answer", late)
+    monkeypatch.setattr(ExchangeService, "answer_soon", late)
     assert fetch(two, made).error == "request_expired"
     assert len(calls) == 1
 

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from node.network.rpc_errors import PeerFailed, PeerTooSlow, TooManyRequests, remote_errors
+from node.network.gate import MemberGate
 from node.network.transport import (
     DeadlineRequired,
-    MemberGate,
     TransportLimits,
     open_channel,
     peer_member,

@@ -19,7 +19,7 @@ from coordinator.transport import (
     member_credentials,
 )
 from node.consents.service import OfferTerms, SignedGrant
-from node.network.transport import MemberGate as NodeGate
+from node.network.gate import MemberGate as NodeGate
 from node.relay.line import RelayLine, Timing
 from node.relay.wiring import relay_line
 from node.storage import subjects
