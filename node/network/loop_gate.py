@@ -89,6 +89,8 @@ async def _errors_as_status(context: Any, method: str) -> AsyncIterator[None]:
         yield
     except (grpc.RpcError, grpc.aio.AbortError):
         raise
+    except grpc.aio.InternalError as error:
+        raise asyncio.CancelledError from error  # the caller went away: nobody reads a status
     except Exception as error:
         known = refusal(error, method)
         await context.abort(known.status, known.details, known.metadata)
