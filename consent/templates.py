@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from consent.artefact import Artefact, Notice
+from consent.artefact import Artefact
+from consent.authority import METHODS
+from consent.clauses import Notice
 from consent.fields import DECIMAL, WORD, Fields
 from protocols.canonical import canonical_json, parse_json, sha256
+from protocols.data_classes import is_data_class
 from protocols.errors import InvalidInput
-from protocols.identifiers import PURPOSES, is_field_name
+from protocols.identifiers import PURPOSES
 
 DAY_MS = 86_400_000
 DAY_S = 86_400
@@ -55,6 +58,7 @@ class Template:
     Attributes:
         template_id: its name in an artefact.
         sha256: SHA-256 of its canonical JSON, texts included.
+        auth_methods: by what a person may grant it (`consent.authority`).
         data_categories: source classes that may be asked for.
         adverse_notice_categories: those that need a notice of adverse consequences.
         bounds: purpose -> the most that may be granted for it.
@@ -64,6 +68,7 @@ class Template:
 
     template_id: str
     sha256: bytes
+    auth_methods: frozenset[str]
     data_categories: frozenset[str]
     adverse_notice_categories: frozenset[str]
     bounds: Mapping[str, Bounds]
@@ -146,11 +151,12 @@ class Templates:
         3. every category may be asked for;
         4. categories that need it come with a notice of adverse consequences;
         5. every purpose is offered, and validity, data life and uses keep the strictest bounds;
-        6. training spends no more than allowed.
+        6. training spends no more than allowed;
+        7. it is granted by one of the means that the template allows, or only asked for.
 
         Raises:
             TemplateUnknown: 1, 2.
-            ConsentOutOfBounds: 3 to 6.
+            ConsentOutOfBounds: 3 to 7.
         """
         # 1
         template = self.get(artefact.template_id)
@@ -175,6 +181,8 @@ class Templates:
         _within(artefact.max_uses <= bounds.max_uses, "max_uses")
         # 6
         _check_training(artefact, bounds)
+        # 7
+        _within(artefact.is_request or artefact.auth_method in template.auth_methods, "authority")
         return template
 
 
@@ -205,9 +213,10 @@ def _template(value: Any) -> Template:
     found = Template(
         template_id=fields.text("template_id", WORD),
         sha256=sha256(canonical_json(value)),
-        data_categories=frozenset(fields.words("data_categories", is_field_name, 1, 64)),
+        auth_methods=frozenset(fields.words("auth_methods", METHODS.__contains__, 1, 8)),
+        data_categories=frozenset(fields.words("data_categories", is_data_class, 1, 64)),
         adverse_notice_categories=frozenset(
-            fields.words("adverse_notice_categories", is_field_name, 0, 64)
+            fields.words("adverse_notice_categories", is_data_class, 0, 64)
         ),
         bounds={purpose: _bounds(purposes.object(purpose), purpose) for purpose in PURPOSES},
         notices=dict(map(_notice, fields.objects("notices", 1, 64))),

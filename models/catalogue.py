@@ -18,6 +18,7 @@ import yaml
 
 from models.fields import Fields
 from protocols.canonical import canonical_json, parse_json, sha256
+from protocols.data_classes import is_data_class
 from protocols.errors import InvalidInput
 
 _MAX_BYTES = 256 * 1024
@@ -85,6 +86,8 @@ class SignalSpec:
         for name in (self.id, self.unit, self.source_class, self.block, self.family):
             if not _IDENTIFIER.fullmatch(name):
                 raise CatalogueInvalid(f"signal {self.id!r}: {name!r} is not a lower-case name")
+            if not is_data_class(name):
+                raise CatalogueInvalid(f"signal {self.id!r}: {name!r} is of a prohibited class")
         if not 1 <= len(self.edges) <= _MAX_EDGES:
             raise CatalogueInvalid(f"signal {self.id}: needs 1 to {_MAX_EDGES} edges")
         if not all(math.isfinite(edge) for edge in self.edges):

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from protocols.data_classes import is_data_class
 from protocols.errors import HomeUnusable, InvalidInput
-from protocols.identifiers import is_endpoint, is_field_name, is_member_id
+from protocols.identifiers import is_endpoint, is_member_id
 
 SETTINGS_FILE = "credence.toml"
 ENV_PREFIX = "CREDENCE_NODE_"
@@ -52,7 +53,7 @@ Listen = Annotated[str, _checked(_is_listen, "host:port")]
 MemberPort = Annotated[
     str, _checked(lambda text: not text or _is_listen(text), "host:port, or empty")
 ]
-SourceClass = Annotated[str, _checked(is_field_name, "a source class of the catalogue")]
+SourceClass = Annotated[str, _checked(is_data_class, "a source class of the catalogue")]
 Day = Annotated[str, _checked(_is_day, "a day, YYYY-MM-DD")]
 Role = Literal[
     "bank",

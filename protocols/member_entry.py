@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self, cast
 
+from protocols.data_classes import is_data_class
 from protocols.errors import InvalidInput, Malformed
-from protocols.identifiers import check_member_id, check_role, is_endpoint, is_field_name
+from protocols.identifiers import check_member_id, check_role, is_endpoint
 from protocols.keys import VerifyKey, verify_any
 from protocols.member_keys import (
     MAX_EARLIER_CERTIFICATES,
@@ -68,7 +69,7 @@ class MemberEntry:
         _check_text("a legal name", self.name, 1, 120)
         _check_text("a licence number", self.licence, 0, 120)
         _check_text("a contact", self.contact, 0, 200)
-        if list(self.holds) != sorted(set(self.holds)) or not all(map(is_field_name, self.holds)):
+        if list(self.holds) != sorted(set(self.holds)) or not all(map(is_data_class, self.holds)):
             raise InvalidInput("what a member holds is a sorted list of source classes, each once")
         if {len(self.signing_key), len(self.sealing_key), len(self.certificate_sha256)} != {32}:
             raise InvalidInput("a member's keys and certificate hash are 32 bytes each")

@@ -159,7 +159,7 @@ class DeliveryBatch:
         return Outcome("", times.get(event.consent_id, self._now_ms))
 
     def _remember(self, event: ConsentEvent, delivery: Delivery) -> Outcome:
-        if event.event is not Event.WITHDRAW:
+        if event.event not in {Event.WITHDRAW, Event.INVALIDATE}:
             return Outcome(Refusal.CONSENT_UNKNOWN, self._now_ms)
         tombstone = Tombstone(event.consent_id, self._peer, delivery.data, self._now_ms)
         return Outcome("", consent_events.add_tombstone(self._connection, tombstone))

@@ -168,6 +168,7 @@ class ConsentDesk:
             SignatureInvalid: the person's own key has to sign this.
             ConsentUnknown, ControllerMismatch, TransitionInvalid: as `apply`.
         """
+        event = ConsentEvent.parse(event.body())
         if event.authority.kid:
             raise SignatureInvalid("this takes a signature that is not the node's")
         return self._change(event, sign_alone(event.body(), self._key()), self._clock())

@@ -8,6 +8,7 @@ state `requested` and nothing can be released on them. The person sees them wait
 from collections.abc import Callable, Sequence
 
 from audit.database import Connection, Database
+from consent.artefact import Artefact
 from consent.authority import REQUESTED, controller
 from consent.lifecycle import Event, State
 from consent.refusals import ConsentUnknown
@@ -69,6 +70,7 @@ class ConsentRequests:
             UnknownSubject: the person is not known here.
             TooManyRequests: enough questions wait for the person.
             InvalidInput: the message or the days are out of bounds.
+            Malformed: `requested_by` is not a word.
         """
         if not 1 <= days <= MAX_DAYS:
             raise InvalidInput(f"an answer is waited for 1 to {MAX_DAYS} days")
@@ -76,7 +78,7 @@ class ConsentRequests:
             raise InvalidInput(f"a message is up to {MAX_MESSAGE} printable characters")
         now_ms = self._clock()
         artefact = offer.artefact(pseudonym, controller(REQUESTED, requested_by))
-        self._templates.check(artefact)
+        self._templates.check(Artefact.parse_request(artefact.body()))
         jws = sign_alone(artefact.body(), self._key())
         stored = StoredRequest(
             artefact.consent_id, requested_by, message, now_ms, now_ms + days * DAY_MS

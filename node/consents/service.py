@@ -29,6 +29,7 @@ from node.consents.requests import ConsentRequests
 from node.consents.stored import artefact_of
 from node.network.pairwise import PairKeys
 from node.storage import consent_events, consent_outbox, consents, subjects
+from node.storage.consent_requests import StoredRequest
 from node.storage.consents import LiveConsent, StoredConsent
 from protocols.directory import Directory
 from protocols.keys import SigningKey
@@ -133,6 +134,15 @@ class ConsentService:
     def offer(self, terms: OfferTerms) -> Offer:
         """Terms for people to sign; see `ConsentOffers.offer`."""
         return self._offers.offer(terms, self._clock())
+
+    def ask(
+        self, pseudonym: bytes, terms: OfferTerms, *, requested_by: str, message: str, days: int
+    ) -> StoredRequest:
+        """Ask a person for a consent; see `ConsentRequests.ask`."""
+        offer = self.offer(terms)
+        return self.requests.ask(
+            pseudonym, offer, requested_by=requested_by, message=message, days=days
+        )
 
     def check_terms(self, artefact: Artefact) -> None:
         """Check an artefact against its template before anybody is asked to sign it.

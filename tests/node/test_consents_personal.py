@@ -1,0 +1,481 @@
+"""A person at the portal of their bank: what they sign there holds at another institution."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from consent.artefact import Artefact
+from consent.attestation import AttestationInvalid
+from consent.authority import branch
+from consent.clauses import Grant
+from consent.delivery import Delivery, Kind
+from consent.events import sign_event
+from consent.lifecycle import Event, State, TransitionInvalid
+from consent.refusals import ConsentNotActive, ConsentUnknown, ReleaseRefused
+from consent.succession import ConsentConflict, ConsentRollback
+from consent.templates import DAY_MS, ConsentOutOfBounds, TemplateUnknown
+from node.consents.personal import (
+    PREPARED_MS,
+    AccountProof,
+    GrantChoice,
+    PasskeyProof,
+    PasskeySigner,
+    PersonalConsents,
+    PreparedExpired,
+)
+from node.consents.requests import MAX_WAITING, TooManyRequests
+from node.consents.service import OfferTerms, SignedGrant
+from node.storage import consents
+from node.storage.subjects import UnknownSubject
+from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
+from protocols.keys import SigningKey
+from protocols.passkeys import RelyingParty
+from tests.node.consent_world import ConsentWorld, person
+from tests.passkey_device import PasskeyDevice, es256
+
+SITE = RelyingParty("bank-a.example", ("https://my.bank-a.example",), "Bank A")
+DEVICE = PasskeyDevice(rp_id=SITE.rp_id, origin=SITE.origins[0], key=es256())
+SIGNER = PasskeySigner(DEVICE.public_key)
+APP = AccountProof("password_totp")
+OFFICER = SigningKey.from_seed(b"o" * 32)
+SCORE = OfferTerms(purposes=("score",))
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = ConsentWorld(tmp_path, ("bank-a", "bank-b", "payments"))
+    for member in made.members.values():
+        member.enrol(1, 2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bank(world):
+    return world.member("bank-a")
+
+
+@pytest.fixture
+def mine(world, bank):
+    return PersonalConsents(
+        database=bank.database,
+        service=bank.consents,
+        member_id="bank-a",
+        signing_key=lambda: bank.signing,
+        relying_party=SITE,
+        clock=lambda: world.now_ms,
+    )
+
+
+def by_passkey(mine, number=1, choice=None, device=DEVICE):
+    ready = mine.prepare(person(number), choice or GrantChoice(SCORE), SIGNER)
+    proof = PasskeyProof(device.get(ready.challenge))
+    return mine.grant(person(number), ready.body, proof).consent_id
+
+
+def by_account(mine, number=1, choice=None):
+    ready = mine.prepare(person(number), choice or GrantChoice(SCORE), APP)
+    return mine.grant(person(number), ready.body, APP).consent_id
+
+
+def held(world, member_id, consent_id):
+    with world.member(member_id).database.read() as connection:
+        found = consents.find(connection, consent_id)
+    return found and found.terms.state
+
+
+# -- granting
+
+
+def test_a_consent_signed_by_passkey_at_the_bank_is_in_force_at_the_holder(world, bank, mine):
+    """The holder believes the passkey by the bank's attestation, which travels with it."""
+    consent_id = by_passkey(mine)
+    assert bank.consents.push_pending().accepted == 1
+    stored = world.member("payments").consents.get(consent_id)
+    assert stored.terms.state is State.ACTIVE
+    assert stored.auth_method == "passkey"
+    assert b'"header":{"authenticatorData"' in stored.artefact
+
+
+def test_a_consent_confirmed_in_the_account_is_marked_as_such_everywhere(world, bank, mine):
+    """It says by which second factor, and a holder reads it there."""
+    consent_id = by_account(mine)
+    bank.consents.push_pending()
+    stored = world.member("payments").consents.get(consent_id)
+    assert (stored.terms.state, stored.auth_method) == (State.ACTIVE, "account")
+    assert mine.artefact(person(1), consent_id).authority.confirmed_by == "password_totp"
+
+
+def test_a_consent_signed_in_a_branch_carries_the_papers_hash(world, bank):
+    """An officer's key signs it and the bank countersigns; it travels like any other."""
+    offer = bank.consents.offer(SCORE)
+    artefact = offer.artefact(person(1), branch(OFFICER.verify_key.bytes, b"p" * 32))
+    signed = SignedGrant(person(1), world_sign(artefact))
+    (recorded,) = bank.consents.record_many([signed])
+    assert bank.consents.push_pending().accepted == 1
+    stored = world.member("payments").consents.get(recorded.consent_id)
+    assert stored.auth_method == "branch"
+
+
+def world_sign(artefact):
+    from consent.artefact import sign_as_subject
+
+    return sign_as_subject(artefact, OFFICER)
+
+
+def test_what_is_prepared_says_all_that_the_person_has_to_read(mine):
+    """The notice's text, the notice of adverse consequences where one is due, and until when."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    assert "You allow the institutions" in ready.notice_text
+    assert ready.adverse_notice_text == ""
+    assert ready.artefact == Artefact.parse(ready.body)
+    restricted = OfferTerms(purposes=("score",), data_categories=("income", "payment"))
+    ready = mine.prepare(person(1), GrantChoice(restricted), APP)
+    assert "may lower your score" in ready.adverse_notice_text
+    assert ready.challenge == b""
+
+
+def test_recipients_get_what_each_was_granted(world, bank, mine):
+    """Another bank is let in for one class and purpose only, at the holder too."""
+    grants = (
+        Grant("bank-a", "score", ("credit_account", "payment")),
+        Grant("bank-b", "monitor", ("payment",)),
+    )
+    consent_id = by_passkey(mine, choice=GrantChoice(OfferTerms(grants=grants)))
+    assert bank.consents.push_pending().accepted == 2
+    terms = world.member("payments").consents.get(consent_id).terms
+    assert terms.granted("bank-a", "score") == {"credit_account", "payment"}
+    assert terms.granted("bank-b", "monitor") == {"payment"}
+    assert not terms.granted("bank-b", "score")
+    other = world.member("bank-b")
+    with other.database.read() as connection:
+        (live,) = other.consents.live_consents(connection, "monitor")
+        assert live.data_categories == {"payment"}
+        assert other.consents.live_consents(connection, "score") == []
+
+
+def test_the_same_answer_handed_in_twice_grants_once(bank, mine):
+    """A double click changes nothing; after a withdrawal the old answer grants nothing."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    proof = PasskeyProof(DEVICE.get(ready.challenge))
+    first = mine.grant(person(1), ready.body, proof)
+    assert mine.grant(person(1), ready.body, proof) == first
+    assert bank.leaves() == 1
+    mine.withdraw(person(1), first.consent_id, APP)
+    with pytest.raises(ReleaseRefused):
+        mine.grant(person(1), ready.body, proof)
+    assert held_state(bank, first.consent_id) is State.WITHDRAWN
+
+
+def held_state(member, consent_id):
+    return member.consents.get(consent_id).terms.state
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [{"key": es256()}, {"origin": "https://bank-a.evil.example"}, {"rp_id": "evil.example"}],
+    ids=["another passkey", "another site", "another relying party"],
+)
+def test_a_forged_assertion_grants_nothing(bank, mine, bend):
+    """Made by another passkey or on another site: refused, and nothing is stored."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    forged = replace(DEVICE, **bend).get(ready.challenge)
+    with pytest.raises(SignatureInvalid):
+        mine.grant(person(1), ready.body, PasskeyProof(forged))
+    assert bank.leaves() == 0
+
+
+def test_an_assertion_re_used_for_a_wider_consent_grants_nothing(bank, mine):
+    """The challenge is the consent's own bytes: no other body goes with it."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    used = PasskeyProof(DEVICE.get(ready.challenge))
+    wider = mine.prepare(person(1), GrantChoice(OfferTerms(purposes=("score", "train"))), SIGNER)
+    for body in (wider.body, ready.body.replace(b'"max_uses":200', b'"max_uses":999')):
+        with pytest.raises(SignatureInvalid):
+            mine.grant(person(1), body, used)
+    assert bank.leaves() == 0
+
+
+def test_a_consent_prepared_for_somebody_else_is_not_granted(bank, mine):
+    """Its handles are another person's, and the attestation is about them."""
+    ready = mine.prepare(person(2), GrantChoice(SCORE), SIGNER)
+    proof = PasskeyProof(DEVICE.get(ready.challenge))
+    with pytest.raises(ReleaseRefused):
+        mine.grant(person(1), ready.body, proof)
+    ready = mine.prepare(person(2), GrantChoice(SCORE), APP)
+    with pytest.raises(ReleaseRefused):
+        mine.grant(person(1), ready.body, APP)
+    assert bank.leaves() == 0
+
+
+def test_what_was_prepared_long_ago_is_read_again(world, mine):
+    """After 15 minutes the person reads it once more."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), APP)
+    world.tick(PREPARED_MS)
+    with pytest.raises(PreparedExpired):
+        mine.grant(person(1), ready.body, APP)
+
+
+def test_a_confirmation_of_another_kind_does_not_do(mine):
+    """Prepared for a passkey, confirmed in the account: refused; and the other way round."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    with pytest.raises(SignatureInvalid):
+        mine.grant(person(1), ready.body, APP)
+    ready = mine.prepare(person(1), GrantChoice(SCORE), APP)
+    with pytest.raises(CredenceError):
+        mine.grant(person(1), ready.body, PasskeyProof(DEVICE.get(b"c" * 32)))
+    with pytest.raises(SignatureInvalid):
+        mine.grant(person(1), ready.body, AccountProof("oidc"))
+
+
+@pytest.mark.parametrize("response", [b"", b"{}", b"[]", b'{"response":{"signature":1}}'])
+def test_an_answer_that_is_none_is_refused(mine, response):
+    """Whatever a page posts ends in a typed error."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    with pytest.raises(Malformed):
+        mine.grant(person(1), ready.body, PasskeyProof(response))
+
+
+def test_an_unknown_template_version_is_refused(bank, mine):
+    """A body that names another version of the template than is held here."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), APP)
+    value = json.loads(ready.body)
+    value["template"]["sha256"] = "0" * 64
+    from protocols.canonical import canonical_json
+
+    with pytest.raises(TemplateUnknown):
+        mine.grant(person(1), canonical_json(value), APP)
+    assert bank.leaves() == 0
+
+
+def test_a_choice_beyond_the_template_is_refused_before_anybody_signs(mine):
+    """Nobody is talked into more than the template's bounds."""
+    with pytest.raises(ConsentOutOfBounds):
+        mine.prepare(person(1), GrantChoice(OfferTerms(max_uses=5000)), SIGNER)
+
+
+# -- changing
+
+
+def test_a_change_is_a_new_version_that_the_same_passkey_signs(world, bank, mine):
+    """It supersedes, names the version before, and the old one is refused everywhere."""
+    consent_id = by_passkey(mine)
+    first = mine.artefact(person(1), consent_id)
+    wider = GrantChoice(OfferTerms(purposes=("score", "train")), changes=consent_id)
+    world.tick(1)
+    assert by_passkey(mine, choice=wider) == consent_id
+    bank.consents.push_pending()
+    for name in ("bank-a", "payments"):
+        member = world.member(name)
+        assert member.consents.get(consent_id).version == 2
+        with member.database.read() as connection:
+            found = consents.terms_by_hash(connection, [first.consent_hash])
+        if name == "bank-a":
+            assert found[first.consent_hash].state is State.SUPERSEDED
+    assert mine.artefact(person(1), consent_id).prev_hash == first.consent_hash
+
+
+def test_a_change_without_the_key_that_granted_is_refused(bank, mine):
+    """An account's confirmation, or another passkey, does not widen what a passkey granted."""
+    consent_id = by_passkey(mine)
+    wider = GrantChoice(OfferTerms(purposes=("score", "train")), changes=consent_id)
+    with pytest.raises(ConsentConflict):
+        by_account(mine, choice=wider)
+    other = replace(DEVICE, key=es256())
+    ready = mine.prepare(person(1), wider, PasskeySigner(other.public_key))
+    with pytest.raises(ConsentConflict):
+        mine.grant(person(1), ready.body, PasskeyProof(other.get(ready.challenge)))
+    assert bank.consents.get(consent_id).version == 1
+
+
+def test_two_changes_of_one_version_do_not_both_stand(world, mine):
+    """The second was prepared from a version that is not in force any more."""
+    consent_id = by_account(mine)
+    change = GrantChoice(OfferTerms(purposes=("monitor",)), changes=consent_id)
+    world.tick(1)
+    one, two = (mine.prepare(person(1), change, APP) for _ in range(2))
+    world.tick(1)
+    two = mine.prepare(person(1), replace(change, terms=SCORE), APP)
+    mine.grant(person(1), one.body, APP)
+    with pytest.raises((ConsentConflict, ConsentRollback)):
+        mine.grant(person(1), two.body, APP)
+
+
+# -- stopping, going on
+
+
+def test_any_consent_is_withdrawn_in_the_session_and_the_holder_knows(world, bank, mine):
+    """Whatever key granted it: stopping is never harder than granting."""
+    for consent_id in (by_passkey(mine), by_account(mine)):
+        bank.consents.push_pending()
+        changed = mine.withdraw(person(1), consent_id, APP)
+        assert changed.state is State.WITHDRAWN
+        assert list(changed.confirmed) == ["payments"]
+        assert held(world, "payments", consent_id) is State.WITHDRAWN
+        assert mine.withdraw(person(1), consent_id, APP).state is State.WITHDRAWN
+
+
+def test_what_a_passkey_granted_is_paused_in_the_session_and_resumed_by_the_passkey(world, mine):
+    """Pausing twice is no error; going on takes the key."""
+    consent_id = by_passkey(mine)
+    assert not mine.resumes_in_session(person(1), consent_id)
+    for _ in range(2):
+        world.tick(1)
+        assert mine.pause(person(1), consent_id, APP).state is State.PAUSED
+    world.tick(1)
+    with pytest.raises(SignatureInvalid):
+        mine.resume(person(1), consent_id, APP)
+    ready = mine.prepare_event(person(1), consent_id, Event.RESUME)
+    proof = PasskeyProof(DEVICE.get(ready.challenge))
+    assert mine.apply(person(1), ready.body, proof).state is State.ACTIVE
+    assert held(world, "payments", consent_id) is State.ACTIVE
+    world.tick(1)
+    mine.pause(person(1), consent_id, APP)
+    with pytest.raises(CredenceError):
+        mine.apply(person(1), ready.body, proof)
+    assert held(world, "payments", consent_id) is State.PAUSED
+
+
+def test_what_the_account_granted_is_resumed_in_it(world, mine):
+    """The same authority that granted."""
+    consent_id = by_account(mine)
+    world.tick(1)
+    mine.pause(person(1), consent_id, APP)
+    world.tick(1)
+    assert mine.resumes_in_session(person(1), consent_id)
+    assert mine.resume(person(1), consent_id, APP).state is State.ACTIVE
+
+
+def test_somebody_elses_consent_is_as_if_it_did_not_exist(bank, mine):
+    """Not to read, to change, to stop or to go on with."""
+    consent_id = by_passkey(mine, number=2)
+    calls = [
+        lambda: mine.withdraw(person(1), consent_id, APP),
+        lambda: mine.pause(person(1), consent_id, APP),
+        lambda: mine.resume(person(1), consent_id, APP),
+        lambda: mine.artefact(person(1), consent_id),
+        lambda: mine.refuse(person(1), consent_id),
+        lambda: mine.prepare_event(person(1), consent_id, Event.RESUME),
+        lambda: mine.prepare(person(1), GrantChoice(SCORE, changes=consent_id), APP),
+        lambda: mine.prepare(person(1), GrantChoice(SCORE, request=consent_id), APP),
+    ]
+    for call in calls:
+        with pytest.raises(ConsentUnknown):
+            call()
+    assert mine.of_person(person(1)) == []
+    assert held_state(bank, consent_id) is State.ACTIVE
+
+
+def test_a_consent_declared_invalid_ends_everywhere_with_reason_and_actor(world, bank, mine):
+    """Also where the declaration overtakes the consent; declaring twice is no error."""
+    first, second = by_passkey(mine), by_passkey(mine)
+    early = bank.consents.get(second).artefact
+    bank.consents.tell(first)
+    for consent_id in (first, second):
+        changed = bank.consents.invalidate(consent_id, "identity_error", "privacy-officer")
+        assert changed.state is State.INVALIDATED
+        assert list(changed.confirmed) == ["payments"]
+    assert held(world, "payments", first) is State.INVALIDATED
+    late = world.member("payments").consents.receive("bank-a", [Delivery(Kind.ARTEFACT, early)])
+    assert [one.refusal for one in late] == ["consent_withdrawn"]
+    assert bank.consents.invalidate(first, "court_order", "desk").state is State.INVALIDATED
+    *_, last = bank.consents.receipt(first)["events"]
+    assert (last["event"], last["actor"]) == ("invalidate", "privacy-officer")
+    with pytest.raises(CredenceError):
+        bank.consents.invalidate(first, "no reason", "desk")
+
+
+def test_the_node_does_not_speak_where_a_key_has_to(bank, mine):
+    """A device key's or a passkey's word is not the node's to sign."""
+    consent_id = by_passkey(mine)
+    with pytest.raises(SignatureInvalid):
+        bank.consents.say(bank.consents.event(consent_id, Event.WITHDRAW))
+    with pytest.raises(CredenceError):
+        bank.consents.apply(
+            consent_id, sign_event_by(bank.consents.event(consent_id, Event.WITHDRAW))
+        )
+
+
+def sign_event_by(event):
+    from consent.authority import device_key
+
+    return sign_event(replace(event, authority=device_key(OFFICER.verify_key.bytes)), OFFICER)
+
+
+def test_what_is_known_of_the_person_changed_between_reading_and_signing(world, bank, mine):
+    """The attestation would be another than the one signed: the person reads it again."""
+    ready = mine.prepare(person(1), GrantChoice(SCORE), SIGNER)
+    value = json.loads(ready.body)
+    value["authority"]["attestation_sha256"] = "0" * 64
+    from protocols.canonical import canonical_json
+
+    body = canonical_json(value)
+    with pytest.raises((ConsentConflict, AttestationInvalid)):
+        mine.grant(person(1), body, PasskeyProof(DEVICE.get(b"c" * 32)))
+
+
+# -- asked for by the institution
+
+
+def ask(bank, number=1, **changes):
+    terms = {"requested_by": "desk", "message": "For your loan", "days": 14, **changes}
+    return bank.consents.ask(person(number), SCORE, **terms)
+
+
+def test_what_is_asked_for_waits_is_granted_in_the_same_consent_and_is_then_like_any_other(
+    world, bank, mine
+):
+    """The person sees it, nothing is released on it, and their grant puts it in force."""
+    asked = ask(bank)
+    (waiting,) = bank.consents.requests.waiting(person(1))
+    assert (waiting.consent_id, waiting.message) == (asked.consent_id, "For your loan")
+    assert held_state(bank, asked.consent_id) is State.REQUESTED
+    assert mine.artefact(person(1), asked.consent_id).is_request
+    assert bank.consents.waiting() == {}
+    choice = GrantChoice(OfferTerms(purposes=("score",)), request=asked.consent_id)
+    assert by_passkey(mine, choice=choice) == asked.consent_id
+    bank.consents.push_pending()
+    assert held(world, "payments", asked.consent_id) is State.ACTIVE
+    events = [one["event"] for one in bank.consents.receipt(asked.consent_id)["events"]]
+    assert events == ["request", "grant"]
+    assert bank.consents.requests.waiting(person(1)) == []
+
+
+def test_what_is_asked_for_may_be_refused_or_lapses_and_is_then_not_granted(world, bank, mine):
+    """Nobody else hears of it, refusing twice is no error, and a lapse is by the clock."""
+    refused, lapsed = ask(bank), ask(bank, days=1)
+    assert mine.refuse(person(1), refused.consent_id) is State.REFUSED
+    assert mine.refuse(person(1), refused.consent_id) is State.REFUSED
+    ready = mine.prepare(person(1), GrantChoice(SCORE, request=lapsed.consent_id), APP)
+    world.tick(DAY_MS)
+    with pytest.raises(CredenceError):
+        mine.grant(person(1), ready.body, APP)
+    fresh = mine.prepare(person(1), GrantChoice(SCORE, request=lapsed.consent_id), APP)
+    with pytest.raises(ConsentNotActive):
+        mine.grant(person(1), fresh.body, APP)
+    assert bank.consents.expire_due() == 1
+    assert held_state(bank, lapsed.consent_id) is State.LAPSED
+    with pytest.raises(ConsentConflict):
+        mine.prepare(person(1), GrantChoice(SCORE, request=refused.consent_id), APP)
+    with pytest.raises(TransitionInvalid):
+        mine.refuse(person(1), lapsed.consent_id)
+    with pytest.raises(TransitionInvalid):
+        mine.withdraw(person(1), lapsed.consent_id, APP)
+    assert bank.consents.waiting() == {}
+
+
+def test_nobody_is_worn_down_with_questions(bank):
+    """Only so many wait for one person, with a bounded message, within the template."""
+    for _ in range(MAX_WAITING):
+        ask(bank)
+    with pytest.raises(TooManyRequests):
+        ask(bank)
+    ask(bank, number=2)
+    for changes in ({"days": 0}, {"days": 91}, {"message": "x" * 501}, {"message": "a\nb"}):
+        with pytest.raises(InvalidInput):
+            ask(bank, number=2, **changes)
+    with pytest.raises(UnknownSubject):
+        ask(bank, number=9)
+    with pytest.raises(Malformed):
+        ask(bank, number=2, requested_by="The Desk!")
