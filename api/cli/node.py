@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import console, rotation
+from api.cli import console, rights, rotation
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 FETCH_DEADLINE_S = 600.0
 
+app.add_typer(rights.app, name="rights")
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]

@@ -264,7 +264,7 @@ class RightsDesk:
             TextRefused: 5. ConsentsStillLive, ItemUnknown: it cannot be carried out.
         """
         _require(clerk, _EITHER)  # 2
-        now_ms = self._clock()
+        action, now_ms = Action(action), self._clock()
         said = clean_text(text, MAX_TEXT, least=int(action in _WRITTEN))  # 5
         with self._database.write() as connection:
             request = self._find(connection, request_id)  # 1

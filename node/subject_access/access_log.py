@@ -19,7 +19,7 @@ from protocols.directory import Directory, UnknownMember
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SigningKey
 
-LOOKS = ("exchange.", "score.")
+LOOKS = ("exchange.", "score.", "staff.")
 """Kinds of entries in which somebody looked, or asked to."""
 
 PAGE = 25
