@@ -8,6 +8,7 @@ event, another outcome or another moment.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from consent.deletion import Deletion, sign_deletion
 from protocols.canonical import sha256
 from protocols.keys import SigningKey, VerifyKey
 
@@ -52,12 +53,15 @@ class Acknowledgement:
         refusal: empty: stored and in effect; otherwise a stable code.
         effective_at_ms: since when, or when it was refused, by the party's clock.
         signature: 64 bytes by the party's signing key.
+        deletion: of an event that ended a consent there, the party's signed attestation of what it
+            deleted (`consent.deletion`); empty: there was none to end.
     """
 
     delivery_id: str
     refusal: str
     effective_at_ms: int
     signature: bytes
+    deletion: bytes = b""
 
     @property
     def accepted(self) -> bool:
@@ -66,12 +70,17 @@ class Acknowledgement:
 
 
 def acknowledge(
-    delivery: Delivery, refusal: str, effective_at_ms: int, key: SigningKey
+    delivery: Delivery,
+    refusal: str,
+    effective_at_ms: int,
+    key: SigningKey,
+    deleted: Deletion | None = None,
 ) -> Acknowledgement:
-    """Sign the answer to a delivery."""
+    """Sign the answer to a delivery, and what was deleted because of it."""
     message = _message(delivery, refusal, effective_at_ms)
     signature = key.sign(ACKNOWLEDGEMENT_DOMAIN, message)
-    return Acknowledgement(delivery.delivery_id, refusal, effective_at_ms, signature)
+    deletion = b"" if deleted is None else sign_deletion(deleted, key)
+    return Acknowledgement(delivery.delivery_id, refusal, effective_at_ms, signature, deletion)
 
 
 def verify_acknowledgement(

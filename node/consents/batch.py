@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from audit.database import Connection
 from consent.artefact import Artefact
+from consent.deletion import Deletion
 from consent.delivery import Delivery
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, advance
@@ -18,7 +19,7 @@ from consent.succession import ConsentConflict, Held, check_event, check_version
 from node.consents.handles import HandleIndex
 from node.consents.register import ConsentRegister, Verified
 from node.consents.stored import artefact_of
-from node.storage import consent_events, consents, statuses
+from node.storage import consent_events, consents, deletions, statuses
 from node.storage.consent_events import Tombstone
 from node.storage.consents import StoredConsent
 from node.storage.subjects import UnknownSubject
@@ -37,10 +38,14 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one delivery: in effect since, or refused at, `effective_at_ms`."""
+    """What became of one delivery: in effect since, or refused at, `effective_at_ms`.
+
+    Where it ended a consent here, `deleted` says what went with it.
+    """
 
     refusal: str
     effective_at_ms: int
+    deleted: Deletion | None = None
 
 
 class DeliveryBatch:
@@ -156,7 +161,8 @@ class DeliveryBatch:
             return Outcome(error.code, self._now_ms)
         self._register.change(self._connection, stored, event, delivery.data, self._now_ms)
         times = consent_events.event_times(self._connection, [event.consent_id], event.event)
-        return Outcome("", times.get(event.consent_id, self._now_ms))
+        deleted = deletions.find(self._connection, self._member_id, event.consent_id)
+        return Outcome("", times.get(event.consent_id, self._now_ms), deleted)
 
     def _remember(self, event: ConsentEvent, delivery: Delivery) -> Outcome:
         if event.event not in {Event.WITHDRAW, Event.INVALIDATE}:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 
+from consent.deletion import MAX_DELETION_BYTES
 from consent.delivery import Acknowledgement, Delivery, Kind
 from node.network.rpc_errors import remote_errors
 from protocols.errors import Malformed
@@ -64,9 +65,12 @@ def delivery_to_proto(delivery: Delivery) -> ConsentDelivery:
 def _from_proto(message: ConsentAcknowledgement) -> Acknowledgement:
     if message.refusal and _CODE.fullmatch(message.refusal) is None:
         raise Malformed("an acknowledgement with a refusal that is no code")
+    if len(message.deletion) > MAX_DELETION_BYTES:
+        raise Malformed("an attestation of deletion is larger than one can be")
     return Acknowledgement(
         delivery_id=message.delivery_id,
         refusal=message.refusal,
         effective_at_ms=message.effective_at_ms,
         signature=message.signature,
+        deletion=message.deletion,
     )

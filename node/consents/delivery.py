@@ -15,11 +15,13 @@ from typing import Protocol
 import structlog
 
 from audit.database import Database
+from consent.deletion import verify_deletion
 from consent.delivery import Acknowledgement, Delivery, verify_acknowledgement
 from consent.fields import MAX_TIME_MS
 from consent.lifecycle import Event
-from node.storage import consent_outbox
+from node.storage import consent_outbox, deletions
 from node.storage.consent_outbox import Answer, Due
+from node.storage.deletions import Received
 from protocols.directory import Directory
 from protocols.errors import CredenceError, SignatureInvalid
 from protocols.keys import VerifyKey
@@ -152,6 +154,7 @@ class ConsentDeliverer:
         keys = self._directory().member(member_id).verify_keys(self._clock())
         waiting = {one.delivery.delivery_id: one for one in batch}
         answers: list[Answer] = []
+        received: list[Received] = []
         try:
             deliveries = [one.delivery for one in batch]
             for acknowledgement in self._courier.deliver(member_id, deliveries):
@@ -159,12 +162,17 @@ class ConsentDeliverer:
                 if due is None or not 0 <= acknowledgement.effective_at_ms <= MAX_TIME_MS:
                     raise SignatureInvalid("an acknowledgement of nothing that was delivered")
                 _verify(acknowledgement, due.delivery, keys)
+                if acknowledgement.deletion:
+                    verify_deletion(acknowledgement.deletion, member_id, due.consent_id, keys)
                 answers.append(self._answer(due, acknowledgement))
+                deletion = acknowledgement.deletion or None
+                received.append(Received(due.event_id, member_id, self._clock(), deletion))
         finally:
             # What was answered before the line broke counts.
             if answers:
                 with self._database.write() as connection:
                     consent_outbox.settle(connection, member_id, answers)
+                    deletions.note_received(connection, received)
         return answers
 
     def _answer(self, due: Due, acknowledgement: Acknowledgement) -> Answer:

@@ -111,7 +111,7 @@ class ConsentInbox:
         log.info("consents.received", peer=peer, deliveries=len(outcomes), refused=refused)
         key = self._key()
         return [
-            acknowledge(delivery, one.refusal, one.effective_at_ms, key)
+            acknowledge(delivery, one.refusal, one.effective_at_ms, key, one.deleted)
             for delivery, one in zip(deliveries, outcomes, strict=True)
         ]
 

@@ -4,8 +4,9 @@ Consent node, holder and recipient all write through here, inside a transaction 
 
   1. a new state comes from the lifecycle's table, or the transaction fails;
   2. every change has an audit leaf in the same transaction, and an event that names it;
-  3. when a consent is withdrawn, invalidated or replaced, what was fetched under it is deleted, and
-     nothing that would still give effect to it is delivered any more;
+  3. when a consent is withdrawn, invalidated or replaced, what was fetched under it is deleted (and
+     unless it is replaced, the scores made under it), so are the sealed answers kept for a repeated
+     request, and nothing that would still give effect to it is delivered any more;
   4. the consent node promises every event to all other parties in the same transaction;
   5. and so does its status list say it, in which every version has an index of its own; another
      member's consent is in doubt here until that member's list speaks of it.
@@ -18,10 +19,18 @@ from audit.database import Connection
 from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.artefact import Artefact
+from consent.deletion import Deletion
 from consent.events import DECLARED, ConsentEvent
 from consent.lifecycle import BEGINNINGS, ENDED, Event, State, advance
 from consent.status_list import Listed
-from node.storage import consent_events, consent_outbox, consents, signals, statuses
+from node.storage import (
+    consent_events,
+    consent_outbox,
+    consents,
+    deletions,
+    signals,
+    statuses,
+)
 from node.storage.consent_events import NewEvent
 from node.storage.consents import NewConsent, StoredConsent
 
@@ -122,7 +131,7 @@ class ConsentRegister:
         after = advance(terms.state, event.event)  # 1
         if after is terms.state:
             return after
-        deleted = self._forget(connection, terms.consent_id, after)  # 3
+        deleted = self._forget(connection, stored, after, now_ms)  # 3
         actor = self._actor(event)
         entry = self._changed(stored, event.event, after, actor, deleted, now_ms)
         entry = replace(entry, payload={**entry.payload, "by": event.authority.method})
@@ -166,7 +175,7 @@ class ConsentRegister:
         if after is terms.state:
             return after
         leaf = self._audit.append(  # 2
-            connection, self._changed(stored, event, after, actor, 0, now_ms)
+            connection, self._changed(stored, event, after, actor, None, now_ms)
         )
         consents.set_state(connection, [terms.consent_id], after, [leaf.seq])
         happened = NewEvent(terms.consent_id, event, actor, now_ms, leaf.seq)
@@ -185,7 +194,7 @@ class ConsentRegister:
             advance(stored.terms.state, Event.EXPIRE)  # 1
         leaves = self._audit.append_many(  # 2
             connection,
-            [self._changed(one, Event.EXPIRE, after, CLOCK, 0, now_ms) for one in overdue],
+            [self._changed(one, Event.EXPIRE, after, CLOCK, None, now_ms) for one in overdue],
         )
         ids = [stored.terms.consent_id for stored in overdue]
         consents.set_state(connection, ids, after, [leaf.seq for leaf in leaves])
@@ -205,7 +214,7 @@ class ConsentRegister:
     ) -> None:
         consent_id = old.terms.consent_id
         after = advance(old.terms.state, Event.SUPERSEDE)  # 1
-        self._forget(connection, consent_id, after)  # 3
+        self._forget(connection, old, after, now_ms)  # 3
         consents.supersede(connection, old, new, now_ms)
         self._list(connection, old, after, new.leaf_seq)  # 5
         event = NewEvent(consent_id, Event.SUPERSEDE, SUBJECT, now_ms, new.leaf_seq)
@@ -242,11 +251,34 @@ class ConsentRegister:
         else:
             statuses.resumed(connection, controller, consent_hash)
 
-    def _forget(self, connection: Connection, consent_id: str, after: State) -> int:
+    def _forget(
+        self, connection: Connection, stored: StoredConsent, after: State, now_ms: int
+    ) -> Deletion | None:
         if after not in _DELETES:
-            return 0
+            return None
+        consent_id = stored.terms.consent_id
         consent_outbox.cancel(connection, consent_id)
-        return signals.delete_by_consent(connection, consent_id)
+        replaced = after is State.SUPERSEDED  # it goes on under other terms
+        deleted = Deletion(
+            member_id=self._member_id,
+            consent_id=consent_id,
+            consent_hash=stored.terms.consent_hash,
+            signals=signals.delete_by_consent(connection, consent_id),
+            scores=0 if replaced else deletions.delete_scores(connection, consent_id),
+            answers=self._drop_answers(connection, consent_id, now_ms),
+            at_ms=now_ms,
+        )
+        if not replaced:
+            deletions.add(connection, deleted)
+        return deleted
+
+    def _drop_answers(self, connection: Connection, consent_id: str, now_ms: int) -> int:
+        dropped = 0
+        for peer, leaf_seq in deletions.recent_releases(connection, consent_id, now_ms):
+            payload = self._audit.payload(leaf_seq, connection)
+            request_hash = bytes.fromhex(payload["request_hash"])
+            dropped += deletions.drop_answer(connection, peer, request_hash)
+        return dropped
 
     def _actor(self, event: ConsentEvent) -> str:
         if event.event not in DECLARED:
@@ -281,7 +313,7 @@ class ConsentRegister:
         event: Event,
         after: State,
         actor: str,
-        vectors_deleted: int,
+        deleted: Deletion | None,
         now_ms: int,
     ) -> Entry:
         terms = stored.terms
@@ -294,7 +326,9 @@ class ConsentRegister:
                 "consent_hash": terms.consent_hash.hex(),
                 "controller": terms.controller,
                 "event": event.value,
-                "vectors_deleted": vectors_deleted,
+                "vectors_deleted": deleted.signals if deleted else 0,
+                "scores_deleted": deleted.scores if deleted else 0,
+                "answers_deleted": deleted.answers if deleted else 0,
             },
             subject=terms.pseudonym,
             at_ms=now_ms,

@@ -139,4 +139,5 @@ def _to_proto(delivery_id: str, answer: Acknowledgement) -> ConsentAcknowledgeme
         refusal=answer.refusal,
         effective_at_ms=answer.effective_at_ms,
         signature=answer.signature,
+        deletion=answer.deletion,
     )

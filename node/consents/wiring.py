@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from audit.database import Database
 from consent.delivery import Delivery
+from node.consents.parties import Parties
 from node.consents.status_inbox import StatusInbox
 from node.consents.status_keeper import StatusKeeper
 from node.consents.status_publisher import StatusPublisher
@@ -26,11 +27,13 @@ class Statuses:
         publisher: answers for the consents it controls.
         keeper: keeps the lists of others fresh.
         inbox: verifies and keeps lists.
+        parties: where each party of a consent stands.
     """
 
     publisher: StatusPublisher
     inbox: StatusInbox
     keeper: StatusKeeper
+    parties: Parties
 
 
 def make_statuses(
@@ -66,4 +69,5 @@ def make_statuses(
             receive,
             clock,
         ),
+        Parties(database, settings.member_id, life_ms),
     )

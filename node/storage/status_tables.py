@@ -63,13 +63,15 @@ status_doubt = Table(
     Index("ix_status_doubt_controller", "controller"),
 )
 
-# What this node deleted when a consent ended here; the signed attestation, given out again as it is.
+# What this node deleted when a consent ended here; attested anew whenever that is asked.
 deletion = Table(
     "deletion",
     metadata,
     Column("consent_hash", LargeBinary(32), primary_key=True),
     Column("consent_id", String(40), nullable=False),
-    Column("attestation", LargeBinary, nullable=False),
+    Column("signals", Integer, nullable=False),
+    Column("scores", Integer, nullable=False),
+    Column("answers", Integer, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Index("ix_deletion_consent", "consent_id"),
 )
