@@ -152,6 +152,31 @@ class Campaigns:
         facts = {"round": row.round, "participants": row.participants}
         self._log(connection, campaign_id, "campaign.round", facts, row.at_ms)
 
+    def excluded(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        number: int,
+        member_id: str,
+        code: str,
+        at_ms: int,
+    ) -> None:
+        """Note that a member was left out of a round, or (0) of the campaign's masks, and why."""
+        facts = {"round": number, "member_id": member_id, "code": code}
+        self._log(connection, campaign_id, "campaign.excluded", facts, at_ms)
+
+    def skip_round(
+        self, connection: Connection, campaign_id: str, number: int, checkpoint: bytes, at_ms: int
+    ) -> None:
+        """Store that a round is lost: no step was taken, and it is never asked for again.
+
+        Raises:
+            CampaignTransitionInvalid: the campaign does not run.
+        """
+        self._refuse_unless_running(connection, campaign_id)
+        rows.save_checkpoint(connection, campaign_id, number, checkpoint)
+        self._log(connection, campaign_id, "campaign.round_lost", {"round": number}, at_ms)
+
     def _refuse_unless_running(self, connection: Connection, campaign_id: str) -> None:
         row = rows.find(connection, campaign_id)
         if row is None or row.state != "running":

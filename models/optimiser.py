@@ -96,6 +96,12 @@ class ServerOptimiser:
         elif not self._averaged:
             self._average[:] = self._weights
 
+    def skip(self) -> None:
+        """A round that took no step: it counts, and the weights stay what they were."""
+        self._round += 1
+        if not self._averaged:
+            self._average[:] = self._weights
+
     def state(self) -> dict[str, NDArray[np.float64]]:
         """Everything needed to go on after a crash, as float64 arrays."""
         return {

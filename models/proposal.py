@@ -74,13 +74,13 @@ def propose(
         seed: public seed of the first weights.
         mode: who is trusted; see `PrivacyPlan`.
         honest_minimum: of `distributed`; defaults to the quorum, that is, nobody colludes.
-        masked: whether sums are masked; by default in `distributed` mode.
+        masked: whether sums are masked; by default when there are two members or more.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
         PlanInvalid: a value is outside what nodes accept.
     """
-    masked = mode == "distributed" if masked is None else masked
+    masked = len(members) > 1 if masked is None else masked
     if quorum is None:
         quorum = len(members) // 2 + 1 if masked else min(2, len(members))
     if honest_minimum is None:

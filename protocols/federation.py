@@ -30,6 +30,24 @@ BUNDLE = "bundle"  # ConfigRecord with the next key, in message type BUNDLE_QUER
 VERSION = "version"  # str
 BUNDLE_QUERY = "query.bundle"  # "a bundle is published: fetch, verify, activate"
 
+# Secure aggregation (docs/adr/0006). A masked UPDATE is uint8[n, bytes of the ring], with:
+MASK = "mask"  # ConfigRecord with the next two keys
+CONTEXT = "context"  # bytes, the round the masks are bound to
+MASK_PARTS = "parts"  # bytes, joined: salt, commitment, pairs' commitments, wrapped seeds
+MASKING = "masking"  # ConfigRecord with the campaign's keys above and the next two
+STEP = "step"  # str, one of the next
+BODY = "body"  # bytes, the step's parts, joined (protocols.masking.wire)
+MASKING_QUERY = "query.masking"
+KEYS_STEP = "keys"  # nothing -> the signed announcement
+ROSTER_STEP = "roster"  # all announcements -> the signed part of the joint seed
+DEAL_STEP = "deal"  # all parts of the seed -> the signed deal
+START_STEP = "start"  # dealers, the deals of the neighbours -> neighbours with bad shares
+VIEW_STEP = "view"  # a view -> SIGNED and the signature, or OTHER and the view signed before
+UNMASK_STEP = "unmask"  # the view, its signatures -> the seeds of its self mask and absent pairs
+STAND_IN_STEP = "stand_in"  # view, signatures, salts of the silent -> parts of their values
+SIGNED = b"signed"
+OTHER = b"other"
+
 
 class PartsRefused(Malformed):
     """Parts of a message are out of order, too large or too many."""

@@ -7,12 +7,14 @@ Format: numpy.lib.format, version 1.0.
 """
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from protocols.canonical import sha256
 from protocols.errors import Malformed
 
 
@@ -35,6 +37,12 @@ def tensor_bytes(array: NDArray[Any]) -> bytes:
     """`array` as little-endian .npy bytes."""
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return header(array.dtype.name, array.shape) + little.tobytes()
+
+
+def model_sha256(model: Mapping[str, bytes]) -> bytes:
+    """SHA-256 over the names and hashes of a model's tensors, in the order of their names."""
+    parts = [name.encode() + b"\0" + sha256(model[name]) for name in sorted(model)]
+    return sha256(b"".join(parts))
 
 
 def read_tensor(data: bytes, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ import structlog
 from coordinator.federation.flower import ConfigRecord, Context, RecordDict, run_id_of
 from coordinator.federation.grid import StreamGrid
 from coordinator.federation.journal import RoundJournal, restore
+from coordinator.federation.masked_strategy import MaskedStrategy, Masks
 from coordinator.federation.office import CampaignBelowQuorum, Office, listed
 from coordinator.federation.publication import Trained, make_bundle
 from coordinator.federation.server_app import build_server_app
@@ -130,12 +131,16 @@ class CampaignRun:
         optimiser = restore(office, self._plan, self._encoder, self._start_weights())
         grid = StreamGrid(office.streams, run_id, bands, grace_s=office.patience.grace)
         journal = RoundJournal(office, self._plan, optimiser, grid)
-        strategy = DpSgdStrategy(
-            self._plan,
-            sha256(self._document.body),
-            optimiser,
-            {numbers[member_id]: band for member_id, band in bands.items()},
-        )
+        plan_sha256 = sha256(self._document.body)
+        known = {numbers[member_id]: band for member_id, band in bands.items()}
+        if self._plan.aggregation.masked:
+            members = {numbers[member_id]: member_id for member_id in bands}
+            masks = Masks(self._office, self._plan, plan_sha256, members)
+            strategy: DpSgdStrategy = MaskedStrategy(
+                self._plan, plan_sha256, optimiser, known, masks
+            )
+        else:
+            strategy = DpSgdStrategy(self._plan, plan_sha256, optimiser, known)
         app = build_server_app(self._plan, strategy, journal)
         app(grid, Context(run_id, 0, {}, RecordDict(), {}))
         return self._publish(strategy, journal.loss, tuple(sorted(bands)))

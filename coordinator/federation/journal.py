@@ -22,7 +22,24 @@ from models.weights import Weights
 log = structlog.get_logger(__name__)
 
 # A node that refuses for one of these will refuse again.
-LASTING = frozenset({"budget_exhausted", "cohort_too_small", "round_replayed"})
+LASTING = frozenset(
+    {"budget_exhausted", "cohort_too_small", "round_input_changed", "round_replayed"}
+)
+# What no honest node of this release sends: its exclusion stands in the log.
+OFFENCES = frozenset(
+    {
+        "evaluation_proof_invalid",
+        "malformed",
+        "mask_answer_wrong",
+        "mask_mismatch",
+        "masking_malformed",
+        "parts_refused",
+        "round_input_changed",
+        "signature_invalid",
+        "tensor_refused",
+        "update_implausible",
+    }
+)
 SMOOTHING = 0.3  # weight of the newest noisy loss
 
 
@@ -71,6 +88,10 @@ class RoundJournal:
         self._refusals = {members.get(node, str(node)): code for node, code in refusals.items()}
         for member_id, code in self._refusals.items():
             log.warning("campaign.refused", member=member_id, code=code)
+            if code in OFFENCES:
+                self._office.excluded(
+                    self._plan.campaign_id, self._optimiser.round + 1, member_id, code
+                )
             if code in LASTING:
                 self._grid.drop(member_id)
 
@@ -96,6 +117,22 @@ class RoundJournal:
         state = save_tensors(self._optimiser.state())
         with self._office.database.write() as connection:
             self._office.campaigns.finish_round(connection, self._plan.campaign_id, row, state)
+
+    def round_lost(self, number: int) -> None:
+        """Keep that a round took no step.
+
+        Raises:
+            CampaignBelowQuorum: too many did in a row.
+        """
+        campaign_id, at_ms = self._plan.campaign_id, self._office.now_ms()
+        state = save_tensors(self._optimiser.state())
+        log.warning("campaign.round_lost", campaign=campaign_id, round=number)
+        with self._office.database.write() as connection:
+            self._office.campaigns.skip_round(connection, campaign_id, number, state, at_ms)
+        self._failed_attempts += 1
+        if self._failed_attempts >= self._office.patience.attempts:
+            what = f"round {number}: {listed(self._refusals)}"
+            raise CampaignBelowQuorum(f"{self._failed_attempts} rounds were lost; {what}")
 
     def below_quorum(self, number: int) -> None:
         """Pause until a quorum is there again.

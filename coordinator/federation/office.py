@@ -9,6 +9,7 @@ from audit.database import Database
 from coordinator.campaigns import Campaigns, Event
 from coordinator.federation.streams import Streams
 from models.catalogue import Catalogue
+from protocols.directory import Directory
 from protocols.errors import Unavailable
 from protocols.keys import SigningKey
 
@@ -53,6 +54,7 @@ class Office:
         key: the network's directory key.
         catalogue: the catalogue in force.
         active_members: ids of the members that may act now.
+        directory: the member directory in force.
         numbers: Flower node id by member id, of all members.
         patience: how long to wait.
         now_ms: the clock, UTC milliseconds.
@@ -64,6 +66,7 @@ class Office:
     key: SigningKey
     catalogue: Callable[[], Catalogue]
     active_members: Callable[[], Collection[str]]
+    directory: Callable[[], Directory]
     numbers: Callable[[], Mapping[str, int]]
     patience: Patience
     now_ms: Callable[[], int]
@@ -79,6 +82,12 @@ class Office:
                 connection, campaign_id, event, self.now_ms(), detail=detail
             )
         log.info("campaign.moved", campaign=campaign_id, state=state, detail=detail)
+
+    def excluded(self, campaign_id: str, number: int, member_id: str, code: str) -> None:
+        """Write into the log that a member was left out, of a round or (0) of the masks."""
+        log.warning("campaign.excluded", member=member_id, round=number, code=code)
+        with self.database.write() as connection:
+            self.campaigns.excluded(connection, campaign_id, number, member_id, code, self.now_ms())
 
 
 def listed(codes: Mapping[str, str]) -> str:

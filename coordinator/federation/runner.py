@@ -151,6 +151,7 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
         key=coordinator.keys.directory,
         catalogue=lambda: Catalogue.from_body(membership.document("catalogue").body),
         active_members=active,
+        directory=membership.directory,
         numbers=lambda: {row.member_id: row.flower_node_id for row in membership.rows()},
         patience=patience,
         now_ms=lambda: int(time.time() * 1000),

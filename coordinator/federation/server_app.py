@@ -12,7 +12,15 @@ from typing import Protocol
 from coordinator.federation.flower import ArrayRecord, ConfigRecord, Context, Grid, ServerApp
 from coordinator.federation.strategy import LOSS, PARTICIPANTS, DpSgdStrategy, to_arrays
 from models.plan import CampaignPlan
+from protocols.errors import StateConflict
 from protocols.federation import EPSILON
+
+
+class CalibrationLost(StateConflict):
+    """The calibration histograms cannot be summed, and are released once only."""
+
+    code = "calibration_lost"
+    next_step = "See the campaign's log for who was left out; propose a new campaign."
 
 
 class Journal(Protocol):
@@ -32,6 +40,9 @@ class Journal(Protocol):
     def below_quorum(self, number: int) -> None:
         """Wait until the round may be tried again; raises when it may not."""
 
+    def round_lost(self, number: int) -> None:
+        """A round took no step and is passed over; raises when too many were."""
+
 
 def build_server_app(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journal) -> ServerApp:
     """The app of one campaign.
@@ -46,6 +57,7 @@ def build_server_app(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journ
     @app.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - Flower's signature
         strategy.summary()
+        strategy.begin(grid)
         arrays = to_arrays(strategy.optimiser.weights)
         while strategy.optimiser.round < plan.rounds:
             arrays = _train(plan, strategy, journal, grid, arrays)
@@ -69,6 +81,10 @@ def _train(
     replies = grid.send_and_receive(messages, timeout=plan.round_deadline_s)
     following, metrics = strategy.aggregate_train(number, replies)
     journal.refused(strategy.refusals)
+    if strategy.lost:
+        strategy.optimiser.skip()
+        journal.round_lost(number)
+        return arrays
     if following is None or metrics is None:
         journal.below_quorum(number)
         return arrays
@@ -90,5 +106,7 @@ def _calibrate(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journal, gr
     replies = grid.send_and_receive(messages, timeout=plan.round_deadline_s)
     metrics = strategy.aggregate_evaluate(number, replies)
     journal.refused(strategy.refusals)
+    if strategy.lost:
+        raise CalibrationLost("the calibration was charged and its sum cannot be used")
     if metrics is None:
         journal.below_quorum(number)

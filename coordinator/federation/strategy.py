@@ -9,7 +9,7 @@ bit what it was.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from coordinator.federation.flower import (
     RecordDict,
     Strategy,
 )
-from models.aggregation import aggregate, check_update
+from models.aggregation import Aggregate, aggregate, check_update
 from models.calibration import BINS, add_histograms
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
@@ -60,6 +60,7 @@ class DpSgdStrategy(Strategy):
 
     Attributes:
         refusals: code by Flower node id, of the replies that did not count in the last round.
+        lost: whether the last round may not be tried again.
         histogram: the summed calibration histogram, float64[BINS, 2], once there is one.
         histograms: how many nodes' histograms are in it.
     """
@@ -76,8 +77,12 @@ class DpSgdStrategy(Strategy):
         self._bands = dict(bands)
         self.optimiser = optimiser
         self.refusals: dict[int, str] = {}
+        self.lost = False
         self.histogram: NDArray[np.float64] | None = None
         self.histograms = 0
+
+    def begin(self, grid: Grid) -> None:
+        """Whatever the members must agree on before the first round."""
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -98,15 +103,7 @@ class DpSgdStrategy(Strategy):
         updates = [one.values for one in counted]
         cohorts = [self._bands[one.node_id] for one in counted]
         result = aggregate(updates, self._plan, cohorts, parameters)
-        self.optimiser.step(result.gradient, result.noise)
-        metrics = MetricRecord(
-            {
-                LOSS: result.loss,
-                PARTICIPANTS: len(counted),
-                names.EPSILON: max(one.epsilon for one in counted),
-            }
-        )
-        return to_arrays(self.optimiser.weights), metrics
+        return self._stepped(result, len(counted), max(one.epsilon for one in counted))
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -153,6 +150,17 @@ class DpSgdStrategy(Strategy):
             quorum=self._plan.quorum,
         )
 
+    def _stepped(
+        self, result: Aggregate, participants: int, epsilon: float
+    ) -> tuple[ArrayRecord, MetricRecord]:
+        self.optimiser.step(result.gradient, result.noise)
+        metrics = {LOSS: result.loss, PARTICIPANTS: participants, names.EPSILON: epsilon}
+        return to_arrays(self.optimiser.weights), MetricRecord({**metrics})
+
+    def _takes_part(self) -> Collection[int]:
+        """Flower node ids of the members that a round is sent to."""
+        return self._bands
+
     def _messages(
         self,
         message_type: str,
@@ -169,10 +177,11 @@ class DpSgdStrategy(Strategy):
         content = RecordDict(
             {names.MODEL: arrays, names.ROUND: ConfigRecord({**dict(config), **about})}
         )
+        takes_part = self._takes_part()
         return [
             grid.create_message(content, message_type, node_id, group_id=str(server_round))
             for node_id in grid.get_node_ids()
-            if node_id in self._bands
+            if node_id in takes_part
         ]
 
     def _counted(self, replies: Iterable[Message], shape: tuple[int, ...]) -> list[_Counted]:

@@ -98,6 +98,16 @@ checkpoint = Table(
     Column("state", LargeBinary, nullable=False),  # safetensors: weights, averages, moments
 )
 
+# What the members of a campaign agreed their masks with: signed, or sealed between members.
+campaign_masking = Table(
+    "campaign_masking",
+    metadata,
+    Column("campaign_id", String(40), ForeignKey("campaign.campaign_id"), primary_key=True),
+    Column("announcements", LargeBinary, nullable=False),
+    Column("reveals", LargeBinary, nullable=False),
+    Column("deals", LargeBinary, nullable=False),
+)
+
 bundle = Table(
     "bundle",
     metadata,

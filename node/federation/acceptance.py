@@ -127,7 +127,9 @@ class Acceptance:
             self._log_refusal(campaign_id, error)
             return Answer(campaign_id, error.code, 0)
         log.info("training.answered", campaign=campaign_id, refusal=row.refusal)
-        return Answer(campaign_id, row.refusal, row.cohort_band)
+        # Where sums are masked the band travels in them, and not here.
+        band = 0 if reviewed.plan.aggregation.masked else row.cohort_band
+        return Answer(campaign_id, row.refusal, band)
 
     def _answer(self, reviewed: Reviewed) -> rows.CampaignRow:
         plan = reviewed.plan

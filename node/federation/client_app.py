@@ -22,32 +22,56 @@ from node.federation.flower import (
     MetricRecord,
     RecordDict,
 )
+from node.federation.masking import Masking, MaskingRequest
 from node.federation.trainer import Request, Result, Trainer
 from protocols import federation as names
 from protocols.errors import CredenceError, Malformed
-from protocols.tensors import tensor_bytes
+from protocols.masking.wire import Masked
+from protocols.tensors import model_sha256, tensor_bytes
 
 log = structlog.get_logger(__name__)
 
 BUNDLE_ACTION = names.BUNDLE_QUERY.split(".")[1]
+MASKING_ACTION = names.MASKING_QUERY.split(".")[1]
 
 
-def build_client_app(trainer: Trainer, fetch_bundle: Callable[[str], str]) -> ClientApp:
+def build_client_app(
+    trainer: Trainer, masking: Masking, fetch_bundle: Callable[[str], str]
+) -> ClientApp:
     """The app of one node.
 
     Args:
         trainer: what it does in a round.
+        masking: its part in secure aggregation.
         fetch_bundle: fetches, verifies and activates a bundle; gives the active version.
     """
     app = ClientApp()
 
+    def _sent(act: Callable[[Request], Result], request: Request) -> RecordDict:
+        # No model and no cohort is looked at before there are masks for the result.
+        campaign = trainer.campaign(request)
+        if not campaign.plan.aggregation.masked:
+            return _result(act(request))
+        masking.require_ready(campaign)
+        result = act(request)
+        model_hash = model_sha256(request.model)
+        return _masked(masking.mask(campaign, request.number, model_hash, result.values), result)
+
     @app.train()
     def train(message: Message, context: Context) -> Message:  # noqa: ARG001 - Flower's signature
-        return _answered(message, lambda: _result(trainer.train(_request(message))))
+        return _answered(message, lambda: _sent(trainer.train, _request(message)))
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
-        return _answered(message, lambda: _result(trainer.calibrate(_request(message))))
+        return _answered(message, lambda: _sent(trainer.calibrate, _request(message)))
+
+    @app.query(MASKING_ACTION)
+    def agree(message: Message, context: Context) -> Message:  # noqa: ARG001
+        def answered() -> RecordDict:
+            body = masking.answer(_masking_request(message))
+            return RecordDict({names.MASKING: ConfigRecord({names.BODY: body})})
+
+        return _answered(message, answered)
 
     @app.query(BUNDLE_ACTION)
     def bundle(message: Message, context: Context) -> Message:  # noqa: ARG001
@@ -85,6 +109,30 @@ def _request(message: Message) -> Request:
     )
 
 
+def _masking_request(message: Message) -> MaskingRequest:
+    config = _config(message, names.MASKING)
+    digest, body = config.get(names.PLAN_SHA256), config.get(names.BODY)
+    if not isinstance(digest, bytes) or not isinstance(body, bytes):
+        raise Malformed("a step of secure aggregation has the hash of its plan and a body")
+    return MaskingRequest(
+        step=_text(config, names.STEP),
+        campaign_id=_text(config, names.CAMPAIGN_ID),
+        plan_sha256=digest,
+        body=body,
+    )
+
+
+def _masked(masked: Masked, result: Result) -> RecordDict:
+    mask = {names.CONTEXT: masked.context, names.MASK_PARTS: masked.parts()}
+    return RecordDict(
+        {
+            names.UPDATE: ArrayRecord({names.UPDATE: _array(masked.octets)}),
+            names.MASK: ConfigRecord({**mask}),
+            names.LEDGER: MetricRecord({names.EPSILON: result.epsilon}),
+        }
+    )
+
+
 def _result(result: Result) -> RecordDict:
     return RecordDict(
         {
@@ -94,8 +142,10 @@ def _result(result: Result) -> RecordDict:
     )
 
 
-def _array(values: NDArray[np.int64]) -> FlowerArray:
-    return FlowerArray("int64", tuple(values.shape), "numpy.ndarray", tensor_bytes(values))
+def _array(values: NDArray[np.int64] | NDArray[np.uint8]) -> FlowerArray:
+    return FlowerArray(
+        str(values.dtype), tuple(values.shape), "numpy.ndarray", tensor_bytes(values)
+    )
 
 
 def _config(message: Message, name: str) -> ConfigRecord:

@@ -33,10 +33,9 @@ from node.federation.cohort import Cohort, CohortChanged
 from node.federation.policy import CohortTooSmall
 from node.federation.record import Recorder
 from node.storage import training as rows
-from protocols.canonical import sha256
 from protocols.documents import Document
 from protocols.errors import StateConflict
-from protocols.tensors import TensorRefused, read_tensor
+from protocols.tensors import TensorRefused, model_sha256, read_tensor
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +113,14 @@ class Trainer:
         """Answer a plan; see `Acceptance.accept`."""
         return self._acceptance.accept(document)
 
+    def campaign(self, request: Request) -> OpenCampaign:
+        """The open campaign that a round is of.
+
+        Raises:
+            CampaignNotAccepted: another one is open, or none.
+        """
+        return self._acceptance.campaign(request.campaign_id, request.plan_sha256)
+
     def train(self, request: Request) -> Result:
         """Answer a training step: the noisy clipped sum, int64[P + 1] in grid units.
 
@@ -153,7 +160,7 @@ class Trainer:
         self, campaign: OpenCampaign, request: Request, charge: Charge, mechanism: Mechanism
     ) -> Result:
         # 2. New, or the same message again.
-        model_hash = hash_of(request.model)
+        model_hash = model_sha256(request.model)
         kept = self._kept(request, model_hash)
         if kept is not None:
             return kept
@@ -219,12 +226,6 @@ class Trainer:
     def _log_refusal(self, campaign_id: str, code: str) -> None:
         with self._database.write() as connection:
             self._recorder.refused(connection, campaign_id, code, self._now_ms())
-
-
-def hash_of(model: Mapping[str, bytes]) -> bytes:
-    """SHA-256 over the names and hashes of a model's tensors, in the order of their names."""
-    parts = [name.encode() + b"\0" + sha256(model[name]) for name in sorted(model)]
-    return sha256(b"".join(parts))
 
 
 def read_model(model: Mapping[str, bytes], plan: CampaignPlan, width: int) -> Weights:

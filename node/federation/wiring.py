@@ -16,6 +16,7 @@ from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
 from node.federation.handler import ClientAppHandler
 from node.federation.ledger import PrivacyLedger
+from node.federation.masking import Identity, Masking
 from node.federation.policy import Limits, TrainingPolicy
 from node.federation.record import Recorder
 from node.federation.stream import Timing, TrainingStream
@@ -25,6 +26,7 @@ from node.network.membership import MembershipClient
 from node.network.transport import open_channel
 from node.parts import Node
 from protocols.certificates import COORDINATOR_DNS
+from protocols.directory import Directory
 from protocols.documents import Document
 from protocols.keys import VerifyKey
 
@@ -82,12 +84,12 @@ def build_bundles(node: Node) -> Bundles:
     )
 
 
-def build_trainer(node: Node, accountant: Accountant) -> Trainer:
-    """What the node does in campaigns, with its own limits.
+def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking]:
+    """What the node does in campaigns, with its own limits, and how its results are masked.
 
     Args:
         node: an opened node.
-        accountant: for this trainer's thread alone.
+        accountant: for the trainer's thread alone.
 
     Raises:
         NotJoined: the node has not joined a network.
@@ -109,7 +111,28 @@ def build_trainer(node: Node, accountant: Accountant) -> Trainer:
         encoder=_Encoders(catalogue),
         now_ms=now_ms,
     )
-    return Trainer(database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms)
+    trainer = Trainer(
+        database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms
+    )
+
+    def directory() -> Directory:
+        node.documents.refresh_if_older_than(REFRESH_S)
+        return node.documents.fresh_directory()
+
+    masking = Masking(
+        database=node.database,
+        identity=Identity(
+            member_id=node.member_id,
+            role=settings.role,
+            signing=lambda: node.keys.signing,
+            kek=node.keys.kek,
+            directory=directory,
+        ),
+        acceptance=acceptance,
+        recorder=recorder,
+        now_ms=now_ms,
+    )
+    return trainer, masking
 
 
 def build_worker(
@@ -126,7 +149,8 @@ def build_worker(
         NotJoined: it has not.
     """
     endpoint, _ = _network(node)
-    trainer, bundles = build_trainer(node, accountant or Accountant()), build_bundles(node)
+    trainer, masking = build_training(node, accountant or Accountant())
+    bundles = build_bundles(node)
 
     def accept(document: Document) -> Answer:
         # This process keeps a copy of the catalogue of its own; a plan may be for a newer one.
@@ -134,7 +158,7 @@ def build_worker(
         node.documents.fresh_directory()  # nothing leaves by a directory that is too old
         return trainer.accept(document)
 
-    app = build_client_app(trainer, bundles.fetch_and_activate)
+    app = build_client_app(trainer, masking, bundles.fetch_and_activate)
     handler = ClientAppHandler(app, accept, bundles.fetch_and_activate)
 
     def dial() -> grpc.Channel:

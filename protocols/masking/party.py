@@ -100,6 +100,11 @@ class Party:
         return None if self._roster is None else self._roster.sha256
 
     @property
+    def has_input(self) -> bool:
+        """Whether this process knows what the member sent last."""
+        return self._input is not None
+
+    @property
     def ready(self) -> bool:
         """Whether rounds can be masked."""
         return self._layout is not None
@@ -265,6 +270,10 @@ class Party:
         elif known != body:
             raise ViewInconsistent("another view of this round was signed here")
         return view.sign(self._view_key)
+
+    def signed_view(self, number: int) -> bytes:
+        """The body of the view of a round that was signed here; empty: none was."""
+        return self._views.find(number) or b""
 
     def unmask(self, body: bytes, signatures: Mapping[str, bytes]) -> Unmasked:
         """Open the signed view: this member's self mask, its pairs with those outside the view.

@@ -89,6 +89,15 @@ def _create_campaigns() -> None:
         sa.Column("state", sa.LargeBinary(), nullable=False),
     )
     op.create_table(
+        "campaign_masking",
+        sa.Column(
+            "campaign_id", sa.String(40), sa.ForeignKey("campaign.campaign_id"), primary_key=True
+        ),
+        sa.Column("announcements", sa.LargeBinary(), nullable=False),
+        sa.Column("reveals", sa.LargeBinary(), nullable=False),
+        sa.Column("deals", sa.LargeBinary(), nullable=False),
+    )
+    op.create_table(
         "bundle",
         sa.Column("version", sa.String(40), primary_key=True),
         sa.Column("campaign_id", sa.String(40), nullable=False),

@@ -2,6 +2,7 @@
 
 from alembic import op
 
+import node.storage.masking_tables  # noqa: F401 - as the next
 import node.storage.people_tables  # noqa: F401 - its tables are in `metadata` then
 import node.storage.request_tables  # noqa: F401 - and these
 import node.storage.status_tables  # noqa: F401
