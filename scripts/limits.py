@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from audit import leaf
-from consent import artefact
+from consent import artefact, right_notices, rights
 from coordinator.transport import ENROLMENT_LIMITS, MEMBER_LIMITS
 from models import bundle
 from node.network.transport import TransportLimits
@@ -41,6 +41,10 @@ CONSTANTS: tuple[tuple[str, str, Any, str], ...] = (
     ("consents", "MAX_BODY_BYTES", artefact, "largest body of an artefact"),
     ("consents", "MAX_PARTIES", artefact, "holders, and recipients"),
     ("consents", "MAX_SIGNATURES", jws, "signatures in a JWS"),
+    ("rights", "MAX_NOTICE_BYTES", right_notices, "largest body of a notice"),
+    ("rights", "MAX_CONSENTS", right_notices, "consents that a notice names"),
+    ("rights", "MAX_TEXT", rights, "characters of a request or an answer"),
+    ("rights", "MAX_STATEMENT", rights, "characters of a person's statement"),
     ("pseudonyms", "MAX_BATCH", oprf, "elements in a batch"),
     ("pseudonyms", "MAX_ENTRY_BYTES", dkg_entries, "largest entry of a key ceremony"),
     ("bundles", "MAX_MANIFEST_BYTES", bundle, "largest manifest"),
