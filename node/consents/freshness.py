@@ -7,12 +7,26 @@ machine that slept, only shortens. A proof of another start of the machine prove
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from audit.database import Connection
-from consent.policy import Terms
 from node.consents.elapsed import Elapsed, Instant, elapsed
 from node.storage import statuses
 from node.storage.statuses import Proof
+
+
+class Kept(Protocol):
+    """A consent as it is kept here; `consent.policy.Terms` is one."""
+
+    @property
+    def controller(self) -> str:
+        """Member id of the consent node."""
+        ...
+
+    @property
+    def consent_hash(self) -> bytes:
+        """Hash of the version, 32 bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,7 @@ class Fresh:
     until_ms: Mapping[str, int]
     doubted: Collection[bytes]
 
-    def proof(self, terms: Terms | None) -> int | None:
+    def proof(self, terms: Kept | None) -> int | None:
         """`ReleaseFacts.status_proof_until_ms` of a consent; 0: nothing proves it."""
         if terms is None:
             return 0
@@ -57,7 +71,7 @@ class Freshness:
         self._member_id = member_id
         self._now = now
 
-    def read(self, connection: Connection, terms: Collection[Terms], now_ms: int) -> Fresh:
+    def read(self, connection: Connection, terms: Collection[Kept], now_ms: int) -> Fresh:
         """What is proven of these consents.
 
         Args:

@@ -9,7 +9,7 @@ change; the set of consents is read anew whenever any consent changed or one beg
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from audit.database import Connection, Database
 from audit.merkle import Frontier, leaf_hash
 from models.catalogue import SignalStatus
 from models.encoder import Encoder
+from node.consents.freshness import Freshness
 from node.storage import outcomes
 from node.storage import signals as signal_rows
 from node.storage import training_sources as sources
@@ -45,7 +46,8 @@ class Cohort:
         x: float32[n, width], one encoded row a subject, in the order of `hashes`.
         y: uint8[n], 1 = default.
         changed_seq: no consent changed after this audit sequence number when it was frozen.
-        valid_until_ms: when a consent or a signal in it runs out, or another begins.
+        valid_until_ms: when a consent, its proof or a signal in it runs out, or another begins.
+        foreign: whether other members control some of its consents, whose lists are read anew.
     """
 
     hashes: bytes
@@ -54,6 +56,7 @@ class Cohort:
     y: NDArray[np.uint8]
     changed_seq: int
     valid_until_ms: int
+    foreign: bool = False
 
     @property
     def size(self) -> int:
@@ -84,11 +87,18 @@ class Cohorts:
         member_id: this node.
         encoder: of the campaign's catalogue.
         epsilon: what the campaign's end will have brought this population to.
+        freshness: reads what other members' status lists prove.
     """
 
     def __init__(
-        self, database: Database, member_id: str, encoder: Encoder, epsilon: float
+        self,
+        database: Database,
+        member_id: str,
+        encoder: Encoder,
+        epsilon: float,
+        freshness: Freshness | None = None,
     ) -> None:
+        self._freshness = freshness or Freshness(member_id)
         self._database = database
         self._member_id = member_id
         self._encoder = encoder
@@ -107,12 +117,13 @@ class Cohorts:
                 known
                 and frozen is not None
                 and frozen.changed_seq == changed
+                and not frozen.foreign
                 and now_ms < frozen.valid_until_ms
             ):
                 return frozen
             consents = [
                 one
-                for one in sources.train_consents(connection, self._member_id, now_ms)
+                for one in self._live(connection, now_ms)
                 if one.max_epsilon is not None
                 and one.max_epsilon + EPSILON_TOLERANCE >= self._epsilon
             ]
@@ -121,7 +132,9 @@ class Cohorts:
             if self._rows is None or not known or not _covers(self._rows, consents, now_ms):
                 self._rows = self._encode(connection, mark, consents, labels, now_ms)
             next_ms = sources.next_validity_ms(connection, now_ms)
-            self._frozen = _select(self._rows, consents, changed, next_ms)
+            frozen = _select(self._rows, consents, changed, next_ms)
+            foreign = any(one.controller != self._member_id for one in consents)
+            self._frozen = replace(frozen, foreign=foreign)
             return self._frozen
 
     def check(self, connection: Connection, cohort: Cohort, now_ms: int) -> None:
@@ -132,13 +145,24 @@ class Cohorts:
         """
         if now_ms >= cohort.valid_until_ms:
             raise CohortChanged("a consent or a signal of the cohort ran out")
-        if sources.consents_changed_at(connection) == cohort.changed_seq:
+        if not cohort.foreign and sources.consents_changed_at(connection) == cohort.changed_seq:
             return
-        live = {
-            one.consent_hash for one in sources.train_consents(connection, self._member_id, now_ms)
-        }
+        live = {one.consent_hash for one in self._live(connection, now_ms)}
         if not live.issuperset(cohort.consents()):
             raise CohortChanged("a consent of the cohort is no longer in force")
+
+    def _live(self, connection: Connection, now_ms: int) -> list[TrainConsent]:
+        """Consents in force; another member's only while its status list proves them."""
+        found = sources.train_consents(connection, self._member_id, now_ms)
+        fresh = self._freshness.read(connection, found, now_ms)
+        live = []
+        for one in found:
+            proven_ms = fresh.proof(one)
+            if proven_ms is None:
+                live.append(one)
+            elif now_ms < proven_ms:
+                live.append(replace(one, valid_until_ms=min(one.valid_until_ms, proven_ms)))
+        return live
 
     def _encode(
         self,

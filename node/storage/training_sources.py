@@ -18,6 +18,7 @@ class TrainConsent:
     """A consent in force that names this node as a recipient for training.
 
     Attributes:
+        controller: member id of the consent node.
         data_categories: source classes that may be used.
         max_epsilon: the most a training run may spend; None: no own ceiling.
     """
@@ -25,6 +26,7 @@ class TrainConsent:
     consent_id: str
     consent_hash: bytes
     pseudonym: bytes
+    controller: str
     data_categories: frozenset[str]
     max_epsilon: float | None
     valid_until_ms: int
@@ -53,6 +55,7 @@ def train_consents(connection: Connection, member_id: str, now_ms: int) -> list[
             consent.c.consent_id,
             consent.c.consent_hash,
             consent.c.pseudonym,
+            consent.c.controller,
             consent.c.purposes,
             consent.c.recipients,
             consent.c.data_categories,
@@ -84,6 +87,7 @@ def train_consents(connection: Connection, member_id: str, now_ms: int) -> list[
                 row.consent_id,
                 row.consent_hash,
                 row.pseudonym,
+                row.controller,
                 categories,
                 row.max_epsilon,
                 row.valid_until_ms,
