@@ -184,12 +184,10 @@ def decide(facts: ReleaseFacts, now_ms: int) -> Decision:
     categories = facts.categories & granted if facts.categories else granted
     if not categories:
         return Decision(Refusal.CATEGORY_NOT_GRANTED)
-    # 11
-    if facts.frozen:
-        return Decision(Refusal.SUBJECT_FROZEN)
-    # 12
-    if terms.uses >= terms.max_uses:
-        return Decision(Refusal.USES_EXHAUSTED)
+    # 11, 12
+    refusal = _not_left(terms, facts)
+    if refusal is not None:
+        return Decision(refusal)
     return Decision(None, categories, now_ms + terms.data_life_s * 1000)
 
 
@@ -225,3 +223,11 @@ def _not_covered(terms: Terms, facts: ReleaseFacts) -> Refusal | None:
     if not terms.granted(facts.requester, facts.purpose):
         return Refusal.PURPOSE_NOT_GRANTED
     return None
+
+
+def _not_left(terms: Terms, facts: ReleaseFacts) -> Refusal | None:
+    # 11
+    if facts.frozen:
+        return Refusal.SUBJECT_FROZEN
+    # 12
+    return Refusal.USES_EXHAUSTED if terms.uses >= terms.max_uses else None

@@ -41,7 +41,7 @@ MAX_HEAD_BYTES = 2048
 MAX_COMPRESSED_BYTES = 2 * 1024 * 1024 - 16 * 1024  # within the largest answer of the transport
 MAX_VERSION = 2**53 - 1
 
-_NONCE = re.compile(r"[0-9a-f]{%d}" % (2 * NONCE_BYTES))
+_NONCE = re.compile(r"[0-9a-f]{32}")
 _PER_BYTE = 4
 _MASK = 3
 

@@ -3,6 +3,7 @@
 The person's own key signs; the node countersigns. Commands work beside a running node.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -162,6 +163,74 @@ def receipt(
     """Print the receipt of a consent (ISO/IEC TS 27560) as JSON."""
     with _opened(home) as node:
         console.print_json(node.consents.receipt(consent_id))
+
+
+@app.command(
+    "training-proof",
+    epilog="Example: credence consent training-proof ./bank-a con_... --out proof.json",
+)
+def training_proof(
+    home: Home,
+    consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: print.", show_default=False)
+    ] = None,
+) -> None:
+    """Show that no training round after its withdrawal drew on a consent; the person can check."""
+    from node.consents.training_proof import make_training_proof
+
+    with _opened(home) as node:
+        proof = make_training_proof(node.database, node.audit, consent_id, node.keys.signing)
+    if out is None:
+        console.print_json(proof)
+        return
+    try:
+        out.write_text(json.dumps(proof, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise console.usage_error(f"--out: cannot write {out}: {error.strerror}") from error
+    console.out.print(f"{len(proof['rounds'])} rounds after the withdrawal, written to {out}")
+
+
+@app.command(
+    "check-training-proof",
+    epilog="Example: credence consent check-training-proof proof.json --key 'bank-a...+...'",
+)
+def check_training_proof(
+    file: Annotated[Path, typer.Argument(help="The file.", show_default=False)],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Verifier key of the institution's log; repeat. Default: the file's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check such a file, without any node: that the consent is in no round it shows."""
+    from audit.verifier import absence
+    from audit.verifier.note import NoteKey
+
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(absence.MAX_TRAINING_PROOF_BYTES + 1)
+    except OSError as error:
+        raise console.usage_error(f"cannot read {file}: {error.strerror}") from error
+    found = absence.check_training_proof(data, [NoteKey.parse(one) for one in key or ()])
+    if as_json:
+        console.print_json(
+            {
+                "log": found.log,
+                "consent_id": found.consent_id,
+                "withdrawn_at_ms": found.withdrawn_at_ms,
+                "withdrawn_seq": found.withdrawn_seq,
+                "rounds": found.rounds,
+                "newest_seq": found.newest_seq,
+                "key": found.key.encode(),
+                "key_given": found.key_given,
+            }
+        )
+        return
+    console.out.print(f"[bold]{found.consent_id}[/bold] withdrawn {_utc(found.withdrawn_at_ms)}")
+    console.out.print(f"in none of the {found.rounds} training rounds after it, says {found.log}")
+    if not found.key_given:
+        console.out.print(f"signed with the file's own key: compare {found.key.encode()}")
 
 
 def _row(node: "Node", terms: Any, version: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def check_leaf_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEntry:
     # 3
     note = Note.parse(fields["checkpoint"].encode())
     checkpoint = Checkpoint.parse(note.text)
-    root = _root(fields["seq"], checkpoint.size, leaf, [_hex(one) for one in fields["path"]])
+    root = root_of(fields["seq"], checkpoint.size, leaf, [_hex(one) for one in fields["path"]])
     if not hmac.compare_digest(root, checkpoint.root):
         raise LeafProofInvalid("the entry does not lead to the root that was signed")
     # 4
@@ -102,8 +102,12 @@ def check_leaf_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEntry:
     )
 
 
-def _root(seq: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
-    """RFC 9162 section 2.1.3.2, up to the root."""
+def root_of(seq: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """Where a leaf at place `seq` of `size` leads to (RFC 9162 section 2.1.3.2).
+
+    Raises:
+        LeafProofInvalid: the path is too long or too short, or there is no such place.
+    """
     if not 0 <= seq < size:
         raise LeafProofInvalid("the entry's place is not in the log")
     fn, sn = seq, size - 1

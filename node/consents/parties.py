@@ -82,17 +82,16 @@ class Parties:
             own = deletions.find(connection, self._member_id, consent_id)
         found = [PartyStanding(self._member_id, event.at_ms, "", until_ms, own)]
         terms = stored.terms
-        for party in sorted((terms.holders | terms.recipients) - {self._member_id}):
-            found.append(
-                PartyStanding(
-                    member_id=party,
-                    acknowledged_at_ms=_received_ms(party, received, since),
-                    refusal=refusals.get(party, ""),
-                    cannot_serve_after_ms=until_ms,
-                    deletion=_deletion(received.get(party)),
-                )
+        return found + [
+            PartyStanding(
+                member_id=party,
+                acknowledged_at_ms=_received_ms(party, received, since),
+                refusal=refusals.get(party, ""),
+                cannot_serve_after_ms=until_ms,
+                deletion=_deletion(received.get(party)),
             )
-        return found
+            for party in sorted((terms.holders | terms.recipients) - {self._member_id})
+        ]
 
     def cannot_serve_after_ms(self, event: StoredEvent) -> int | None:
         """When a party that heard nothing of an event has no proof any more, UTC milliseconds."""

@@ -1,4 +1,4 @@
-"""Taking in another controller's status list: verify, compare, keep what it proves and for how long.
+"""Taking in another controller's status list: verify, compare, keep what it proves.
 
 A list is taken when
 

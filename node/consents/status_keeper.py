@@ -31,7 +31,7 @@ from protocols.errors import CredenceError
 REFRESH_AFTER = 3  # of the life: a third has passed
 FIRST_PAUSE_MS = 250
 MAX_PAUSE_MS = 4_000
-MISSED_EVERY_MS = 1_000
+MISSED_MS, MAX_MISSED_MS = 1_000, 60_000  # what is not cleared up is asked for ever more rarely
 LOOK_EVERY_MS = 5_000  # for controllers that are no longer, or newly, of interest
 MAX_PARALLEL = 8
 CALL_S = 3.0
@@ -65,7 +65,8 @@ class _Line:
     failures: int = 0
     wanted: bool = False  # something came that the newest list does not speak of
     differing: tuple[bytes, ...] = ()
-    missed_ms: int = 0
+    missed_ms: int = 0  # when to ask for what was missed
+    missed_pause_ms: int = MISSED_MS
 
 
 class StatusKeeper:
@@ -154,7 +155,9 @@ class StatusKeeper:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="status")
-        list(self._pool.map(lambda one: self._ask(*one, CALL_S), due))
+        asked = [self._pool.submit(self._ask, one, line, CALL_S) for one, line in due]
+        for one in asked:
+            one.result()
 
     def close(self) -> None:
         """End its threads."""
@@ -219,18 +222,21 @@ class StatusKeeper:
         )
         answer = self._source.newest(controller, question.nonce, question.have_sha256, timeout_s)
         line.differing = tuple(self._inbox.accept(question, answer.head, answer.bits))
+        if not line.differing:
+            line.missed_pause_ms, line.missed_ms = MISSED_MS, 0
         with self._database.read() as connection:
             kept = statuses.proofs(connection, [controller])[controller]
         line.fresh_until_ms = kept.until_elapsed_ms
         line.due_ms = question.at.ms + (kept.until_elapsed_ms - question.at.ms) // REFRESH_AFTER
 
     def _catch_up(self, controller: str, line: _Line, timeout_s: float) -> None:
-        line.missed_ms = self._now().ms + MISSED_EVERY_MS
+        line.missed_ms = self._now().ms + line.missed_pause_ms
+        line.missed_pause_ms = min(MAX_MISSED_MS, 2 * line.missed_pause_ms)
         asked = line.differing[:MAX_MISSED]
         deliveries = self._source.missed(controller, asked, timeout_s)
         if deliveries:
             self._receive(controller, deliveries)
         # What still differs stands in doubt, and comes again with the next list.
         line.differing = line.differing[MAX_MISSED:]
-        line.wanted = line.wanted or bool(deliveries)
+        line.wanted = line.wanted or bool(deliveries)  # the next list settles what is in doubt
         log.info("status.caught_up", controller=controller, deliveries=len(deliveries))

@@ -27,6 +27,7 @@ from protocols.canonical import sha256
 from protocols.keys import SigningKey
 
 MAX_MISSED = 256
+MAX_MISSED_BYTES = 1024 * 1024  # of one answer, give or take a document or two
 
 
 class StatusAnswer(NamedTuple):
@@ -101,6 +102,8 @@ class StatusPublisher:
                 connection, [one.terms.consent_hash for one in stored.values()]
             )
         for consent_hash, consent_id in held.items():
+            if sum(len(one.data) for one in deliveries) > MAX_MISSED_BYTES:
+                break  # the rest is asked for again
             one = stored[consent_id]
             if one.terms.controller != self._member_id:
                 continue

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import grpc
 
-from consent.artefact import MAX_JWS_BYTES
 from consent.delivery import Delivery
 from consent.status_list import MAX_COMPRESSED_BYTES, MAX_HEAD_BYTES, NONCE_BYTES
 from node.consents.client import delivery_to_proto
@@ -22,7 +21,6 @@ from protocols.v1.status_pb2 import (
 from protocols.v1.status_pb2_grpc import ConsentStatusServicer, ConsentStatusStub
 
 HASH_BYTES = 32
-MAX_MISSED_BYTES = MAX_JWS_BYTES  # bytes of documents in one answer, at least one document
 
 
 class StatusServer(ConsentStatusServicer):

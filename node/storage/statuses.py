@@ -84,9 +84,7 @@ def allot(connection: Connection, controller: str, new: Sequence[tuple[bytes, in
     if not new:
         return
     last = connection.execute(
-        select(func.max(status_entry.c.status_index)).where(
-            status_entry.c.controller == controller
-        )
+        select(func.max(status_entry.c.status_index)).where(status_entry.c.controller == controller)
     ).scalar_one()
     first = 0 if last is None else int(last) + 1
     if first + len(new) > MAX_ENTRIES:
@@ -146,6 +144,15 @@ def consent_ids(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes, 
             )
             found.update({row.consent_hash: row.consent_id for row in connection.execute(query)})
     return found
+
+
+def versions_of(connection: Connection, consent_id: str) -> list[bytes]:
+    """Hashes of all versions of a consent that are or were in force here, sorted."""
+    found: set[bytes] = set()
+    for table in (consent, consent_superseded):
+        query = select(table.c.consent_hash).where(table.c.consent_id == consent_id)
+        found.update(connection.execute(query).scalars())
+    return sorted(found)
 
 
 # -- others' lists
@@ -304,17 +311,15 @@ def set_doubts(connection: Connection, controller: str, found: Sequence[Doubt]) 
 
 
 def _recount(connection: Connection, controller: str) -> None:
-    number = (
-        select(func.count())
-        .where(status_doubt.c.controller == controller)
-        .scalar_subquery()
-    )
+    number = select(func.count()).where(status_doubt.c.controller == controller).scalar_subquery()
     connection.execute(
         update(status_proof).where(status_proof.c.controller == controller).values(doubts=number)
     )
 
 
-def _entry(consent_hash: bytes, controller: str, index: int | None, leaf_seq: int) -> dict[str, Any]:
+def _entry(
+    consent_hash: bytes, controller: str, index: int | None, leaf_seq: int
+) -> dict[str, Any]:
     return {
         "consent_hash": consent_hash,
         "controller": controller,

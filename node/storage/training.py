@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass, fields
 from sqlalchemy import delete, func, insert, select
 
 from audit.database import Connection
-from node.storage.tables import cohort, training_campaign, training_reply, training_round
+from node.storage.tables import (
+    cohort,
+    privacy_charge,
+    training_campaign,
+    training_reply,
+    training_round,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,12 @@ def round_roots(connection: Connection, campaign_id: str) -> list[tuple[int, byt
         .order_by(training_round.c.round)
     )
     return [(int(row[0]), bytes(row[1])) for row in rows]
+
+
+def charges_after(connection: Connection, seq: int) -> list[int]:
+    """Leaves of all mechanisms that ran on people here after leaf `seq`, in order."""
+    query = select(privacy_charge.c.leaf_seq).where(privacy_charge.c.leaf_seq > seq)
+    return list(connection.execute(query.order_by(privacy_charge.c.leaf_seq)).scalars())
 
 
 def find_reply(connection: Connection, campaign_id: str) -> ReplyRow | None:
