@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-import pytest
-
 from tests.browser.conftest import Complaints, sign_in
 from tests.browser.passkey import VirtualPasskeys
 from tests.browser.portal_world import PortalWorld
@@ -107,8 +105,11 @@ def test_a_paused_consent_is_resumed_by_the_passkey_that_granted_it(
     assert "In effect" in page.locator("main .tag").first.inner_text()
 
 
-def test_what_is_missing_is_named_and_nothing_was_ticked(page: Any, world: PortalWorld) -> None:
+def test_what_is_missing_is_named_and_nothing_was_ticked(
+    page: Any, world: PortalWorld, complaints: Complaints
+) -> None:
     """A consent is never granted by not looking: all boxes are empty, and are asked for."""
+    complaints.allow("422")
     world.enrol(JOURNEY + 4)
     sign_in(page.context, world, JOURNEY + 4)
     page.goto(f"{world.url}/portal/consents/new")
@@ -122,16 +123,6 @@ def test_what_is_missing_is_named_and_nothing_was_ticked(page: Any, world: Porta
     assert "Tick at least one kind of data" in alert
     assert "Tick at least one purpose" not in alert
     assert page.is_checked("#purpose-score")
-
-
-@pytest.fixture
-def allowed_422(complaints: Complaints) -> None:
-    complaints.allow("422")
-
-
-test_what_is_missing_is_named_and_nothing_was_ticked = pytest.mark.usefixtures("allowed_422")(
-    test_what_is_missing_is_named_and_nothing_was_ticked
-)
 
 
 def test_restricted_data_has_its_notice_beside_it_and_in_what_is_signed(
