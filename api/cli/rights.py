@@ -12,7 +12,7 @@ from api.cli import console
 
 if TYPE_CHECKING:
     from node.parts import Node
-    from node.rights.desk import Clerk
+    from node.rights.steps import Clerk
     from node.storage.rights import Request
 
 app = typer.Typer(
@@ -81,7 +81,7 @@ def answer(
     as_json: AsJson = False,
 ) -> None:
     """Take a step; a second member of staff has to agree where data is changed."""
-    from node.rights.desk import Action
+    from node.rights.steps import Action
 
     if action not in set(Action):
         raise console.usage_error(f"an action is one of {', '.join(Action)}")
@@ -132,7 +132,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 def _clerk(node: "Node", name: str) -> "Clerk":
     """The member of staff by that sign-in name, with the roles that they have now."""
     from node.people.sessions import DESK
-    from node.rights.desk import Clerk
+    from node.rights.steps import Clerk
     from node.storage import people
 
     with node.database.read() as connection:

@@ -15,8 +15,6 @@ at a person leaves a leaf too (Credit Reporting Industry Regulation, article 22)
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
 from audit.database import Connection, Database
 from consent.right_notices import Finding, Topic
@@ -32,105 +30,18 @@ from consent.rights import (
 )
 from node.rights.casework import Casework
 from node.rights.corrections import correct
-from node.rights.deletion import Deletion, Plan
+from node.rights.deletion import Deletion
 from node.rights.errors import FourEyes, RequestUnknown, StaffRoleMissing
-from node.rights.items import Item, Items
+from node.rights.items import Items
 from node.rights.mail import Mail
+from node.rights.steps import EITHER, STEPS, WRITTEN, Action, Clerk, require
+from node.rights.views import CaseView, PersonFile
 from node.storage import rights, rights_outbox, subjects
-from node.storage.rights import Correction, Happening, Request
-from node.storage.rights_outbox import Told
-from node.storage.subjects import Subject
+from node.storage.rights import Correction, Request
 from protocols.errors import InvalidInput
 
-DESK, PRIVACY_OFFICER = "desk", "privacy_officer"
-_EITHER = frozenset({DESK, PRIVACY_OFFICER})
-_OFFICER = frozenset({PRIVACY_OFFICER})
 MAX_REASON = 200
-
-
-class Action(StrEnum):
-    """What staff can do with a request; the values stand in forms."""
-
-    ANSWER = "answer"  # looked into, cannot be confirmed either way
-    REJECT = "reject"  # the item is right
-    PROPOSE = "propose"  # a correction, or a deletion
-    APPROVE = "approve"  # what a colleague proposed
-    RETURN = "return"
-    CLOSE = "close"
-    REFUSE = "refuse"
-    TAKE = "take"
-    UPHOLD = "uphold"
-    CHANGE = "change"
-    FULFIL = "fulfil"
-
-
-# The steps of each kind: the event, and who may.
-_Step = tuple[Event, frozenset[str]]
-STEPS: Mapping[tuple[Kind, Action], _Step] = {
-    (Kind.DISPUTE, Action.ANSWER): (Event.ANSWER, _EITHER),
-    (Kind.DISPUTE, Action.REJECT): (Event.REJECT, _EITHER),
-    (Kind.DISPUTE, Action.PROPOSE): (Event.PROPOSE, _EITHER),
-    (Kind.DISPUTE, Action.APPROVE): (Event.APPROVE_CORRECTION, _EITHER),
-    (Kind.DISPUTE, Action.RETURN): (Event.RETURN, _EITHER),
-    (Kind.DISPUTE, Action.CLOSE): (Event.CLOSE, _EITHER),
-    (Kind.CORRECTION, Action.PROPOSE): (Event.PROPOSE, _EITHER),
-    (Kind.CORRECTION, Action.APPROVE): (Event.APPROVE_CORRECTION, _EITHER),
-    (Kind.CORRECTION, Action.RETURN): (Event.RETURN, _EITHER),
-    (Kind.CORRECTION, Action.REFUSE): (Event.REFUSE, _EITHER),
-    (Kind.DELETION, Action.PROPOSE): (Event.PROPOSE, _EITHER),
-    (Kind.DELETION, Action.APPROVE): (Event.APPROVE_ERASURE, _OFFICER),
-    (Kind.DELETION, Action.RETURN): (Event.RETURN, _EITHER),
-    (Kind.DELETION, Action.REFUSE): (Event.REFUSE, _OFFICER),
-    (Kind.REVIEW, Action.TAKE): (Event.TAKE, _OFFICER),
-    (Kind.REVIEW, Action.RETURN): (Event.RETURN, _OFFICER),
-    (Kind.REVIEW, Action.UPHOLD): (Event.UPHOLD, _OFFICER),
-    (Kind.REVIEW, Action.CHANGE): (Event.CHANGE, _OFFICER),
-    (Kind.ACCESS, Action.FULFIL): (Event.FULFIL, _EITHER),
-    (Kind.ACCESS, Action.REFUSE): (Event.REFUSE, _EITHER),
-}
-
 _FOUND = frozenset({State.ANSWERED, State.CORRECTED, State.REJECTED})
-_WRITTEN = frozenset(Action) - {Action.APPROVE, Action.RETURN, Action.TAKE}
-
-
-@dataclass(frozen=True, slots=True)
-class Clerk:
-    """A member of staff who acts: an id that stands in the log, and roles."""
-
-    staff_id: str
-    roles: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class CaseView:
-    """A request as the desk sees it.
-
-    Attributes:
-        request: the request.
-        person: who it is about; None: no longer known here.
-        happened: what happened to it, in order.
-        told: what other members were told, and answered.
-        proposal: what a colleague proposed; empty: nothing.
-        actions: what this member of staff can do now.
-        plan: of a deletion: what it would do now.
-    """
-
-    request: Request
-    person: Subject | None
-    happened: tuple[Happening, ...]
-    told: tuple[Told, ...]
-    proposal: Mapping[str, object]
-    actions: tuple[Action, ...]
-    plan: Plan | None
-
-
-@dataclass(frozen=True, slots=True)
-class PersonFile:
-    """What the desk sees of a person it looked up."""
-
-    person: Subject
-    items: tuple[Item, ...]
-    requests: tuple[Request, ...]
 
 
 class RightsDesk:
@@ -163,25 +74,25 @@ class RightsDesk:
         Raises:
             StaffRoleMissing: check 2.
         """
-        _require(clerk, _EITHER)
+        require(clerk, EITHER)
         with self._database.read() as connection:
             return rights.open_requests(connection, kinds or tuple(Kind))
 
     def ended(self, clerk: Clerk) -> list[Request]:
         """What was ended, the newest first; it names nobody."""
-        _require(clerk, _EITHER)
+        require(clerk, EITHER)
         with self._database.read() as connection:
             return rights.ended_requests(connection)
 
     def stated(self, clerk: Clerk) -> list[Request]:
         """Disputes with a statement of the person, the newest first; it names nobody."""
-        _require(clerk, _EITHER)
+        require(clerk, EITHER)
         with self._database.read() as connection:
             return rights.stated_requests(connection)
 
     def counts(self, clerk: Clerk) -> dict[Kind, tuple[int, int]]:
         """Waiting and overdue, by kind."""
-        _require(clerk, _EITHER)
+        require(clerk, EITHER)
         with self._database.read() as connection:
             return rights.counts(connection, self._clock())
 
@@ -191,7 +102,7 @@ class RightsDesk:
         Raises:
             StaffRoleMissing, RequestUnknown.
         """
-        _require(clerk, _EITHER)  # 2
+        require(clerk, EITHER)  # 2
         now_ms = self._clock()
         with self._database.write() as connection:
             request = self._find(connection, request_id)  # 1
@@ -215,7 +126,7 @@ class RightsDesk:
         Raises:
             StaffRoleMissing, TextRefused, UnknownSubject.
         """
-        _require(clerk, _EITHER)  # 2
+        require(clerk, EITHER)  # 2
         why = clean_text(reason, MAX_REASON)  # 5
         now_ms = self._clock()
         with self._database.write() as connection:
@@ -263,9 +174,9 @@ class RightsDesk:
             RequestUnknown: 1. StaffRoleMissing: 2. RightsConflict: 3. FourEyes: 4.
             TextRefused: 5. ConsentsStillLive, ItemUnknown: it cannot be carried out.
         """
-        _require(clerk, _EITHER)  # 2
+        require(clerk, EITHER)  # 2
         action, now_ms = Action(action), self._clock()
-        said = clean_text(text, MAX_TEXT, least=int(action in _WRITTEN))  # 5
+        said = clean_text(text, MAX_TEXT, least=int(action in WRITTEN))  # 5
         with self._database.write() as connection:
             request = self._find(connection, request_id)  # 1
             event = self._may(connection, clerk, request, action)  # 2, 4
@@ -280,7 +191,7 @@ class RightsDesk:
         if step is None:
             raise InvalidInput(f"a {request.kind} does not know {action}")
         event, roles = step
-        _require(clerk, roles)  # 2
+        require(clerk, roles)  # 2
         if not self._is_ours(request, action):  # 3
             raise RightsConflict("who furnished the item finds, the consent node closes")
         # 4
@@ -435,8 +346,3 @@ def _changes(
         finding = Finding.ANSWERED if action is Action.ANSWER else Finding.REJECTED
         changes["finding"] = finding.value
     return changes
-
-
-def _require(clerk: Clerk, roles: frozenset[str]) -> None:
-    if not clerk.roles & roles:
-        raise StaffRoleMissing(f"this needs the role {' or '.join(sorted(roles))}")

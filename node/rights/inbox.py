@@ -40,8 +40,8 @@ from node.rights.errors import (
     RequestUnknown,
     WordOutdated,
 )
-from node.rights.person import set_frozen
 from node.storage import consents, marks, rights, rights_outbox, signals
+from node.storage.freezing import set_frozen
 from node.storage.marks import Mark, MarkKind
 from node.storage.rights import FreezeWord, Request
 from protocols.canonical import sha256

@@ -14,7 +14,6 @@ transaction. A request of somebody else is answered as one that does not exist.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
@@ -44,42 +43,15 @@ from node.rights.errors import (
 )
 from node.rights.items import Item, Items
 from node.rights.mail import Mail
-from node.storage import marks, rights, rights_outbox, scores, subjects
-from node.storage.marks import Mark, MarkKind
-from node.storage.rights import FreezeWord, Happening, Report, Request
-from node.storage.rights_outbox import Told
+from node.rights.views import FreezeView, Reports, RequestView
+from node.storage import rights, rights_outbox, scores, subjects
+from node.storage.freezing import set_frozen
+from node.storage.rights import FreezeWord, Report, Request
 from node.storage.subjects import UnknownSubject
 from protocols.errors import InvalidInput
 
 MAX_OPEN = 30
 MAX_ONCE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class RequestView:
-    """A request as its person, or the desk, sees it."""
-
-    request: Request
-    happened: tuple[Happening, ...]
-    told: tuple[Told, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FreezeView:
-    """Whether a person is frozen, since when, and who has acknowledged it."""
-
-    state: Freeze
-    since_ms: int | None
-    told: tuple[Told, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """Reports of the calendar year."""
-
-    year: int
-    given: tuple[Report, ...]
-    free_left: int
 
 
 class PersonRights:
@@ -393,14 +365,6 @@ class PersonRights:
         if request is None or request.pseudonym != pseudonym or request.origin != self._member_id:
             raise RequestUnknown("no such request of this person")
         return request
-
-
-def set_frozen(connection: Connection, pseudonym: bytes, word: FreezeWord) -> None:
-    """Set or take away the mark that a consent node's word makes."""
-    marks.remove(connection, pseudonym, MarkKind.FROZEN, word.controller)
-    if word.state is Freeze.FROZEN:
-        mark = Mark(MarkKind.FROZEN, "", "", word.controller, word.at_ms)
-        marks.put(connection, pseudonym, mark)
 
 
 def _check_once(once: str | None) -> None:

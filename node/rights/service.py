@@ -7,10 +7,12 @@ from audit.database import Connection, Database
 from consent.right_notices import Acknowledgement
 from consent.rights import Freeze
 from node.rights.delivery import Pushed, RightsDeliverer
-from node.rights.desk import Action, Clerk, RightsDesk
+from node.rights.desk import RightsDesk
 from node.rights.inbox import RightsInbox
 from node.rights.mail import Mail
-from node.rights.person import FreezeView, PersonRights
+from node.rights.person import PersonRights
+from node.rights.steps import Action, Clerk
+from node.rights.views import FreezeView
 from node.storage import rights, rights_outbox
 from node.storage.rights import Request
 

@@ -13,7 +13,6 @@ from consent.right_notices import Acknowledgement, Notice
 from node.storage.rights_tables import rights_heard, rights_outbox, rights_told
 from protocols.canonical import sha256
 
-
 LOOK_AHEAD = 500
 
 

@@ -8,8 +8,8 @@ import pytest
 from audit.shredding import PayloadErased
 from consent.rights import Kind, RightsConflict, State, TextRefused
 from node.rights.corrections import reapply
-from node.rights.desk import Action, Clerk
 from node.rights.errors import ConsentsStillLive, FourEyes, StaffRoleMissing
+from node.rights.steps import Action, Clerk
 from node.storage import rights, signals
 from node.storage.signals import OWN, SignalVector
 from protocols.errors import InvalidInput

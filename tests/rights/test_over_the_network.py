@@ -8,7 +8,7 @@ import pytest
 
 from consent.refusals import SubjectFrozen
 from consent.rights import Freeze, Kind, State
-from node.rights.desk import Action
+from node.rights.steps import Action
 from tests.rights.world import ANNA, BANK, BEN, HOLDER, Refused, RightsWorld, open_rights
 
 DISPUTED = 5

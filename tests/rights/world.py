@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consent.policy import Terms
-from node.rights.desk import Clerk
 from node.rights.service import RightsService
+from node.rights.steps import Clerk
 from node.storage import subjects
 from node.storage.subjects import Subject
 from tests.network import now_ms

@@ -12,9 +12,10 @@ from api.http.web.routes import page_router, see_other
 from consent.right_notices import decimal_value
 from consent.rights import DEADLINES, MAX_TEXT, Kind
 from node.people.sessions import StaffSession
-from node.rights.desk import DESK, MAX_REASON, PRIVACY_OFFICER, Action, Clerk
+from node.rights.desk import MAX_REASON
 from node.rights.errors import RequestUnknown
 from node.rights.service import RightsService
+from node.rights.steps import DESK, PRIVACY_OFFICER, Action, Clerk
 
 ROLES = (DESK, PRIVACY_OFFICER)
 _FIELD = 4 * MAX_TEXT
