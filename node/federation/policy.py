@@ -6,7 +6,8 @@ A plan is accepted only when, in this order:
   3. it names this node;
   4. it is for the signal catalogue in force here, by version and hash;
   5. its network is no larger than this node's operator allows;
-  6. enough members take part, and no round counts with fewer than this node demands;
+  6. enough members take part, no round counts with fewer than this node demands, and sums are
+     masked unless this node lets its part be seen;
   7. it asks for no more epsilon, and no larger delta, than this node's limits;
   8. its noise really keeps that epsilon, follow-up included, by this node's own accounting;
   9. together with everything charged before, it stays within this node's budget;
@@ -63,6 +64,13 @@ class TooFewMembers(PlanRefused):
     code = "too_few_members"
 
 
+class PlanNotMasked(PlanRefused):
+    """The plan's sums are taken in clear: the coordinator would see this node's part."""
+
+    code = "plan_not_masked"
+    next_step = "Propose a plan with secure aggregation."
+
+
 class EpsilonAboveLimit(PlanRefused):
     """The plan asks for more epsilon or a larger delta than this node allows."""
 
@@ -91,6 +99,7 @@ class Limits:
         minimum_cohort: fewest consented subjects, by the noised count.
         minimum_quorum: fewest members that must be in every round.
         max_hidden: largest hidden layer.
+        masked_only: whether only masked sums are taken part in.
     """
 
     max_epsilon: float
@@ -98,6 +107,7 @@ class Limits:
     minimum_cohort: int
     minimum_quorum: int = 2
     max_hidden: int = 128
+    masked_only: bool = True
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,8 @@ class TrainingPolicy:
         # 6. Members.
         if plan.quorum < self.limits.minimum_quorum:
             raise TooFewMembers(f"a quorum of {plan.quorum} is too small here")
+        if self.limits.masked_only and not plan.aggregation.masked:
+            raise PlanNotMasked("the plan's sums are taken in clear")
         # 7. and 8. Privacy.
         self._check_privacy(plan)
         return Reviewed(plan, document.body, sha256(document.body))

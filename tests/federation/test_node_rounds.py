@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from audit.merkle import Frontier, leaf_hash
+from models.aggregation_plan import IN_CLEAR
 from models.calibration import BINS
 from models.privacy.accountant import Accountant
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import Charge
 from models.weights import parameter_count
-from node.federation.acceptance import CampaignNotAccepted
+from node.federation.acceptance import Answer, CampaignNotAccepted
 from node.federation.cohort import CohortChanged, Cohorts
 from node.federation.policy import CohortTooSmall
 from node.federation.trainer import RoundReplayed, RoundUnknown
@@ -53,7 +54,10 @@ def test_a_plan_that_comes_again_gets_the_same_answer_and_no_new_noise(bank, acc
     with bank.node.database.read() as connection:
         band = training.find_campaign(connection, "camp-1").cohort_band
     for _ in range(3):
-        assert trainer.accept(accepted.document).cohort_band == band
+        # The band itself travels only inside masked sums.
+        assert trainer.accept(accepted.document) == Answer("camp-1", "", 0)
+    with bank.node.database.read() as connection:
+        assert training.find_campaign(connection, "camp-1").cohort_band == band
     assert len(ledger(bank)) == 1
 
 
@@ -76,7 +80,8 @@ def test_a_plan_signed_by_another_key_gets_no_answer(bank, campaign):
         ({"members": ("bank-b", "bank-c")}, "plan_not_for_us"),
         ({"catalogue_version": 2}, "catalogue_unknown"),
         ({"catalogue_sha256": "0" * 64}, "catalogue_unknown"),
-        ({"quorum": 1}, "too_few_members"),
+        ({"quorum": 1, "aggregation": IN_CLEAR}, "too_few_members"),
+        ({"aggregation": IN_CLEAR}, "plan_not_masked"),
         ({"rounds": 50}, "privacy_plan_inconsistent"),
         ({"minimum_cohort": 10_000}, "cohort_too_small"),
     ],
@@ -335,7 +340,7 @@ def test_too_many_withdrawals_end_a_nodes_part(bank, accepted):
 
 def test_every_refusal_of_a_plan_is_logged(bank, campaign):
     before = leaves(bank)
-    bank.worker.trainer.accept(campaign.changed(quorum=1).document)
+    bank.worker.trainer.accept(campaign.changed(quorum=1, aggregation=IN_CLEAR).document)
     assert leaves(bank) == before + 1
     assert bank.node.audit.payload(before) == {"code": "too_few_members"}
 
