@@ -153,8 +153,8 @@ def test_all_pages_fit_a_phone_in_chinese(
     """Nothing is cut off in another language, and the page says which one it is in."""
     page.set_viewport_size({"width": 360, "height": 800})
     sign_in(page.context, world, NUMBER)
-    for name in PAGES:
-        address = world.url + PAGES[name].format(**ids)
+    for name, path in PAGES.items():
+        address = world.url + path.format(**ids)
         joined = "&" if "?" in address else "?"
         page.goto(f"{address}{joined}lang={language}")
         assert page.locator("html").get_attribute("lang") == language, name
