@@ -19,6 +19,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -27,13 +28,13 @@ from node.people.accounts import Accounts
 from node.people.attempts import Attempts
 from node.people.browser import Browser
 from node.people.journal import Journal
-from node.people.oidc_http import ProviderUnavailable
+from node.people.oidc_http import ProviderRefused, ProviderUnavailable
 from node.people.sessions import PORTAL, Sessions
 from node.people.sign_in import SignInRefused
 from node.people.tickets import TicketRefused, Tickets
 from node.storage import web_sessions
 from protocols.canonical import b64url_encode, parse_json, sha256
-from protocols.errors import Malformed
+from protocols.errors import FileUnusable, Malformed
 from protocols.id_token import IdTokenRejected, verify_id_token
 
 FLOW_MS = 10 * 60_000
@@ -41,6 +42,7 @@ DISCOVERY_LIFE_MS = 60 * 60_000
 KEYS_LIFE_MS = 60_000  # a new key of the provider is known within that
 MAX_DOCUMENT = 64 * 1024
 MAX_CODE = 2000
+MAX_SECRET_BYTES = 4096
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -51,7 +53,8 @@ class OidcSettings:
     Attributes:
         issuer: pinned; nothing else is believed.
         client_id: ours.
-        client_secret: empty for a public client.
+        secret_file: holds our secret there; None: we are a public client. It is read with each
+            sign-in, so that it can be replaced while the node runs.
         scopes: asked for; `openid` among them.
         customer_claim: the claim that holds the customer number.
         second_factor: whether the provider always asks for more than a password; where it does
@@ -61,7 +64,7 @@ class OidcSettings:
 
     issuer: str
     client_id: str
-    client_secret: str = field(repr=False)
+    secret_file: Path | None
     scopes: tuple[str, ...]
     customer_claim: str
     second_factor: bool
@@ -189,13 +192,14 @@ class Oidc:
         Raises:
             SignInRefused: a check fails, or the customer is not known here.
             ProviderUnavailable: the provider does not answer.
+            FileUnusable: our secret there cannot be read.
             TooManyAttempts: from this address.
         """
         attempt = self._attempts.begin(PORTAL, "", browser.address)
         try:
             begun = self._tickets.open("oidc", "", ticket)
             claims = self._claims(begun, returned)
-        except (TicketRefused, IdTokenRejected, Malformed) as error:
+        except (TicketRefused, IdTokenRejected, ProviderRefused, Malformed) as error:
             self._refused()
             raise SignInRefused("the institution's sign-in does not hold") from error
         customer_id = claims.get(self.settings.customer_claim)  # 5
@@ -258,8 +262,8 @@ class Oidc:
             "code_verifier": begun["verifier"],
             "client_id": self.settings.client_id,
         }
-        secret = self.settings.client_secret
-        return fields, (self.settings.client_id, secret) if secret else None
+        file = self.settings.secret_file
+        return fields, None if file is None else (self.settings.client_id, _secret(file))
 
     def _discover(self) -> _Provider:
         issuer = self.settings.issuer
@@ -295,6 +299,14 @@ class Oidc:
             self._journal.refused(
                 connection, "sign_in.refused", PORTAL, None, self._clock(), method="oidc"
             )
+
+
+def _secret(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_SECRET_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileUnusable(f"the secret of oidc_secret_file cannot be read from {file}") from error
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from protocols.errors import Unavailable
+from protocols.errors import CredenceError, Unavailable
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 64 * 1024
@@ -16,6 +16,14 @@ class ProviderUnavailable(Unavailable):
 
     code = "provider_unavailable"
     next_step = "Sign in with a passkey or a password, or try again in a moment."
+
+
+class ProviderRefused(CredenceError):
+    """The institution's sign-in service refuses the code, or this node as its client."""
+
+    code = "provider_refused"
+    category = "unauthenticated"
+    next_step = "Sign in again; if it stays, check oidc_client_id and oidc_secret_file."
 
 
 class ProviderHttp:
@@ -40,6 +48,7 @@ class ProviderHttp:
 
         Raises:
             ProviderUnavailable: as `get`.
+            ProviderRefused: it answered 400 to 403.
         """
         return self._call("POST", url, fields, auth)
 
@@ -58,6 +67,8 @@ class ProviderHttp:
                 with http.stream(
                     method, url, data=fields, auth=auth, headers={"Accept": "application/json"}
                 ) as answer:
+                    if 400 <= answer.status_code <= 403:
+                        raise ProviderRefused(f"the provider answered {answer.status_code}")
                     if answer.status_code != 200:
                         raise ProviderUnavailable(f"the provider answered {answer.status_code}")
                     for piece in answer.iter_bytes(8192):

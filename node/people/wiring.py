@@ -20,12 +20,10 @@ from node.people.sign_in import SignIn
 from node.people.staff import Staff
 from node.people.tickets import Tickets
 from node.settings import NodeSettings, SettingsInvalid
-from protocols.errors import HomeUnusable
 from protocols.passkeys import RelyingParty
 from protocols.passwords import PasswordCost, Passwords
 
 OIDC_RETURN = "/portal/sign-in/institution/return"
-MAX_SECRET_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,6 @@ def make_people(
 
     Raises:
         SettingsInvalid: addresses, or those of the OpenID provider, do not fit together.
-        HomeUnusable: the provider's secret cannot be read.
     """
     keys, journal, passwords = PeopleKeys.derive(kek), Journal(audit), Passwords(cost)
     origins, party = addresses(settings)
@@ -175,20 +172,9 @@ def _oidc_settings(settings: NodeSettings, home: Path, public: str) -> OidcSetti
     return OidcSettings(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
-        client_secret=_secret(home, settings.oidc_secret_file),
+        secret_file=home / settings.oidc_secret_file if settings.oidc_secret_file else None,
         scopes=settings.oidc_scopes,
         customer_claim=settings.oidc_customer_claim,
         second_factor=settings.oidc_second_factor,
         redirect_uri=public + OIDC_RETURN,
     )
-
-
-def _secret(home: Path, name: str) -> str:
-    if not name:
-        return ""
-    path = home / name
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_SECRET_BYTES).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HomeUnusable(f"the secret of oidc_secret_file cannot be read from {path}") from error

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from audit.leaf import parse_leaf
 from node.bootstrap import Node, init_node, open_node
 from node.people.oidc import Fetch
 from node.people.wiring import People, make_people
+from node.settings import SETTINGS_FILE, load_settings, settings_text
 from node.storage import subjects
 from node.storage.subjects import Subject
 from protocols import totp
@@ -121,11 +123,14 @@ class Visitor:
 
     def csrf(self, page: str) -> str:
         """The token of the forms on a page."""
-        return field_of(self.http.get(page).text, "csrf")
+        text = self.http.get(page).text
+        script = re.search(r'data-csrf="([^"]*)"', text)
+        return script[1] if script is not None else field_of(text, "csrf")
 
     def send(self, page: str, action: str | None = None, **fields: str) -> httpx.Response:
         """Open a page and send a form of it."""
-        fields.setdefault("csrf", self.csrf(page))
+        if "csrf" not in fields:
+            fields["csrf"] = self.csrf(page)
         return self.http.post(action or page, data=fields)
 
     def call(self, address: str, csrf: str, body: Any = None) -> httpx.Response:
@@ -210,7 +215,7 @@ def make_app(people: People) -> FastAPI:
     """The account pages as `api.http.faces` mounts them, and one page of another builder."""
     app = FastAPI(openapi_url=None)
     problems.install(app)
-    pages = Pages("Harbour Bank", texts=Texts.load(), static_files=StaticFiles.load())
+    pages = the_pages()
     site = Site(people.origins, people.proxies)
     portal, desk = PortalSessions(people.sessions, site), DeskSessions(people.sessions, site)
     for router in (
@@ -244,20 +249,36 @@ def make_app(people: People) -> FastAPI:
     return app
 
 
+def make_home(home: Path, **settings: Any) -> None:
+    """A node in `home` that knows `CUSTOMERS`."""
+    init_node(home, member_id="bank-a", **{"name": "Harbour Bank", "role": "bank", **settings})
+    node = open_node(home)
+    known = [
+        Subject(bytes([number]) * 32, f"sub_{number:026d}", customer, now_ms())
+        for number, customer in enumerate(CUSTOMERS, 1)
+    ]
+    with node.database.write() as connection:
+        subjects.replace_all(connection, known)
+    node.close()
+
+
+def change_settings(home: Path, **settings: Any) -> None:
+    """Write other settings into a home."""
+    changed = load_settings(home).model_copy(update=settings)
+    (home / SETTINGS_FILE).write_text(settings_text(changed), encoding="utf-8")
+
+
 @contextmanager
-def open_world(root: Path, fetch: Fetch | None = None, **settings: Any) -> Iterator[World]:
-    """A node in `root` that knows `CUSTOMERS`."""
-    home = root / "bank"
-    options = {"name": "Harbour Bank", "role": "bank", **settings}
-    init_node(home, member_id="bank-a", **options)
+def open_world(home: Path, fetch: Fetch | None = None) -> Iterator[World]:
+    """The world of a home."""
     node = open_node(home)
     try:
-        known = [
-            Subject(bytes([number]) * 32, f"sub_{number:026d}", customer, now_ms())
-            for number, customer in enumerate(CUSTOMERS, 1)
-        ]
-        with node.database.write() as connection:
-            subjects.replace_all(connection, known)
         yield World(node, fetch=fetch)
     finally:
         node.close()
+
+
+@cache
+def the_pages() -> Pages:
+    """Templates and words."""
+    return Pages("Harbour Bank", texts=Texts.load(), static_files=StaticFiles.load())
