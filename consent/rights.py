@@ -347,11 +347,12 @@ def clean_text(text: str, most: int = MAX_TEXT, *, least: int = 1) -> str:
     return tidy
 
 
-# Those that make a text read otherwise than it is stored (Unicode TR 36, section 2.10).
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+# Invisible, and yet part of how a text is written: joiners of scripts and of emoji.
+_JOINERS = frozenset("\u200c\u200d")
+# Controls, halves and private characters; format characters, which hide or turn what is read
+# (Unicode TR 36, section 2.10); separators of lines and paragraphs.
+_NO_TEXT = frozenset({"Cc", "Cs", "Co", "Cn", "Cf", "Zl", "Zp"})
 
 
 def _is_text(one: str) -> bool:
-    if one == "\n":
-        return True
-    return unicodedata.category(one) not in {"Cc", "Cs", "Co", "Cn"} and one not in _TURNING
+    return one == "\n" or one in _JOINERS or unicodedata.category(one) not in _NO_TEXT

@@ -3,7 +3,7 @@
 One look-up by pseudonym inside the transaction that releases; almost everybody has none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -91,12 +91,13 @@ class Marks:
 
     def over(self, vector: SignalVector) -> SignalVector:
         """The vector as it may be shown: disputed items flagged, withheld ones without a value."""
-        if self.withheld(vector.source):
-            return replace(vector, signals=dict.fromkeys(vector.signals, _WITHHELD))
-        disputed = self.disputed(vector.source)
-        if not disputed:
-            return vector
-        return replace(vector, signals=_flagged(vector.signals, disputed))
+        return replace(vector, signals=self.flagged(vector.source, vector.signals))
+
+    def flagged(self, source: str, signals: Signals) -> Signals:
+        """What `source` says, as `over` shows it."""
+        if self.withheld(source):
+            return dict.fromkeys(signals, _WITHHELD)
+        return _flagged(signals, self.disputed(source))
 
 
 NO_MARKS = Marks()
@@ -105,7 +106,9 @@ _WITHHELD = (int(SignalStatus.FROZEN), 0.0)
 _DISPUTED = int(SignalStatus.DISPUTED)
 
 
-def _flagged(signals: Signals, disputed: Iterable[str]) -> Signals:
+def _flagged(signals: Signals, disputed: frozenset[str]) -> Signals:
+    if not disputed:
+        return signals
     return {
         **signals,
         **{name: (_DISPUTED, signals.get(name, (0, 0.0))[1]) for name in disputed},

@@ -1,12 +1,16 @@
 """What training draws from: live `train` consents, and the signals of those who gave them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import func, or_, select
 
 from audit.database import Connection
+from node.storage import marks
 from node.storage.consent_grants import granted
+from node.storage.marks import Marks
+from node.storage.rights_tables import subject_mark
 from node.storage.signals import OWN
 from node.storage.tables import consent, outcome, signal_vector
 
@@ -106,7 +110,7 @@ def next_validity_ms(connection: Connection, now_ms: int) -> int | None:
 
 
 def signals_mark(connection: Connection) -> tuple[object, ...]:
-    """A value that changes when signals or outcomes for training do."""
+    """A value that changes when signals, disputes of them, or outcomes for training do."""
     vectors = connection.execute(
         select(
             signal_vector.c.source,
@@ -124,13 +128,19 @@ def signals_mark(connection: Connection) -> tuple[object, ...]:
     labels = connection.execute(
         select(func.count(), func.sum(outcome.c.label), func.max(outcome.c.observed_at_ms))
     )
-    return (*map(tuple, vectors), *map(tuple, labels))
+    flags = connection.execute(select(func.count(), func.max(subject_mark.c.since_ms)))
+    return (*map(tuple, vectors), *map(tuple, labels), *map(tuple, flags))
 
 
 def vectors(connection: Connection, catalogue_version: int, now_ms: int) -> Iterator[VectorRow]:
-    """Live vectors that are this node's own or were released to it for training."""
+    """Live vectors that are this node's own or were released to it for training.
+
+    An item that is disputed now is so in them, and no model learns from it.
+    """
+    marked = marks.every(connection)
     rows = connection.execute(
         select(
+            signal_vector.c.source,
             signal_vector.c.pseudonym,
             signal_vector.c.signals,
             signal_vector.c.consent_id,
@@ -141,5 +151,9 @@ def vectors(connection: Connection, catalogue_version: int, now_ms: int) -> Iter
             or_(signal_vector.c.expires_at_ms.is_(None), signal_vector.c.expires_at_ms > now_ms),
         )
     )
-    for row in rows:
-        yield VectorRow(*row)
+    for source, pseudonym, stored, *rest in rows:
+        yield VectorRow(pseudonym, _flagged(marked.get(pseudonym), source, stored), *rest)
+
+
+def _flagged(marked: Marks | None, source: str, stored: str) -> str:
+    return stored if marked is None else json.dumps(marked.flagged(source, json.loads(stored)))

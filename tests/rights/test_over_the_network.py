@@ -9,6 +9,8 @@ import pytest
 from consent.refusals import SubjectFrozen
 from consent.rights import Freeze, Kind, State
 from node.rights.steps import Action
+from node.storage import training_sources
+from tests.network import now_ms
 from tests.rights.world import ANNA, BANK, BEN, HOLDER, Refused, RightsWorld, open_rights
 
 DISPUTED = 5
@@ -201,3 +203,16 @@ def test_an_own_dispute_is_settled_at_one_desk(there: RightsWorld) -> None:
     assert (item.status, item.value) == ("present", 1.0)
     assert there.world.score(one, terms).answer["disputes"] == []
     assert json.loads(there.world.score(one, terms).body)["review_pending"] is False
+
+
+def test_no_model_learns_from_a_disputed_item(there: RightsWorld) -> None:
+    """What training reads has the item as disputed, own or released, and its cache knows of it."""
+    one, _ = there.person(1)
+    database = there.world.node.database
+    with database.read() as connection:
+        before = training_sources.signals_mark(connection)
+    there.bank.dispute(one, BANK, "credit_limit", "No.")
+    with database.read() as connection:
+        assert training_sources.signals_mark(connection) != before
+        (row,) = training_sources.vectors(connection, 1, now_ms())
+    assert json.loads(row.signals)["credit_limit"] == [DISPUTED, 50_000.0]

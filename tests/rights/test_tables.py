@@ -139,11 +139,23 @@ def test_a_text_is_kept_as_it_reads_or_refused(text: str) -> None:
     assert 1 <= len(clean) <= MAX_STATEMENT
     assert "\r" not in clean
     assert "\u202e" not in clean
-    assert all(one == "\n" or one.isprintable() or one.isspace() for one in clean)
+    assert all(one in "\n\u200c\u200d" or one.isprintable() or one.isspace() for one in clean)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "a\x00b", "a\u202eb", "\ud800", "x" * 201, "a\tb", "\n" * 5]
+    "text",
+    [
+        "",
+        "   ",
+        "a\x00b",
+        "a\u202eb",
+        "\ud800",
+        "x" * 201,
+        "a\tb",
+        "\n" * 5,
+        "a\ufeffb",
+        "a\u2028b",
+    ],
 )
 def test_a_text_that_is_none_is_refused(text: str) -> None:
     """Empty, too long, controls, half characters, and what turns the reading order."""
