@@ -3,15 +3,15 @@
 A consent of somebody else is answered exactly as one that does not exist.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from audit.database import Connection, Database
 from consent.artefact import Artefact
 from consent.lifecycle import Event, State
-from consent.receipts import Confirmation
 from consent.refusals import ConsentUnknown
+from node.consents.parties import Parties, PartyStanding
 from node.consents.stored import artefact_of
 from node.storage import consent_events, consent_lists, consent_outbox, consents
 from node.storage.consent_events import StoredEvent
@@ -29,7 +29,10 @@ ENDED = (
 )
 PAGE = 20
 
-PartyState = Literal["own", "confirmed", "refused", "waiting"]
+# Told to nobody: they are between the person and this node.
+_OWN_EVENTS = frozenset({"request", "refuse", "lapse", "expire"})
+
+PartyState = Literal["own", "confirmed", "refused", "waiting", "overtaken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class PartyLine:
 
     Attributes:
         member_id: the institution.
-        state: `own` (this node, at once), `confirmed`, `refused` or `waiting`.
+        state: `own` (this node, at once), `confirmed`, `refused`, `waiting`, or `overtaken`: it
+            was not told, since something later made it needless.
         at_ms: since when it is in effect there; None while it waits.
         refusal: stable code, or empty.
-        cannot_serve_after_ms: of a party that waits with a withdrawal: when it loses its last
-            proof that the consent stands, so that it refuses by itself; None: not known.
-        deleted: sets of figures that it attests to have deleted; None: it said nothing of it.
+        cannot_serve_after_ms: of an event that stops the consent: when a party that was told
+            nothing loses its last proof that it stands, so that it refuses by itself.
+        deleted: figures, scores and kept answers that it attests to have deleted; None: it said
+            nothing of it.
+        deleted_at_ms: when.
     """
 
     member_id: str
@@ -52,6 +58,7 @@ class PartyLine:
     refusal: str = ""
     cannot_serve_after_ms: int | None = None
     deleted: int | None = None
+    deleted_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +132,6 @@ class ConsentPage:
     older: int | None
 
 
-Bounds = Callable[[str], Mapping[str, int]]
-"""consent id -> until when each waiting party could still prove that the consent stands."""
-
-
 class OwnConsents:
     """Reads one person's consents; thread-safe."""
 
@@ -138,7 +141,8 @@ class OwnConsents:
         database: Database,
         member_id: str,
         receipt: Callable[[str], dict[str, Any]],
-        bounds: Bounds,
+        parties: Parties,
+        training_proof: Callable[[str], dict[str, Any]],
         clock: Callable[[], int],
     ) -> None:
         """Read from `database`.
@@ -147,13 +151,15 @@ class OwnConsents:
             database: the node's.
             member_id: this node.
             receipt: makes the receipt of a consent.
-            bounds: when parties that have not acknowledged lose their last proof.
+            parties: says where the parties of a consent stand.
+            training_proof: shows that a withdrawn consent is in no later round.
             clock: UTC milliseconds now.
         """
         self._database = database
         self._member_id = member_id
         self._receipt = receipt
-        self._bounds = bounds
+        self._parties = parties
+        self._training_proof = training_proof
         self._clock = clock
 
     def now_ms(self) -> int:
@@ -198,17 +204,8 @@ class OwnConsents:
         """
         with self._database.read() as connection:
             stored = _of(connection, pseudonym, consent_id)
-            happened = consent_events.events_of(connection, consent_id)
-            confirmed = consent_outbox.confirmations(connection, consent_id)
-        artefact = artefact_of(stored)
-        bounds = (
-            self._bounds(consent_id) if any(pending for _, pending in confirmed.values()) else {}
-        )
-        steps = tuple(
-            self._step(event, artefact, *confirmed.get(event.event_id, ([], [])), bounds)
-            for event in happened
-        )
-        return ConsentDetail(artefact, stored.terms.state, stored.terms.uses, steps)
+            steps = self._steps(connection, consent_id)
+        return ConsentDetail(artefact_of(stored), stored.terms.state, stored.terms.uses, steps)
 
     def receipt(self, pseudonym: bytes, consent_id: str) -> dict[str, Any]:
         """The receipt of one consent of the person (`consent.receipts`).
@@ -219,6 +216,17 @@ class OwnConsents:
         with self._database.read() as connection:
             _of(connection, pseudonym, consent_id)
         return self._receipt(consent_id)
+
+    def training_proof(self, pseudonym: bytes, consent_id: str) -> dict[str, Any]:
+        """Shows that no training round after its withdrawal drew on a consent of the person.
+
+        Raises:
+            ConsentUnknown: as `one`.
+            NotWithdrawn: it was not withdrawn.
+        """
+        with self._database.read() as connection:
+            _of(connection, pseudonym, consent_id)
+        return self._training_proof(consent_id)
 
     def export(self, pseudonym: bytes) -> list[dict[str, Any]]:
         """All consents of the person with their receipts and what was signed."""
@@ -234,32 +242,42 @@ class OwnConsents:
             for one in stored
         ]
 
-    def _step(
-        self,
-        event: StoredEvent,
-        artefact: Artefact,
-        confirmed: Iterable[Confirmation],
-        pending: Iterable[str],
-        bounds: Mapping[str, int],
-    ) -> Step:
-        lines = [PartyLine(self._member_id, "own", event.at_ms)]
-        lines += [
-            PartyLine(
-                one.member_id,
-                "refused" if one.refusal else "confirmed",
-                one.effective_at_ms,
-                one.refusal,
+    def _steps(self, connection: Connection, consent_id: str) -> tuple[Step, ...]:
+        confirmed = consent_outbox.confirmations(connection, consent_id)
+        steps = []
+        for event in consent_events.events_of(connection, consent_id):
+            answered, pending = confirmed.get(event.event_id, ([], []))
+            since = {one.member_id: one.effective_at_ms for one in answered}
+            standings = self._parties.with_event(connection, consent_id, event)
+            lines = tuple(
+                self._line(one, since.get(one.member_id), event, one.member_id in pending)
+                for one in standings
+                # Who was never told of an event, since another overtook it, is not asked about it.
+                if one.member_id == self._member_id or event.event.value not in _OWN_EVENTS
             )
-            for one in confirmed
-        ]
-        stops = event.event in {Event.WITHDRAW, Event.PAUSE, Event.INVALIDATE}
-        lines += [
-            PartyLine(one, "waiting", cannot_serve_after_ms=bounds.get(one) if stops else None)
-            for one in pending
-        ]
-        told = {line.member_id for line in lines} & {self._member_id, *artefact.parties}
-        shown = tuple(line for line in lines if line.member_id in told)
-        return Step(event.event, event.actor, event.at_ms, event.leaf_seq, shown)
+            steps.append(Step(event.event, event.actor, event.at_ms, event.leaf_seq, lines))
+        return tuple(steps)
+
+    def _line(
+        self, one: PartyStanding, since_ms: int | None, event: StoredEvent, pending: bool
+    ) -> PartyLine:
+        deleted = one.deletion
+        state: PartyState = "confirmed"
+        if one.member_id == self._member_id:
+            state, since_ms = "own", event.at_ms
+        elif one.refusal:
+            state = "refused"
+        elif since_ms is None and one.acknowledged_at_ms is None:
+            state = "waiting" if pending else "overtaken"
+        return PartyLine(
+            one.member_id,
+            state,
+            since_ms if since_ms is not None else one.acknowledged_at_ms,
+            one.refusal,
+            one.cannot_serve_after_ms,
+            None if deleted is None else deleted.total,
+            None if deleted is None else deleted.at_ms,
+        )
 
 
 def _of(connection: Connection, pseudonym: bytes, consent_id: str) -> StoredConsent:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consent.templates import Templates
+from node.consents.training_proof import make_training_proof
 from node.home import RECORDS_DIRECTORY
 from node.parts import Node
 from node.subject_access.access_log import AccessLog
@@ -45,11 +46,16 @@ def subject_access(node: Node) -> SubjectAccess:
         signing_key=lambda: node.keys.signing,
         directory=node.documents.directory,
     )
+
+    def training_proof(consent_id: str) -> dict[str, Any]:
+        return make_training_proof(node.database, node.audit, consent_id, node.keys.signing)
+
     own_consents = OwnConsents(
         database=node.database,
         member_id=node.member_id,
         receipt=node.consents.receipt,
-        bounds=lambda _: {},
+        parties=node.statuses.parties,
+        training_proof=training_proof,
         clock=_clock,
     )
     choices = GrantChoices(node.member_id, node.documents.directory, Templates.load_default())

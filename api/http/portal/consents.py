@@ -85,6 +85,12 @@ def consent_routes(
             raise ConsentUnknown("this consent was not withdrawn")
         return show(request, "portal/withdrawal.html", session, detail=detail, step=step)
 
+    @router.get("/consents/{consent_id}/training-proof.json")
+    def training_proof(request: Request, consent_id: str) -> Response:
+        session = sessions.require(request)
+        found = own.training_proof(session.pseudonym, consent_id)
+        return _file(f"{consent_id}-training.json", found)
+
     @router.get("/consents/{consent_id}/receipt")
     def receipt(request: Request, consent_id: str) -> Response:
         session = sessions.require(request)
@@ -94,9 +100,13 @@ def consent_routes(
     @router.get("/consents/{consent_id}/receipt.json")
     def receipt_json(request: Request, consent_id: str) -> Response:
         session = sessions.require(request)
-        body = json.dumps(own.receipt(session.pseudonym, consent_id), ensure_ascii=False, indent=2)
-        disposition = f'attachment; filename="{consent_id}.json"'
-        headers = {**PAGE_HEADERS, "Content-Disposition": disposition}
-        return Response(body, media_type="application/json", headers=headers)
+        return _file(f"{consent_id}.json", own.receipt(session.pseudonym, consent_id))
 
     return router
+
+
+def _file(name: str, content: dict[str, Any]) -> Response:
+    disposition = f'attachment; filename="{name}"'
+    headers = {**PAGE_HEADERS, "Content-Disposition": disposition}
+    body = json.dumps(content, ensure_ascii=False, indent=2)
+    return Response(body, media_type="application/json", headers=headers)
