@@ -61,8 +61,16 @@ class TooManyPasskeys(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """What opens an account now."""
+    """What opens an account now.
 
+    Attributes:
+        name: what its owner gives when they sign in with a password.
+        passkeys: oldest first.
+        has_password: with an authenticator app.
+        recovery_codes: how many are unused.
+    """
+
+    name: str
     passkeys: tuple[PasskeyRow, ...]
     has_password: bool
     recovery_codes: int
@@ -73,11 +81,13 @@ class Setup:
     """An authenticator app that is being set up; nothing is stored yet.
 
     Attributes:
+        name: what the account's owner gives when they sign in.
         seed: to be typed into the app, base32.
         uri: what the QR code says.
         ticket: comes back with the password and the first code.
     """
 
+    name: str
     seed: str = field(repr=False)
     uri: str = field(repr=False)
     ticket: str = field(repr=False)
@@ -127,6 +137,7 @@ class FactorService:
         with self._database.read() as connection:
             account = _account(connection, session)
             return Factors(
+                name=accounts.name_of(connection, account),
                 passkeys=tuple(people.passkeys(connection, account.account_id)),
                 has_password=account.password_hash is not None,
                 recovery_codes=people.recovery_codes_left(connection, account.account_id),
@@ -229,7 +240,7 @@ class FactorService:
         else:
             seed = self._tickets.open(_TICKET, session.session_id, ticket)["seed"]
         uri = totp.provisioning_uri(seed, name, self._relying_party.name)
-        return Setup(seed, uri, ticket)
+        return Setup(name, seed, uri, ticket)
 
     def set_password(
         self, session: AnySession, ticket: str, password: str, code: str, browser: Browser

@@ -97,6 +97,7 @@ def _password(
         session,
         status=422 if failed else 200,
         failed=failed,
+        name=setup.name,
         ticket=setup.ticket,
         seed=" ".join(setup.seed[at : at + 4] for at in range(0, len(setup.seed), 4)),
         picture=qr_picture(setup.uri),
