@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from deploy.sandbox import comparison, holdout
+from deploy.sandbox import comparison, holdout, withdrawal
 from deploy.sandbox.financing import Platform
 from deploy.sandbox.layout import MemberLayout
-from deploy.sandbox.people import Keyring
 from deploy.sandbox.progress import Stage
 from deploy.sandbox.run import JobFailed, Run, in_parallel
 
@@ -114,7 +113,7 @@ def withdraw(run: Run, stage: Stage) -> None:
     if person is None or platform is None:
         raise JobFailed("there is nobody to withdraw")
     begun = time.monotonic()
-    confirmed = _sign_withdrawal(run, person)
+    parties = withdrawal.withdraw(run, person)
     seconds = time.monotonic() - begun
     status, problem = platform.score(person.subject_ref, person.consent_id)
     refusals = {"score call": problem.get("code", "") if status >= 400 else ""}
@@ -128,11 +127,16 @@ def withdraw(run: Run, stage: Stage) -> None:
         "refused": refused,
         "seconds": round(seconds, 3),
         "refusals": refusals,
-        "acknowledged": confirmed,
+        "parties": parties,
+        "rounds_without": withdrawal.prove_absence(run, person),
     }
     if not refused:
         raise JobFailed(f"a withdrawal did not bite: {refusals}")
-    stage.summary = f"in effect at every party after {seconds:.2f} s; score, exchange, round refuse"
+    slowest = max(one["acknowledged_s"] for one in parties.values())
+    stage.summary = (
+        f"every party acknowledged within {slowest:.2f} s (none that was not reached could serve "
+        f"after {withdrawal.bound_s(parties):.0f} s); score, exchange, round refuse"
+    )
 
 
 def audit(run: Run, stage: Stage) -> None:
@@ -240,27 +244,6 @@ def _choose_person(run: Run, bank: MemberLayout) -> Person:
             return Person(bank, subject.customer_id, subject.subject_ref, one.pseudonym,
                           one.consent_id, one.consent_hash)  # fmt: skip
     raise JobFailed(f"nobody at {bank.member_id} consented")
-
-
-def _sign_withdrawal(run: Run, person: Person) -> dict[str, float]:
-    """Withdraw with the person's own key; party -> seconds until it acknowledged."""
-    from consent.events import sign_event
-    from consent.lifecycle import Event
-    from node.bootstrap import open_node
-
-    key = Keyring.open(run.secret).key_of(person.bank.member_id, person.customer_id)
-    node = open_node(run.layout.home(person.bank.member_id))
-    try:
-        event = node.consents.event(person.consent_id, Event.WITHDRAW)
-        changed = node.consents.withdraw(person.consent_id, sign_event(event, key))
-    finally:
-        node.close()
-    if changed.pending or changed.refused:
-        raise JobFailed(f"not everybody acknowledged the withdrawal: {changed.pending}")
-    return {
-        party: round(max(0, at_ms - changed.effective_at_ms) / 1000, 3)
-        for party, at_ms in changed.confirmed.items()
-    }
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,14 @@ def _withdrawal(report: Report) -> Panel:
     lines = Text(f"In effect after {withdrawal['seconds']:.2f} s. From then on:\n")
     for place, code in withdrawal["refusals"].items():
         lines.append(f"  {place:<22} {code}\n")
-    for party, seconds in withdrawal["acknowledged"].items():
-        lines.append(f"  {party:<22} acknowledged after {seconds:.2f} s\n", style="dim")
+    for party, said in withdrawal["parties"].items():
+        lines.append(
+            f"  {party:<22} acknowledged after {said['acknowledged_s']:.2f} s"
+            f" (unheard, refuses after {said['cannot_serve_s']:.0f} s), "
+            f"attests {said['deleted']} deleted\n",
+            style="dim",
+        )
+    lines.append(f"  proven absent from the {withdrawal['rounds_without']} rounds after it\n")
     lines.rstrip()
     return Panel(lines, title="A person withdraws", title_align="left")
 

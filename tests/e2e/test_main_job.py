@@ -106,7 +106,9 @@ def test_a_withdrawal_refuses_score_and_exchange_and_leaves_the_round(
         "exchange with public-records": "consent_withdrawn",
         "training round": "left_out",
     }
-    assert set(withdrawal["acknowledged"]) == {"payments", "public-records"}
+    assert set(withdrawal["parties"]) >= {"payments", "public-records"}
+    assert all(one["acknowledged_s"] < 5 for one in withdrawal["parties"].values())
+    assert withdrawal["rounds_without"] > 0
 
 
 def test_every_log_verifies_from_its_files_and_has_the_root_reported(
