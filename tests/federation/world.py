@@ -147,7 +147,7 @@ class World:
             "minimum_cohort": 40,
             "round_deadline_s": 10.0,
         }
-        return self.proposals.propose(BANKS, now_ms(), **(values | options))
+        return self.proposals.propose(tuple(self.banks), now_ms(), **(values | options))
 
     def campaign(self, campaign_id: str) -> campaign_rows.CampaignRow:
         """The campaign as stored."""
@@ -236,13 +236,19 @@ def open_coordinator_side(home: Path, patience: Patience, port: int = 0) -> Iter
 
 
 @contextmanager
-def open_world(root: Path, *, size: int = 150, patience: Patience = IMPATIENT) -> Iterator[World]:
-    """A coordinator and three banks with `size` consented customers each, workers running."""
+def open_world(
+    root: Path,
+    *,
+    size: int = 150,
+    patience: Patience = IMPATIENT,
+    names: tuple[str, ...] = BANKS,
+) -> Iterator[World]:
+    """A coordinator and banks with `size` consented customers each, workers running."""
     home = root / "coordinator"
     init_coordinator(home, make_settings(name="test", campaign_poll_s=0.05), now_ms())
     with open_coordinator_side(home, patience) as world:
         try:
-            for index, member_id in enumerate(BANKS):
+            for index, member_id in enumerate(names):
                 bank = add_bank(world.coordinator, root, member_id, f"127.0.0.1:{world.port}")
                 populate(bank, index, size, world.catalogue)
                 world.banks[member_id] = bank
