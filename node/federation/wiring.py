@@ -40,11 +40,13 @@ class Worker:
     Attributes:
         stream: what `run` holds open.
         trainer: what it does in a campaign.
+        masking: its part in secure aggregation.
         bundles: fetches and activates bundles.
     """
 
     stream: TrainingStream
     trainer: Trainer
+    masking: Masking
     bundles: Bundles
 
     def run(self, stop: threading.Event) -> None:
@@ -166,7 +168,8 @@ def build_worker(
         identity = node.identity()
         return open_channel(endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits)
 
-    return Worker(TrainingStream(dial, node.member_id, handler, timing=timing), trainer, bundles)
+    stream = TrainingStream(dial, node.member_id, handler, timing=timing)
+    return Worker(stream, trainer, masking, bundles)
 
 
 def now_ms() -> int:
