@@ -2,9 +2,9 @@
 
 from alembic import op
 
-import node.storage.masking_tables  # noqa: F401 - as the next
-import node.storage.people_tables  # noqa: F401 - its tables are in `metadata` then
-import node.storage.request_tables  # noqa: F401 - and these
+import node.storage.masking_tables
+import node.storage.people_tables
+import node.storage.request_tables
 import node.storage.status_tables  # noqa: F401
 from audit.store import create_audit_schema
 from node.storage.append_only import protect
