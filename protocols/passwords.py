@@ -4,6 +4,7 @@ A password is compared in Unicode form NFKC (NIST SP 800-63B, 3.1.1.2): the same
 another system give the same bytes.
 """
 
+import secrets
 import threading
 import unicodedata
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Passwords:
                 self._hasher.verify(kept or self._nobodys, _normal(password))
             except (VerificationError, InvalidHashError):
                 return False
-        return kept is not None
+        return bool(kept)
 
     def is_weaker(self, kept: str) -> bool:
         """Whether `kept` was hashed at another cost than today's."""
@@ -76,7 +77,7 @@ class Passwords:
 
     @cached_property
     def _nobodys(self) -> str:
-        return self._hasher.hash("the password of nobody")
+        return self._hasher.hash(secrets.token_hex())
 
 
 def _normal(password: str) -> str:
