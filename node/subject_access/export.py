@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from audit.database import Database
+from audit.leaf import Entry
+from audit.store import AuditLog
 from node.subject_access.access_log import AccessLog
 from node.subject_access.holdings import HeldClass, Holdings, HoldingsReader
 from node.subject_access.scores import OwnScore, OwnScores
@@ -55,6 +58,8 @@ class SubjectExports:
         scores: OwnScores,
         access: AccessLog,
         records: Records,
+        database: Database,
+        audit: AuditLog,
         clock: Callable[[], int],
     ) -> None:
         self._institution = institution
@@ -62,10 +67,12 @@ class SubjectExports:
         self._scores = scores
         self._access = access
         self._records = records
+        self._database = database
+        self._audit = audit
         self._clock = clock
 
     def make(self, pseudonym: bytes, consents: list[dict[str, Any]]) -> Export:
-        """The export of one person.
+        """The export of one person; that it was taken is logged, for them to see.
 
         Args:
             pseudonym: the person, 32 bytes.
@@ -75,6 +82,7 @@ class SubjectExports:
             UnknownSubject: nobody has this pseudonym here.
         """
         holdings = self._holdings.read(pseudonym)
+        self._log(pseudonym)
         return Export(
             institution=self._institution,
             made_at_ms=self._clock(),
@@ -84,6 +92,19 @@ class SubjectExports:
             access=[asdict(entry) for entry in self._access.everything(pseudonym)],
             records=self._records(holdings.subject.customer_id),
         )
+
+    def _log(self, pseudonym: bytes) -> None:
+        entry = Entry(
+            kind="access.exported",
+            actor="subject",
+            purpose="access",
+            correlation="",
+            payload={"format": EXPORT_FORMAT},
+            subject=pseudonym,
+            at_ms=self._clock(),
+        )
+        with self._database.write() as connection:
+            self._audit.append(connection, entry)
 
 
 def to_json(export: Export) -> bytes:

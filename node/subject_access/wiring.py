@@ -80,6 +80,8 @@ def subject_access(node: Node) -> SubjectAccess:
         scores=scores,
         access=log,
         records=records,
+        database=node.database,
+        audit=node.audit,
         clock=_clock,
     )
     return SubjectAccess(log, own_consents, choices, scores, holdings, exports)

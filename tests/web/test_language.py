@@ -8,6 +8,7 @@ import pytest
 
 import api.http.web.language as module
 from api.http.web.language import LANGUAGES, TextMissing, Texts, accepted, placeholders, supported
+from api.http.web.wording import Wording
 from models.catalogue import load_default
 
 TEXTS = Texts.load()
@@ -108,3 +109,12 @@ def test_a_missing_text_or_argument_is_an_error() -> None:
         TEXTS.say("en", "no.such", {})
     with pytest.raises(TextMissing):
         TEXTS.say("en", "words.unit.months", {})
+
+
+@pytest.mark.parametrize(
+    "kind", ["purpose", "class", "signal", "family", "status", "state", "refusal"]
+)
+def test_a_code_that_nobody_foresaw_has_words_in_every_language(kind: str) -> None:
+    """A page cannot fail on a code that a newer release, or another room, brings."""
+    for language in LANGUAGES:
+        assert Wording(TEXTS, language).word(kind, "brand_new")
