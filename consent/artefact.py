@@ -18,9 +18,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
-from consent.attestation import AttestationInvalid, hash_of_handles, verify_attestation
+from consent.attestation import (
+    AttestationInvalid,
+    SubjectAttestation,
+    hash_of_handles,
+    verify_attestation,
+)
 from consent.authority import CONTROLLER, METHODS, PASSKEY, Authority
 from consent.clauses import (
     MAX_CATEGORIES,
@@ -30,17 +35,16 @@ from consent.clauses import (
     Notice,
     Recipient,
     TrainingTerms,
-    grant_json,
     is_uniform,
     read_grants,
     read_notice,
     read_recipient,
     read_training,
 )
+from consent.encoding import CRYPTO_SUITE, REQUEST_TYPE, TYPE, to_json
 from consent.fields import CONSENT_ID, WORD, Fields
 from consent.signatures import (
     MAX_JWS_BYTES,
-    attestation_in,
     attested,
     countersign,
     sign,
@@ -68,10 +72,6 @@ __all__ = [
     "verify_artefact",
     "verify_subject",
 ]
-
-TYPE = "credence.consent/1"
-REQUEST_TYPE = "credence.consent-request/1"
-CRYPTO_SUITE = 1  # Ed25519, SHA-256; the exchange's suite 1
 
 MAX_BODY_BYTES = 16 * 1024
 MAX_EPOCH = 2**31
@@ -139,7 +139,7 @@ class Artefact:
 
     @cached_property
     def _body(self) -> bytes:
-        return canonical_json(_to_json(self))
+        return canonical_json(to_json(self))
 
     def body(self) -> bytes:
         """The canonical bytes that are signed."""
@@ -342,14 +342,16 @@ def verify_artefact(jws: bytes, controller_key: Callable[[str], VerifyKey]) -> A
     # 4
     controller = controller_key(artefact.controller)
     # 6
-    check_attestation(jws, artefact, controller)
+    stated = check_attestation(jws, artefact, controller)
     # 5, 7
-    verify_signers(jws, artefact.authority, controller)
+    verify_signers(jws, artefact.authority, controller, stated)
     return artefact
 
 
-def check_attestation(jws: bytes, artefact: Artefact, controller: VerifyKey) -> None:
-    """Check whose passkey signed, by the controller's attestation; nothing for other authorities.
+def check_attestation(
+    jws: bytes, artefact: Artefact, controller: VerifyKey
+) -> SubjectAttestation | None:
+    """Check whose passkey signed, by the controller's attestation; None for other authorities.
 
     1. the artefact names it by its hash, and it is of the artefact's key;
     2. it is by the artefact's controller, about the person of these handles;
@@ -361,9 +363,9 @@ def check_attestation(jws: bytes, artefact: Artefact, controller: VerifyKey) -> 
         SignatureInvalid: 3.
     """
     if artefact.auth_method != PASSKEY:
-        return
+        return None
     # 1
-    found = attested(jws, artefact.authority)
+    found, evidence = attested(jws, artefact.authority)
     # 2
     handles = hash_of_handles(artefact.handles)
     if found.controller != artefact.controller or found.handle_epoch != artefact.handle_epoch:
@@ -371,50 +373,5 @@ def check_attestation(jws: bytes, artefact: Artefact, controller: VerifyKey) -> 
     if found.handles_sha256 != handles:
         raise AttestationInvalid("the attestation is about another person, or other parties")
     # 3
-    verify_attestation(attestation_in(jws), controller)
-
-
-def _to_json(artefact: Artefact) -> dict[str, Any]:
-    training = artefact.training
-    return {
-        "type": REQUEST_TYPE if artefact.is_request else TYPE,
-        "crypto_suite": CRYPTO_SUITE,
-        "consent_id": artefact.consent_id,
-        "version": artefact.version,
-        "prev_hash": _hex(artefact.prev_hash),
-        "template": {
-            "template_id": artefact.template_id,
-            "sha256": artefact.template_sha256.hex(),
-        },
-        "jurisdiction": artefact.jurisdiction,
-        "controller": artefact.controller,
-        "recipients": [
-            {"member_id": one.member_id, "name": one.name, "contact": one.contact}
-            for one in artefact.recipients
-        ],
-        "holders": list(artefact.holders),
-        "handles": {member: handle.hex() for member, handle in artefact.handles.items()},
-        "handle_epoch": artefact.handle_epoch,
-        "purposes": list(artefact.purposes),
-        "data_categories": list(artefact.data_categories),
-        "valid_from_ms": artefact.valid_from_ms,
-        "valid_until_ms": artefact.valid_until_ms,
-        "data_life_s": artefact.data_life_s,
-        "max_uses": artefact.max_uses,
-        "notice": {
-            "version": artefact.notice.version,
-            "language": artefact.notice.language,
-            "sha256": artefact.notice.sha256.hex(),
-        },
-        "adverse_notice_sha256": _hex(artefact.adverse_notice_sha256),
-        "automated_decision": artefact.automated_decision,
-        "training": None
-        if training is None
-        else {"epsilon": training.epsilon, "delta": training.delta, "unit": "subject"},
-        "authority": artefact.authority.to_json(),
-        "grants": [grant_json(one) for one in artefact.grants] or None,
-    }
-
-
-def _hex(digest: bytes | None) -> str | None:
-    return None if digest is None else digest.hex()
+    verify_attestation(evidence, controller)
+    return found

@@ -73,7 +73,12 @@ def attestation_in(jws: bytes) -> bytes:
     return found
 
 
-def verify_signers(jws: bytes, authority: Authority, controller: VerifyKey | None) -> None:
+def verify_signers(
+    jws: bytes,
+    authority: Authority,
+    controller: VerifyKey | None,
+    stated: SubjectAttestation | None = None,
+) -> None:
     """Check that those who have to, and nobody else, signed.
 
     1. the person's or officer's key is not the consent node's;
@@ -84,6 +89,7 @@ def verify_signers(jws: bytes, authority: Authority, controller: VerifyKey | Non
         jws: the bytes as received.
         authority: of the document that they hold.
         controller: the consent node's key; None: it has not signed yet.
+        stated: what `attested` gave, where it has been asked already.
 
     Raises:
         Malformed: not a JWS of this profile.
@@ -96,7 +102,8 @@ def verify_signers(jws: bytes, authority: Authority, controller: VerifyKey | Non
     elif authority.method == BRANCH:
         keys[authority.kid] = VerifyKey(authority.officer_key)
     elif authority.method == PASSKEY:
-        keys[authority.kid] = _passkey(jws, authority)  # 2
+        found = stated or attested(jws, authority)[0]  # 2
+        keys[authority.kid] = PasskeyVerifier(authority.key, found.rp_id, found.origins)
     if controller is not None:
         # 1
         if controller in keys.values():
@@ -106,19 +113,18 @@ def verify_signers(jws: bytes, authority: Authority, controller: VerifyKey | Non
     verify_general(jws, keys, max_bytes=MAX_JWS_BYTES)
 
 
-def attested(jws: bytes, authority: Authority) -> SubjectAttestation:
+def attested(jws: bytes, authority: Authority) -> tuple[SubjectAttestation, bytes]:
     """The attestation beside a passkey's signature, which the document names by its hash.
+
+    Returns:
+        What it says, and the JWS, whose signature is not verified here.
 
     Raises:
         Malformed: it is not an attestation.
         AttestationInvalid: there is none, another one, or one of another key.
     """
-    found = read_attestation(attestation_in(jws), authority.attestation_sha256)
+    evidence = attestation_in(jws)
+    found = read_attestation(evidence, authority.attestation_sha256)
     if found.key != authority.key:
         raise AttestationInvalid("the attestation is of another passkey")
-    return found
-
-
-def _passkey(jws: bytes, authority: Authority) -> PasskeyVerifier:
-    found = attested(jws, authority)
-    return PasskeyVerifier(authority.key, found.rp_id, found.origins)
+    return found, evidence
