@@ -8,6 +8,7 @@ import pytest
 
 from api.http.web.language import LANGUAGES
 from consent.rights import Kind, State
+from node.rights.steps import Action
 from tests.node.scoring_world import ref
 from tests.rights.browsing import Pages, once_of, open_pages, text_of
 from tests.rights.world import ANNA, BANK, BEN, HOLDER, RightsWorld, open_rights
@@ -323,7 +324,7 @@ def test_every_page_is_there_in_every_language(
         page = browser.get(f"{one_path}{mark}lang={language}")
         assert page.status_code == 200, one_path
         assert f'lang="{language}"' in page.text
-    there.bank.act(BEN, reviewed.request_id, "take")
+    there.bank.act(BEN, reviewed.request_id, Action.TAKE)
     for one_path in ["/desk/", "/desk/?kind=dispute", "/desk/ended", "/desk/statements",
                      "/desk/person", *(f"/desk/requests/{one}" for one in kinds)]:  # fmt: skip
         mark = "&" if "?" in one_path else "?"

@@ -15,6 +15,7 @@ from node.rights.errors import (
     TooManyRequests,
 )
 from node.rights.person import MAX_OPEN
+from node.rights.steps import Action
 from node.storage import pseudonyms
 from node.storage.subjects import UnknownSubject
 from tests.network import person
@@ -182,8 +183,8 @@ def test_a_review_is_pending_in_scores_until_it_is_decided(there: RightsWorld) -
     scored = there.world.score(one, terms)
     asked = there.bank.person.object(one, "Look at it.", about=scored.score_id)
     assert there.world.score(one, terms).answer["review_pending"] is True
-    there.bank.act(BEN, asked.request_id, "take")
-    done = there.bank.act(BEN, asked.request_id, "change", "We looked and grant the credit.")
+    there.bank.act(BEN, asked.request_id, Action.TAKE)
+    done = there.bank.act(BEN, asked.request_id, Action.CHANGE, "We looked and grant the credit.")
     assert done.state is State.CHANGED
     assert there.world.score(one, terms).answer["review_pending"] is False
 
@@ -210,6 +211,6 @@ def test_an_ended_request_cannot_be_withdrawn(there: RightsWorld) -> None:
     """What was decided stays decided."""
     one, _ = there.person(1)
     asked = there.bank.person.access(one)
-    there.bank.act(ANNA, asked.request_id, "fulfil", "Here it is.")
+    there.bank.act(ANNA, asked.request_id, Action.FULFIL, "Here it is.")
     with pytest.raises(RightsConflict):
         there.bank.person.withdraw(one, asked.request_id)
