@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consent.artefact import Artefact, Recipient
+from consent.deletion import parse_signed
 from consent.lifecycle import Event, State
 
 SCHEMA = "iso-ts-27560:2023"
@@ -36,12 +37,16 @@ class Confirmation:
         refusal: empty: in effect there; otherwise its stable code.
         effective_at_ms: since when, by the party's clock.
         signature: 64 bytes by the party's signing key.
+        received_at_ms: when it came, by this node's clock; None: not noted.
+        deletion: the party's signed attestation of what it deleted; empty: none.
     """
 
     member_id: str
     refusal: str
     effective_at_ms: int
     signature: bytes
+    received_at_ms: int | None = None
+    deletion: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +142,30 @@ def _event(happening: Happening) -> dict[str, Any]:
         "actor": happening.actor,
         "event_time": _iso(happening.at_ms),
         "audit_leaf": happening.leaf_seq,
-        "confirmed_by": [
-            {
-                "party_id": one.member_id,
-                "outcome": one.refusal or "in_effect",
-                "time": _iso(one.effective_at_ms),
-                "signature": one.signature.hex(),
-            }
-            for one in happening.confirmations
-        ],
+        "confirmed_by": [_confirmation(one) for one in happening.confirmations],
         "not_yet_confirmed": list(happening.pending),
     }
+
+
+def _confirmation(one: Confirmation) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "party_id": one.member_id,
+        "outcome": one.refusal or "in_effect",
+        "time": _iso(one.effective_at_ms),
+        "signature": one.signature.hex(),
+    }
+    if one.received_at_ms is not None:
+        found["received"] = _iso(one.received_at_ms)
+    if one.deletion:
+        deleted = parse_signed(one.deletion)
+        found["deleted"] = {
+            "signals": deleted.signals,
+            "scores": deleted.scores,
+            "answers": deleted.answers,
+            "time": _iso(deleted.at_ms),
+            "signed": one.deletion.decode("ascii"),
+        }
+    return found
 
 
 def _iso(at_ms: int) -> str:

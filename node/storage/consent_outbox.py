@@ -13,7 +13,7 @@ from audit.database import Connection
 from consent.delivery import Delivery, Kind
 from consent.lifecycle import Event
 from consent.receipts import Confirmation
-from node.storage.status_tables import status_entry
+from node.storage.status_tables import acknowledged, status_entry
 from node.storage.tables import acknowledgement, consent, consent_event, consent_outbox
 
 # What ends a consent goes before everything else; all the rest goes in the order it happened.
@@ -178,13 +178,27 @@ def confirmations(
     """By event number: what was acknowledged, and which parties have not answered."""
     found: dict[int, tuple[list[Confirmation], list[str]]] = {}
     answered = (
-        select(acknowledgement)
+        select(acknowledgement, acknowledged.c.received_at_ms, acknowledged.c.deletion)
         .join(consent_event, consent_event.c.event_id == acknowledgement.c.event_id)
+        .outerjoin(
+            acknowledged,
+            and_(
+                acknowledged.c.event_id == acknowledgement.c.event_id,
+                acknowledged.c.member_id == acknowledgement.c.member_id,
+            ),
+        )
         .where(consent_event.c.consent_id == consent_id)
         .order_by(acknowledgement.c.member_id)
     )
     for row in connection.execute(answered):
-        one = Confirmation(row.member_id, row.refusal, row.effective_at_ms, row.signature)
+        one = Confirmation(
+            row.member_id,
+            row.refusal,
+            row.effective_at_ms,
+            row.signature,
+            row.received_at_ms,
+            row.deletion or b"",
+        )
         found.setdefault(row.event_id, ([], []))[0].append(one)
     waiting = select(consent_outbox.c.event_id, consent_outbox.c.member_id).where(
         consent_outbox.c.consent_id == consent_id
