@@ -1,8 +1,9 @@
 """The receipt a person keeps: what they granted, what happened to it, and who confirmed.
 
-The fields follow ISO/IEC TS 27560:2023 (consent record information structure) with purposes of the
-W3C Data Privacy Vocabulary. `evidence` goes further than the standard: hashes that tie the receipt
-to the signed artefact and to the audit log, and every party's signed acknowledgement.
+The fields follow ISO/IEC TS 27560:2023 (consent record information structure); `dpv` says the same
+in the terms of the W3C Data Privacy Vocabulary, as JSON-LD (`consent.receipt_terms`). `evidence`
+goes further than the standard: hashes that tie the receipt to the signed artefact and to the audit
+log, and every party's signed acknowledgement.
 """
 
 from collections.abc import Sequence
@@ -13,14 +14,30 @@ from typing import Any
 from consent.artefact import Artefact, Recipient
 from consent.deletion import parse_signed
 from consent.lifecycle import Event, State
+from consent.receipt_terms import PURPOSES, dpv_terms
 
 SCHEMA = "iso-ts-27560:2023"
 
-DPV_PURPOSES = {
-    "score": "https://w3id.org/dpv#CreditChecking",
-    "train": "https://w3id.org/dpv#ResearchAndDevelopment",
-    "monitor": "https://w3id.org/dpv#CustomerSolvencyMonitoring",
+_COLLECTED = {
+    "device_key": "signed with a key of the person's own",
+    "passkey": "signed with the person's passkey",
+    "account": "confirmed in a signed-in session with a second factor",
+    "branch": "signed on paper in a branch",
+    "controller": "asked for by the institution; not granted",
 }
+
+# What the person may do about it, and where: `/portal` of the consent node, or its branches.
+PRIVACY_RIGHTS = (
+    "withdraw",
+    "pause",
+    "access_and_export",
+    "correct",
+    "delete",
+    "dispute",
+    "freeze",
+    "explanation_and_human_review",
+    "two_free_reports_a_year",
+)
 PURPOSE_TEXTS = {
     "score": "Decide on a credit application",
     "train": "Improve the shared credit model under differential privacy",
@@ -97,6 +114,13 @@ def receipt(
         "recipients": [_recipient(one) for one in artefact.recipients],
         "sources": list(artefact.holders),
         "purposes": [_purpose(purpose, artefact) for purpose in artefact.purposes],
+        "collection_method": _COLLECTED[artefact.auth_method],
+        "processing_method": "Sealed signals on request; raw records stay with their holder",
+        "storage_locations": list(artefact.recipient_ids),
+        "privacy_rights": list(PRIVACY_RIGHTS),
+        "adverse_consequence_notice_sha256": artefact.adverse_notice_sha256.hex()
+        if artefact.adverse_notice_sha256
+        else None,
         "automated_decision": artefact.automated_decision,
         "validity": {
             "from": _iso(artefact.valid_from_ms),
@@ -108,7 +132,14 @@ def receipt(
             "consent_hash": artefact.consent_hash.hex(),
             "subject_key": artefact.subject_key.hex(),
             "auth_method": artefact.auth_method,
+            "authority": artefact.authority.to_json(),
+            "template": {
+                "template_id": artefact.template_id,
+                "sha256": artefact.template_sha256.hex(),
+            },
+            "previous_version": artefact.prev_hash.hex() if artefact.prev_hash else None,
         },
+        "dpv": dpv_terms(artefact, state, subject_ref),
     }
 
 
@@ -123,10 +154,17 @@ def _recipient(recipient: Recipient) -> dict[str, str]:
 def _purpose(purpose: str, artefact: Artefact) -> dict[str, Any]:
     found: dict[str, Any] = {
         "purpose": purpose,
-        "purpose_type": DPV_PURPOSES[purpose],
+        "purpose_type": PURPOSES[purpose],
         "description": PURPOSE_TEXTS[purpose],
         "lawful_basis": "https://w3id.org/dpv#Consent",
-        "pii_categories": list(artefact.data_categories),
+        "pii_categories": sorted(
+            set().union(*(artefact.granted(one, purpose) for one in artefact.recipient_ids))
+        ),
+        "recipients": {
+            one: sorted(artefact.granted(one, purpose))
+            for one in artefact.recipient_ids
+            if artefact.granted(one, purpose)
+        },
         "retention_period_s": artefact.data_life_s,
         "max_uses_per_source": artefact.max_uses,
     }

@@ -2,9 +2,12 @@
 
 import json
 
+from consent.authority import branch
+from consent.clauses import Grant, Recipient
 from consent.lifecycle import Event, State
+from consent.receipt_terms import category
 from consent.receipts import Confirmation, Happening, receipt
-from tests.consent.samples import NOW_MS, artefact
+from tests.consent.samples import NOW_MS, STRANGER, TEMPLATE, artefact
 
 WITHDRAWN = Happening(
     event=Event.WITHDRAW,
@@ -56,3 +59,42 @@ def test_a_receipt_names_the_artefact_and_holds_no_handle_and_no_pseudonym():
     found = made()
     assert found["evidence"]["consent_hash"] == artefact().consent_hash.hex()
     assert (b"1" * 32).hex() not in json.dumps(found)
+
+
+def test_every_state_and_class_has_a_term_of_the_vocabulary():
+    """DPV terms for all nine states, and for every class of data that a template offers."""
+    for state in State:
+        found = receipt(artefact(), state, "sub_x", [])["dpv"]
+        assert found["dpv:hasConsentStatus"].startswith("dpv:Consent")
+    assert found["@type"] == "dpv:ConsentRecord"
+    for name in TEMPLATE.data_categories:
+        assert category(name).startswith("pd:")
+
+
+def test_what_each_recipient_may_have_stands_in_the_receipt_for_each_purpose():
+    """One process a recipient and purpose, with its own classes; the rest is nowhere."""
+    grants = (
+        Grant("bank-a", "score", ("payment", "public_record")),
+        Grant("bank-b", "monitor", ("payment",)),
+    )
+    split = artefact(
+        recipients=(Recipient("bank-a", "A", ""), Recipient("bank-b", "B", "")),
+        purposes=("monitor", "score"),
+        training=None,
+        grants=grants,
+    )
+    found = receipt(split, State.ACTIVE, "sub_x", [])
+    monitor, score = found["purposes"]
+    assert monitor["recipients"] == {"bank-b": ["payment"]}
+    assert score["recipients"] == {"bank-a": ["payment", "public_record"]}
+    assert len(found["dpv"]["dpv:hasProcess"]) == 2
+
+
+def test_a_receipt_says_how_the_consent_was_given():
+    """Marked kinds are marked here too, with the paper's hash where there is one."""
+    paper = artefact(authority=branch(STRANGER.verify_key.bytes, b"p" * 32))
+    found = receipt(paper, State.ACTIVE, "sub_x", [])
+    assert found["evidence"]["authority"]["paper_sha256"] == (b"p" * 32).hex()
+    assert found["dpv"]["dpv:hasLegalBasis"] == "dpv:Consent"
+    assert made()["dpv"]["dpv:hasLegalBasis"] == "dpv:ExplicitlyExpressedConsent"
+    assert "branch" in found["collection_method"]
