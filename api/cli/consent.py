@@ -4,7 +4,6 @@ The person's own key signs; the node countersigns. Commands work beside a runnin
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,10 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import console
+from api.cli import consent_desk, console
+from api.cli.consent_view import (
+    changed_json,
+    check_purposes,
+    opened,
+    print_parties,
+    subject_by_ref,
+    utc,
+)
 
 if TYPE_CHECKING:
-    from node.consents.service import Changed
     from node.parts import Node
     from protocols.keys import SigningKey
 
@@ -24,6 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+consent_desk.add_to(app)
 
 WIDE = 112  # columns of a terminal that shows consent and subject side by side
 
@@ -65,15 +73,23 @@ def grant(
     max_uses: Annotated[int, typer.Option(min=1, help="Releases at each holder.")] = 200,
     epsilon: Annotated[str, typer.Option(help="Most privacy loss in training.")] = "8",
     language: Annotated[str, typer.Option(help="Of the notice: en, zh-Hans, zh-Hant.")] = "en",
+    paper: Annotated[
+        Path | None,
+        typer.Option(
+            help="Scan of the paper that the person signed in a branch; the key is then the "
+            "officer's, and the consent is marked.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Grant a consent, signed with the person's key, and deliver it to its holders."""
     from consent.artefact import sign_as_subject
+    from consent.authority import branch, device_key
     from node.consents.service import OfferTerms, SignedGrant
-    from protocols.identifiers import PURPOSES
 
-    if not set(purpose or ()) <= set(PURPOSES):
-        raise console.usage_error(f"a purpose is one of {', '.join(PURPOSES)}")
+    paper_sha256 = None if paper is None else _digest(paper)
+    check_purposes(purpose)
     terms = OfferTerms(
         purposes=tuple(purpose or ("score", "train")),
         holders=holder,
@@ -84,19 +100,21 @@ def grant(
         epsilon=epsilon,
         language=language,
     )
-    with _opened(home) as node:
-        person = _subject(node, subject)
+    with opened(home) as node:
+        person = subject_by_ref(node, subject)
         offer = node.consents.offer(terms)
         with _new_key(key) if new_key else nullcontext(_read_key(key)) as signer:
-            artefact = offer.artefact(person, signer.verify_key.bytes)
+            public = signer.verify_key.bytes
+            authority = branch(public, paper_sha256) if paper_sha256 else device_key(public)
+            artefact = offer.artefact(person, authority)
             node.consents.record_many([SignedGrant(person, sign_as_subject(artefact, signer))])
         changed = node.consents.tell(artefact.consent_id)
     if as_json:
-        console.print_json({**_changed(changed), "consent_hash": artefact.consent_hash.hex()})
+        console.print_json({**changed_json(changed), "consent_hash": artefact.consent_hash.hex()})
         return
     console.out.print(offer.notice_text, style="dim", markup=False)
     console.out.print(f"consent [bold]{changed.consent_id}[/bold] to {', '.join(terms.purposes)}")
-    _print_parties(changed)
+    print_parties(changed)
 
 
 @app.command(epilog="Example: credence consent withdraw ./bank-a con_... --key ./person.key")
@@ -112,21 +130,22 @@ def withdraw(
     from protocols.errors import SignatureInvalid
 
     signer = _read_key(key)
-    with _opened(home) as node:
+    with opened(home) as node:
         event = node.consents.event(consent_id, Event.WITHDRAW)
         if event.subject_key != signer.verify_key.bytes:
             raise SignatureInvalid(
                 "this is not the key that signed the consent",
-                next_step="Use the person's own key, the one the consent was granted with.",
+                next_step="Use the person's own device key, the one the consent was granted with; "
+                "a consent of another kind is withdrawn in the portal.",
             )
         changed = node.consents.withdraw(consent_id, sign_event(event, signer))
     if as_json:
-        console.print_json(_changed(changed))
+        console.print_json(changed_json(changed))
         return
     console.out.print(
-        f"[bold]{consent_id}[/bold] is withdrawn since {_utc(changed.effective_at_ms)}"
+        f"[bold]{consent_id}[/bold] is withdrawn since {utc(changed.effective_at_ms)}"
     )
-    _print_parties(changed)
+    print_parties(changed)
 
 
 @app.command("list", epilog="Example: credence consent list ./bank-a --state active --json")
@@ -143,9 +162,9 @@ def list_(
 
     if state is not None and state not in set(State):
         raise console.usage_error(f"a state is one of {', '.join(State)}")
-    with _opened(home) as node:
+    with opened(home) as node:
         found = node.consents.page(limit=limit, states=[] if state is None else [State(state)])
-        rows = [_row(node, one.terms, one.version) for one in found]
+        rows = [_row(node, one.terms, one.version, one.auth_method) for one in found]
         counts = {one.value: number for one, number in sorted(node.consents.counts().items())}
     if as_json:
         console.print_json({"consents": rows, "counts": counts})
@@ -161,7 +180,7 @@ def receipt(
     consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
 ) -> None:
     """Print the receipt of a consent (ISO/IEC TS 27560) as JSON."""
-    with _opened(home) as node:
+    with opened(home) as node:
         console.print_json(node.consents.receipt(consent_id))
 
 
@@ -179,7 +198,7 @@ def training_proof(
     """Show that no training round after its withdrawal drew on a consent; the person can check."""
     from node.consents.training_proof import make_training_proof
 
-    with _opened(home) as node:
+    with opened(home) as node:
         proof = make_training_proof(node.database, node.audit, consent_id, node.keys.signing)
     if out is None:
         console.print_json(proof)
@@ -227,19 +246,20 @@ def check_training_proof(
             }
         )
         return
-    console.out.print(f"[bold]{found.consent_id}[/bold] withdrawn {_utc(found.withdrawn_at_ms)}")
+    console.out.print(f"[bold]{found.consent_id}[/bold] withdrawn {utc(found.withdrawn_at_ms)}")
     console.out.print(f"in none of the {found.rounds} training rounds after it, says {found.log}")
     if not found.key_given:
         console.out.print(f"signed with the file's own key: compare {found.key.encode()}")
 
 
-def _row(node: "Node", terms: Any, version: int) -> dict[str, Any]:
+def _row(node: "Node", terms: Any, version: int, auth_method: str) -> dict[str, Any]:
     return {
         "consent_id": terms.consent_id,
         "version": version,
         "subject_ref": node.pseudonyms.subject_ref(terms.pseudonym),
         "controller": terms.controller,
         "state": terms.state.value,
+        "auth_method": auth_method,
         "purposes": sorted(terms.purposes),
         "holders": sorted(terms.holders),
         "recipients": sorted(terms.recipients),
@@ -265,50 +285,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             *([row["subject_ref"]] if wide else []),
             row["state"],
             " ".join(row["purposes"]),
-            _utc(row["valid_until_ms"])[:10],
+            utc(row["valid_until_ms"])[:10],
             f"{row['uses']}/{row['max_uses']}",
         )
     console.out.print(table)
-
-
-def _changed(changed: "Changed") -> dict[str, Any]:
-    return {
-        "consent_id": changed.consent_id,
-        "state": changed.state.value,
-        "effective_at_ms": changed.effective_at_ms,
-        "confirmed": dict(changed.confirmed),
-        "refused": dict(changed.refused),
-        "pending": list(changed.pending),
-    }
-
-
-def _print_parties(changed: "Changed") -> None:
-    for party, at_ms in changed.confirmed.items():
-        console.out.print(f"  {party}: in effect since {_utc(at_ms)}")
-    for party, code in changed.refused.items():
-        console.out.print(f"  {party}: [yellow]refused, {code}[/yellow]")
-    for party in changed.pending:
-        console.out.print(f"  {party}: [yellow]not reached; it is told when it is back[/yellow]")
-
-
-def _subject(node: "Node", subject_ref: str) -> bytes:
-    from node.storage import subjects
-
-    with node.database.read() as connection:
-        return subjects.by_ref(connection, subject_ref).pseudonym
-
-
-@contextmanager
-def _opened(home: Path) -> Iterator["Node"]:
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
-        yield node
-    finally:
-        node.close()
 
 
 @contextmanager
@@ -339,5 +319,11 @@ def _read_key(path: Path) -> "SigningKey":
         raise console.usage_error(f"--key: {path} does not hold 64 hex digits") from error
 
 
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))
+def _digest(path: Path) -> bytes:
+    import hashlib
+
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise console.usage_error(f"--paper: cannot read {path}: {error.strerror}") from error

@@ -149,3 +149,33 @@ def test_an_unknown_consent_or_state_is_said_plainly(bank, tmp_path):
 def test_every_command_shows_an_example():
     for command in ("grant", "withdraw", "list", "receipt"):
         assert "Example: credence consent" in call(command, "--help").output
+
+
+def test_the_desk_asks_for_a_consent_and_declares_one_invalid(bank, tmp_path):
+    """A request waits in the portal; an invalid consent ends with reason and actor."""
+    asked = call("request", bank.home, "--subject", subject_of(bank, 1), "--json")
+    consent_id = json.loads(asked.output)["consent_id"]
+    assert bank.consents.get(consent_id).terms.state.value == "requested"
+    made = granted(bank, tmp_path / "p.key", "--new-key", "--json", number=1)
+    ended = call(
+        "invalidate", bank.home, made["consent_id"], "--reason", "not_informed", "--by", "desk",
+        "--json",
+    )  # fmt: skip
+    assert json.loads(ended.output)["state"] == "invalidated"
+    wrong = call("invalidate", bank.home, consent_id, "--reason", "whim", "--by", "desk")
+    assert wrong.exit_code == 2
+
+
+def test_a_consent_signed_on_paper_is_marked_and_carries_the_papers_hash(bank, tmp_path):
+    """The officer's key signs; the list says by which kind."""
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(b"the scan")
+    made = granted(bank, tmp_path / "o.key", "--new-key", "--paper", scan, "--json", number=2)
+    listed = json.loads(call("list", bank.home, "--json").output)["consents"]
+    (row,) = [one for one in listed if one["consent_id"] == made["consent_id"]]
+    assert row["auth_method"] == "branch"
+    missing = call(
+        "grant", bank.home, "--subject", subject_of(bank, 2), "--key", tmp_path / "o.key",
+        "--paper", tmp_path / "none.pdf",
+    )  # fmt: skip
+    assert missing.exit_code == 2
