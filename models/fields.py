@@ -40,6 +40,13 @@ class Fields:
             raise self._fail(name, f"must be text of 1 to {max_length} characters")
         return value
 
+    def possibly_empty_text(self, name: str, max_length: int) -> str:
+        """A string of 0 to `max_length` characters."""
+        if self._left.get(name) == "":
+            self._left.pop(name)
+            return ""
+        return self.text(name, max_length)
+
     def optional_text(self, name: str, max_length: int) -> str | None:
         """A string, or None for null."""
         if self._left.get(name, "") is None:

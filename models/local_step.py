@@ -4,19 +4,26 @@ What bounds one subject (one row). Its gradient is clipped to `clip * sqrt(1 - w
 capped at `LOSS_CAP` nats, is scaled to at most `clip * w`: together their L2 norm is at most
 `clip`, which is `GRID` units of the integer grid.
 
-How that holds exactly, and cheaply. A layer's gradient of one row is an outer product: of what is
-propagated back, c, and of what the layer read (Goodfellow 2015, arXiv 1510.01799). What is read
-here is a row x of zeros and ones, a fact that is checked. So a row's gradient is
+The factor that clips a row does not look at its label: it is that of the longer of the two
+gradients the row could have. Clipping by the gradient it does have would shorten those of people
+who defaulted against the odds and leave their peers who paid as they are; the mean gradient would
+then vanish at other weights than the best ones. On synthetic borrowers that costs .003 to .02 AUC
+before any noise, and it is why models so trained show a mean PD far below the truth.
 
-    wide.weight c_w x, wide.bias c_w, hidden.weight c_j x, hidden.bias c_j, out.weight o_j
+How the bound holds exactly, and cheaply. A layer's gradient of one row is an outer product: of what
+is propagated back, c, and of what the layer read (Goodfellow 2015, arXiv 1510.01799). What is read
+here is a row z of integers: the encoded zeros and ones, which is checked, or a prior's integer map
+of them (`models/coordinates.py`). So a row's gradient is
+
+    wide c_w z, its bias c_w, hidden c_j z, its bias c_j, output o_j
 
 with c_w = d, c_j = d out_j (1 - t_j^2), o_j = d t_j for t = tanh(hidden(x)) and d = p - y, and its
-squared norm is (|x|^2 + 1) |c|^2 + |o|^2: the gradients of single rows are never laid out. The few
+squared norm is (|z|^2 + 1) |c|^2 + |o|^2: the gradients of single rows are never laid out. The few
 numbers c and o, clipped and scaled, are rounded towards zero, which never lengthens a vector
 (randomised rounding would: Kairouz, Liu and Steinke 2021, section 4.1). Then
 
-1. a row's contribution is a vector of integers, because x is of zeros and ones; its norm is checked
-   in integers, and a row that fails, as one that is not of zeros and ones, adds nothing;
+1. a row's contribution is a vector of integers; its norm is checked in integers, and a row that
+   fails, as one that is not of zeros and ones, adds nothing;
 2. the sum over rows is a product of integer matrices, computed in float64 where every partial sum
    is an integer below 2^53: it is exact in whatever order it is taken. There is no rounding of the
    sum, and nothing to add to the sensitivity for it;
@@ -36,10 +43,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.coordinates import Coordinates
 from models.encoder import Encoded, Encoder
 from models.plan import LOSS_CAP, CampaignPlan
+from models.prior import Prior
 from models.privacy.noise import GRID, discrete_gaussian, poisson_sample
-from models.weights import parameter_count
 from protocols.errors import InvalidInput
 from protocols.random_words import random_words
 
@@ -58,12 +66,16 @@ class LocalStep:
     Args:
         plan: the accepted plan.
         encoder: of the plan's catalogue.
+        prior: the one the plan names, where it is not an installed one.
+
+    Raises:
+        PriorInvalid: the plan names a prior that is not here.
     """
 
-    def __init__(self, plan: CampaignPlan, encoder: Encoder) -> None:
+    def __init__(self, plan: CampaignPlan, encoder: Encoder, prior: Prior | None = None) -> None:
         self._plan = plan
         self._encoder = encoder
-        self._size = parameter_count(plan.architecture, encoder.width)
+        self._coordinates = Coordinates(plan.architecture, encoder, prior)
         weight = plan.privacy.loss_weight
         self._loss_units = float(int(GRID * weight))
         self._gradient_units = float(int(GRID * np.sqrt(1 - weight**2) * _MARGIN))
@@ -79,12 +91,13 @@ class LocalStep:
             y: [n], 1 = default.
 
         Returns:
-            int64[P + 1] in grid units (`clip / GRID` each): the gradient, then the loss.
+            int64[P + 1] in grid units (`clip / GRID` each): the gradient in the plan's coordinates,
+            then the loss.
         """
         privacy = self._plan.privacy
         chosen = poisson_sample(len(x), privacy.sampling_rate)
         total = self._sum(weights, x, y, chosen)
-        return total + discrete_gaussian(privacy.node_noise_multiplier * GRID, self._size + 1)
+        return total + discrete_gaussian(privacy.node_noise_multiplier * GRID, len(total))
 
     def clipped_sum(
         self, weights: Mapping[str, NDArray[np.float32]], x: Encoded, y: Labels
@@ -101,7 +114,7 @@ class LocalStep:
     ) -> NDArray[np.int64]:
         network = _Fixed.of(weights)
         rate = self._plan.architecture.block_dropout
-        total = np.zeros(self._size + 1, np.int64)
+        total = np.zeros(self._coordinates.size + 1, np.int64)
         for start in range(0, len(chosen), _CHUNK):
             index = chosen[start : start + _CHUNK]
             rows = drop_blocks(self._encoder, x.take(index, axis=0), rate)
@@ -113,35 +126,44 @@ class LocalStep:
         proper = _proper(rows, y)
         if not proper.all():
             rows, y = np.where(proper[:, None], rows, 0), np.where(proper, y, 0)
-        x = rows.astype(np.float64)
-        lit = x.sum(axis=1) + 1
-        activation, logit = network.forward(x)
+        z, unit, deep = self._coordinates.rows(rows), self._coordinates.unit, self._deep
+        squares = np.einsum("ij,ij->i", z, z)
+        lit = squares * unit**2 + 1
+        activation, logit = network.forward(rows.astype(np.float64))
         squared = activation * activation
         chance = 0.5 + 0.5 * _tanh(0.5 * logit)
-        error = chance - y
+        error, worst = chance - y, np.maximum(chance, 1 - chance)
         slope = 1 - squared
-        # The norm over |error|: (|x|^2 + 1) (1 + sum (out slope)^2) + |t|^2, squared.
-        length = lit * (1 + network.weigh(slope * slope)) + network.activity(squared)
-        norm = np.abs(error) * np.sqrt(length)
+        # The norm over |error|: (|z|^2 + 1) (1 + sum (out slope)^2) + |t|^2, squared.
+        length = lit * (1 + deep**2 * network.weigh(slope * slope))
+        length += deep**2 * network.activity(squared)
+        norm = worst * np.sqrt(length)
         # Units per unit of gradient: the scale of the grid, less what clipping takes away.
         scale = error * (self._gradient_units / np.maximum(norm, self._plan.privacy.clip))
-        back = np.trunc(np.concatenate([slope * network.out, np.ones((1, len(x)))]) * scale)
-        out = np.trunc(activation * scale)
+        back, out = np.ones((1, len(z))), np.empty((0, len(z)))
+        if deep:
+            back = np.concatenate([back, slope * (network.out * deep)])
+            out = np.trunc(activation * (scale * deep))
+        biases, back = np.trunc(back * scale), np.trunc(back * (scale * unit))
         right = np.where(y == 1, chance, 1 - chance)
         loss = np.trunc(_capped_loss(right) * (self._loss_units / LOSS_CAP))
         # The integers' own norm; nothing below 2^53 is rounded, and what is above is too long.
-        exact = lit * np.einsum("ij,ij->j", back, back)
-        exact += np.einsum("ij,ij->j", out, out) + loss * loss
+        exact = squares * np.einsum("ij,ij->j", back, back) + loss * loss
+        exact += np.einsum("ij,ij->j", biases, biases) + np.einsum("ij,ij->j", out, out)
         kept = proper & (exact <= float(GRID) ** 2)
         if not kept.all():
-            back, out = (np.where(kept, part, 0.0) for part in (back, out))
+            back, biases, out = (np.where(kept, part, 0.0) for part in (back, biases, out))
             loss = np.where(kept, loss, 0.0)
         # 2. Exact products and sums of integers.
-        product, bias = back @ x, back.sum(axis=1)
+        product, bias = back @ z, biases.sum(axis=1)
         total = [
-            product[-1], bias[-1:], product[:-1].ravel(), bias[:-1], out.sum(axis=1), [loss.sum()],
+            product[0], bias[:1], product[1:].ravel(), bias[1:], out.sum(axis=1), [loss.sum()],
         ]  # fmt: skip
         return np.concatenate(total).astype(np.int64)
+
+    @property
+    def _deep(self) -> float:
+        return self._coordinates.deep_scale
 
 
 @dataclass(frozen=True)

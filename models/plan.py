@@ -39,10 +39,13 @@ class Architecture:
     Attributes:
         hidden: tanh units of the deep part.
         block_dropout: chance that a whole block of a training row counts as missing.
+        prior: hex SHA-256 of the public prior that training starts from (models/prior.py), or
+            empty for none.
     """
 
     hidden: int = 16
     block_dropout: float = 0.15
+    prior: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON object."""
@@ -55,8 +58,11 @@ class Architecture:
         result = cls(
             hidden=fields.integer("hidden", 1, MAX_HIDDEN),
             block_dropout=fields.number("block_dropout", 0.0, 0.9),
+            prior=fields.possibly_empty_text("prior", 64),
         )
         fields.done()
+        if result.prior and not _HEX64.fullmatch(result.prior):
+            raise PlanInvalid("architecture: prior must be 64 hex digits or empty")
         return result
 
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.catalogue import Catalogue, CatalogueInvalid, SignalStatus, load_default
@@ -83,6 +83,7 @@ def test_any_other_json_is_invalid_input(value):
         Catalogue.from_body(value)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["version", "signals"]), JSON)
 def test_any_other_field_value_is_invalid_input_or_a_catalogue(field, value):
     body = json.loads(load_default().to_body()) | {field: value}

@@ -134,7 +134,10 @@ def test_an_adversarial_row_moves_a_crowd_by_exactly_its_own_part(seed, size, li
 
 @pytest.mark.parametrize("hidden", [1, 16, 256])
 def test_the_sum_is_that_of_clipped_gradients_of_single_rows(hidden):
-    """Opacus lays the gradients of single rows out; clipping them by hand gives the same sum."""
+    """Opacus lays the gradients of single rows out; clipping them by hand gives the same sum.
+
+    A row is clipped by the longer of the gradients it could have: with its label, and the other.
+    """
     chosen = replace(plan(clip=0.5), architecture=Architecture(hidden=hidden, block_dropout=0.0))
     x, y = rows(8, 300)
     count = parameter_count(chosen.architecture, WIDTH)
@@ -143,19 +146,29 @@ def test_the_sum_is_that_of_clipped_gradients_of_single_rows(hidden):
     network = NeuralScorecard(chosen.architecture, WIDTH)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
     module = GradSampleModule(network, loss_reduction="sum")
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(
-        module(torch.from_numpy(x).requires_grad_()),
-        torch.from_numpy(y.astype(np.float32)),
-        reduction="none",
-    )
+    logits = module(torch.from_numpy(x).requires_grad_())
+    labels = torch.from_numpy(y.astype(np.float32))
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     torch.autograd.backward(losses.sum())
     single = torch.cat([p.grad_sample.reshape(len(x), -1) for p in module.parameters()], dim=1)
-    norms = single.norm(dim=1, keepdim=True)
+    chance = torch.sigmoid(logits.detach())
+    longer = torch.maximum(chance, 1 - chance) / (chance - labels).abs()
+    norms = (single.norm(dim=1) * longer).unsqueeze(1)
     assert (norms > 0.5).any()
     expected = (single * torch.clamp(0.5 / norms, max=1.0)).sum(dim=0).numpy()
     total = LocalStep(chosen, ENCODER).clipped_sum(weights, x, y)
     share = np.sqrt(1 - BASE.privacy.loss_weight**2)
     np.testing.assert_allclose(total[:-1] / (GRID * share / 0.5), expected, atol=2e-3)
+
+
+def test_what_a_row_is_shortened_by_does_not_look_at_its_label():
+    """So clipping moves no mean gradient away from zero at the true probabilities."""
+    x, _ = rows(10, 1)
+    weights = weights_of(10, 0.1)
+    step = LocalStep(plan(clip=0.5), ENCODER)
+    bad, good = (step.clipped_sum(weights, x, np.array([label]))[:-1] for label in (1, 0))
+    chance = 1 / (1 + np.exp(-logit(weights, x)[0]))
+    np.testing.assert_allclose(chance * bad, -(1 - chance) * good, atol=1e-5 * GRID)
 
 
 def test_weights_that_are_no_numbers_are_refused():
