@@ -68,13 +68,13 @@ def a_round() -> dict[str, float]:
                 done = [one.seconds for one in world.rounds(plan.campaign_id)]
                 seconds[name] += done[2:] if turn else []
         width = parameter_count(WIDE, _width(world))
-    masked, clear = (statistics.median(seconds[name]) for name in ("masked", "in clear"))
+    hidden, clear = (statistics.median(seconds[name]) for name in ("masked", "in clear"))
     print(
-        f"a round, 5 nodes, {width:,} parameters: masked {masked * 1000:.0f} ms, in clear "
-        f"{clear * 1000:.0f} ms: {masked / clear:.2f} times (bound {ROUND_BOUND})",
+        f"a round, 5 nodes, {width:,} parameters: masked {hidden * 1000:.0f} ms, in clear "
+        f"{clear * 1000:.0f} ms: {hidden / clear:.2f} times (bound {ROUND_BOUND})",
         flush=True,
     )
-    return {"masked_s": masked, "in_clear_s": clear, "ratio": masked / clear}
+    return {"masked_s": hidden, "in_clear_s": clear, "ratio": hidden / clear}
 
 
 def a_campaign() -> dict[str, float]:

@@ -32,6 +32,7 @@ OFFENCES = frozenset(
         "malformed",
         "mask_answer_wrong",
         "mask_mismatch",
+        "mask_share_invalid",
         "masking_malformed",
         "parts_refused",
         "round_input_changed",

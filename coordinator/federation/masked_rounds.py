@@ -7,9 +7,10 @@ view cannot be opened any more is lost: its noise is spent, nothing of it was se
 
 What offends is left out, by code: a reply that does not parse or is of another length or round; a
 second, different input; masks that do not fit the neighbours'; a seed or share that is not the one
-committed to. What a member lies about within its own values is not seen here: a value can be
-anything the ring holds. The clip bounds what an honest member's row adds, the check on the opened
-sum (`models.aggregation.check_total`) what a dishonest one can do to a round that counts.
+committed to; shares that so many of their holders complain of that nobody could stand in. What a
+member lies about within its own values is not seen here: a value can be anything the ring holds.
+The clip bounds what an honest member's row adds, the check on the opened sum
+(`models.aggregation.check_total`) what a dishonest one can do to a round that counts.
 """
 
 import math
@@ -27,7 +28,13 @@ from coordinator.federation.masking_steps import MaskingSteps
 from protocols import federation as names
 from protocols.errors import CredenceError, Malformed, StateConflict
 from protocols.masking import prf
-from protocols.masking.errors import AnswerWrong, CohortOfFew, MaskingMalformed, MaskMismatch
+from protocols.masking.errors import (
+    AnswerWrong,
+    CohortOfFew,
+    MaskingMalformed,
+    MaskMismatch,
+    ShareInvalid,
+)
 from protocols.masking.layout import Terms
 from protocols.masking.opening import Opening, mismatched
 from protocols.masking.view import VIEW_DOMAIN, View, check_view
@@ -100,6 +107,7 @@ class MaskedRounds:
         self._steps = steps
         self._numbers = dict(numbers)
         self._started: set[str] = set()
+        self._complaints: dict[str, set[str]] = {}
         self._number = -1
         self._given: dict[str, _Given] = {}
         self._view: View | None = None
@@ -112,9 +120,23 @@ class MaskedRounds:
         late = [one for one in self._steps.present() if one in dealers and one not in self._started]
         if late:
             bodies = {one: self._agreement.start_body(one) for one in late}
-            self._started.update(self._steps.ask(names.START_STEP, bodies))
+            for member_id, answer in self._steps.ask(names.START_STEP, bodies).items():
+                self._started.add(member_id)
+                self._note_complaints(member_id, answer)
         present = set(self._steps.present())
         return [key for key, one in self._numbers.items() if one in self._started & present]
+
+    def unusable(self) -> set[str]:
+        """Dealers whose shares are no good: fewer holders are content than it takes.
+
+        One holder's complaint is not enough where one may be spared: it may be the liar.
+        """
+        graph = self._agreement.layout.graph
+        return {
+            dealer
+            for dealer, holders in self._complaints.items()
+            if len(graph.holders(dealer)) - len(holders) < graph.needed
+        }
 
     def open(
         self, number: int, model_sha256: bytes, replies: list[Message], length: int
@@ -146,6 +168,17 @@ class MaskedRounds:
             return None
         epsilon = max(self._given[one].epsilon for one in view.members)
         return Opened(total, view.members, epsilon)
+
+    def _note_complaints(self, holder: str, answer: bytes) -> None:
+        layout = self._agreement.layout
+        try:
+            dealers = {name.decode() for name in split(answer)}
+        except (CredenceError, UnicodeDecodeError) as error:
+            self._offends(holder, error)
+            return
+        for dealer in dealers & set(layout.neighbours(holder)):
+            log.warning("masking.share_refused", dealer=dealer, holder=holder)
+            self._complaints.setdefault(dealer, set()).add(holder)
 
     # Inputs.
 
@@ -218,9 +251,10 @@ class MaskedRounds:
     def _fitting(self) -> tuple[str, ...]:
         inputs = {member_id: given.masked for member_id, given in self._given.items()}
         bad = mismatched(self._agreement.layout, inputs)
-        for member_id in bad:
-            self.refusals[member_id] = MaskMismatch.code
-        return tuple(sorted(set(inputs) - bad))
+        self.refusals.update(dict.fromkeys(bad, MaskMismatch.code))
+        unusable = self.unusable()
+        self.refusals.update(dict.fromkeys(unusable & set(inputs), ShareInvalid.code))
+        return tuple(sorted(set(inputs) - bad - unusable))
 
     def _require_inputs(self, view: View) -> None:
         check_view(view, self._terms, self._agreement.layout)

@@ -7,8 +7,10 @@ import pytest
 
 from coordinator.federation.masked_rounds import RoundLost
 from protocols import federation as names
+from protocols.canonical import canonical_json, parse_canonical
 from protocols.keys import SigningKey
 from protocols.masking.errors import CohortOfFew
+from protocols.masking.roster import Signed
 from protocols.masking.wire import join, join_map, split, split_map
 from tests.federation.masking_peers import SIZE, Coordinator, Peers
 from tests.federation.rounds import Campaign
@@ -268,3 +270,47 @@ def test_a_coordinator_killed_while_masks_are_agreed_goes_on_with_the_same_keys(
         row = replace(row, reveals=b"")
     second = Coordinator(peers, campaign.plan, row)
     assert second.agreement.layout.sha256 == first.agreement.layout.sha256
+
+
+def bad_shares(sealed_for: tuple[str, ...]):
+    """A deal of B's whose sealed shares for some holders are garbage; signed by B all the same."""
+
+    def twist(cohort: Cohort, answer: bytes) -> bytes:
+        deal = Signed.from_bytes(split(answer)[0])
+        body = parse_canonical(deal.body, max_bytes=10**6)
+        for holder in sealed_for:
+            body["sealed"][holder] = "00" * 60
+        changed = canonical_json(body)
+        key = cohort.parties[B]._view_key
+        return join([Signed(changed, key.sign("mask-deal", changed)).to_bytes()])
+
+    return twist
+
+
+def test_a_dealer_of_bad_shares_is_left_out_when_too_few_could_stand_in(peers, campaign):
+    """Two of five holders may complain of a dealer; with the third its inputs count no more."""
+    twist = bad_shares((A, C, D))
+    peers.twists[(B, names.DEAL_STEP)] = lambda answer: twist(peers.cohort, answer)
+    coordinator = Coordinator(peers, campaign.plan)
+    opened = coordinator.open(1, coordinator.inputs(1))
+    assert (opened.total == expected(coordinator, 1, (A, C, D, E))).all()
+    assert coordinator.rounds.refusals == {B: "mask_share_invalid"}
+
+
+def test_a_few_bad_shares_leave_the_dealer_in_and_its_masks_open_without_them(peers, campaign):
+    twist = bad_shares((A, C))
+    peers.twists[(B, names.DEAL_STEP)] = lambda answer: twist(peers.cohort, answer)
+    coordinator = Coordinator(peers, campaign.plan)
+    assert coordinator.open(1, coordinator.inputs(1)).members == (A, B, C, D, E)
+    peers.silent = {(D, names.UNMASK_STEP)}
+    opened = coordinator.open(2, coordinator.inputs(2))
+    assert (opened.total == expected(coordinator, 2, (A, B, C, D, E))).all()
+
+
+def test_one_liar_cannot_complain_an_honest_dealer_out(peers, campaign):
+    """A member that says every share it got is bad changes nothing for the others."""
+    lie = join([one.encode() for one in (B, C, D, E)])
+    peers.twists[(A, names.START_STEP)] = lambda _: lie
+    coordinator = Coordinator(peers, campaign.plan)
+    assert coordinator.rounds.unusable() == set()
+    assert coordinator.open(1, coordinator.inputs(1)).members == (A, B, C, D, E)
