@@ -12,7 +12,7 @@ from typing import Protocol
 from audit.database import Connection
 from node.consents.elapsed import Elapsed, Instant, elapsed
 from node.storage import statuses
-from node.storage.statuses import Proof
+from node.storage.statuses import Proven
 
 
 class Kept(Protocol):
@@ -82,17 +82,19 @@ class Freshness:
         wanted = {one.controller for one in terms} - {self._member_id}
         if not wanted:
             return Fresh(self._member_id, {}, ())
-        found = statuses.proofs(connection, wanted)
+        found = statuses.proven(connection, wanted)
         now = self._now()
-        until_ms = {one.controller: _until_ms(one, now, now_ms) for one in found.values()}
-        doubtful = {one.controller for one in found.values() if one.doubts}
+        until_ms = {one.controller: _until_ms(one, now, now_ms) for one in found}
+        doubtful = {one.controller for one in found if one.doubts}
+        if not doubtful:
+            return Fresh(self._member_id, until_ms, ())
         doubted = statuses.doubted(
             connection, [one.consent_hash for one in terms if one.controller in doubtful]
         )
         return Fresh(self._member_id, until_ms, doubted)
 
 
-def _until_ms(proof: Proof, now: Instant, now_ms: int) -> int:
+def _until_ms(proof: Proven, now: Instant, now_ms: int) -> int:
     if proof.boot_id != now.boot_id:
         return 0
     return min(proof.until_ms, now_ms + proof.until_elapsed_ms - now.ms)

@@ -54,6 +54,16 @@ class Proof(NamedTuple):
     bits_sha256: bytes
 
 
+class Proven(NamedTuple):
+    """The part of a `Proof` that a decision needs."""
+
+    controller: str
+    until_ms: int
+    until_elapsed_ms: int
+    boot_id: str
+    doubts: int
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A consent kept here and where its controller's list speaks of it."""
@@ -228,6 +238,15 @@ def resumed(connection: Connection, controller: str, consent_hash: bytes) -> Non
 _PROOFS = SelectByKeys(
     lambda keys: select(*status_proof.c).where(status_proof.c.controller.in_(keys))
 )
+_PROVEN = SelectByKeys(
+    lambda keys: select(
+        status_proof.c.controller,
+        status_proof.c.until_ms,
+        status_proof.c.until_elapsed_ms,
+        status_proof.c.boot_id,
+        status_proof.c.doubts,
+    ).where(status_proof.c.controller.in_(keys))
+)
 _DOUBTED = SelectByKeys(
     lambda keys: select(status_doubt.c.consent_hash).where(status_doubt.c.consent_hash.in_(keys))
 )
@@ -236,6 +255,11 @@ _DOUBTED = SelectByKeys(
 def proofs(connection: Connection, controllers: Iterable[str]) -> dict[str, Proof]:
     """What is proven of controllers' consents, by member id."""
     return {row[0]: Proof(*row) for row in _PROOFS(connection, sorted(controllers))}
+
+
+def proven(connection: Connection, controllers: Iterable[str]) -> list[Proven]:
+    """For how long controllers' consents are proven; on the path of every release."""
+    return [Proven(*row) for row in _PROVEN(connection, list(controllers))]
 
 
 def doubted(connection: Connection, hashes: Iterable[bytes]) -> set[bytes]:
