@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from node.people.sessions import csrf_token
 from node.storage import web_sessions
 from protocols.canonical import b64url_decode, sha256
 from tests.people.world import ORIGIN, Visitor, World, field_of, make_home, open_world
@@ -338,3 +339,11 @@ def test_responses_are_kept_nowhere_and_framed_by_nobody(world: World) -> None:
         assert "<script>" not in answer.text
         assert " style=" not in answer.text
         assert " onclick=" not in answer.text
+
+
+def test_the_token_of_no_cookie_at_all_is_refused(world: World) -> None:
+    """Login CSRF: what anybody can compute for an empty cookie is no token."""
+    visitor = world.visitor()
+    answer = visitor.http.post("/portal/sign-in", data={"csrf": csrf_token(""), "name": "A-0001"})
+    assert answer.status_code == 403
+    assert visitor.http.post("/portal/withdraw", data={"csrf": csrf_token("")}).is_redirect

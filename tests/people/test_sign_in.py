@@ -2,12 +2,14 @@
 
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from protocols.passwords import PasswordCost
-from tests.people.world import PASSWORD, World
+from node.storage import people
+from protocols.passwords import PasswordCost, Passwords
+from tests.people.world import CHEAP, PASSWORD, World
 
 
 def test_a_code_of_the_institution_opens_an_account_and_leads_to_the_ways_to_sign_in(
@@ -230,8 +232,44 @@ def test_a_password_hashed_at_an_older_cost_is_hashed_again(world: World) -> Non
     again.seed = visitor.seed
     assert again.sign_in().status_code == 303
     with world.node.database.read() as connection:
-        from node.storage import people
-
         row = people.by_login(connection, "portal", f"sub_{1:026d}")
     assert row is not None
     assert "m=128," in (row.password_hash or "")
+
+
+class Overtaken(Passwords):
+    """Passwords during whose check something else happens."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__(CHEAP)
+        self._meanwhile = meanwhile
+
+    def matches(self, kept: str | None, password: str) -> bool:
+        matched = super().matches(kept, password)
+        self._meanwhile()
+        return matched
+
+
+@pytest.mark.parametrize("change", ["password", "recovery", "closed"])
+def test_what_changes_while_a_password_is_checked_is_seen(world: World, change: str) -> None:
+    """The old password does not open the account that has just got another, or was closed."""
+    owner = world.with_password()
+    thief = world.visitor("203.0.113.9")
+    thief.seed = owner.seed
+
+    def meanwhile() -> None:
+        if change == "password":
+            with world.node.database.write() as connection:
+                row = people.by_login(connection, "portal", f"sub_{1:026d}")
+                assert row is not None
+                people.rehash(connection, row.account_id, row.password_hash or "", "another")
+        elif change == "recovery":
+            world.visitor("192.0.2.5").activate("A-0001", world.code_for())
+        else:
+            with world.node.database.write() as connection:
+                world.people.accounts.close_person(connection, f"sub_{1:026d}")
+
+    world.people.sign_in._passwords = Overtaken(meanwhile)
+    assert thief.sign_in(code=owner.codes[0]).status_code == 422
+    world.later(s=30)
+    assert thief.token() is None
