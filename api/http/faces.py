@@ -12,7 +12,7 @@ from api.http.portal.consent_changes import Resumptions, change_routes
 from api.http.portal.consents import consent_routes
 from api.http.portal.data import data_routes
 from api.http.portal.grant import Grants, grant_routes
-from api.http.portal.home import home_routes
+from api.http.portal.home import home_routes, rights_notices
 from api.http.portal.names import MemberNames
 from api.http.portal.passkey_choice import Passkeys
 from api.http.portal.rights import rights_routes
@@ -53,9 +53,10 @@ def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRoute
     room = subject_access(node)
     names = MemberNames(node.documents.directory)
     personal = node.personal_consents()
+    waiting = rights_notices(pages, node.rights)
     passkeys = Passkeys(node.database, node.people.relying_party)
     return [
-        home_routes(pages, sessions, room.consents, room.scores, room.log, names, lambda *_: ()),
+        home_routes(pages, sessions, room.consents, room.scores, room.log, names, waiting),
         # Before those of one consent: `new` and `confirm` are no ids.
         grant_routes(
             Grants(

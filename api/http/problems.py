@@ -28,7 +28,7 @@ STATUS: dict[Category, int] = {
     "internal": 500,
     "unavailable": 503,
 }
-# Codes with a status of their own: draft-ietf-httpapi-idempotency-key-header, section 2.7; RFC 6585.
+# Codes with a status of their own: draft-ietf-httpapi-idempotency-key-header, 2.7; RFC 6585.
 _OWN_STATUS = {"idempotency_key_reused": 422, "too_many_attempts": 429}
 # Statuses of the framework and of the limits, which no category stands for.
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout",

@@ -337,3 +337,16 @@ def test_an_unknown_address_below_the_portal_is_a_page(anna: Reader) -> None:
         assert answer.status_code == 404
         assert "text/html" in answer.headers["content-type"]
     assert anna.get("/v1/nothing").headers["content-type"] == "application/problem+json"
+
+
+def test_home_says_what_waits(world: PortalWorld) -> None:
+    """A freeze that lasts and an answer that is due are on the first page."""
+    world.enrol(11)
+    reader = Reader(world, 11)
+    assert "Nothing is waiting for you" in reader.get("/portal/").text
+    world.node.rights.freeze(person(11))
+    world.node.rights.person.access(person(11), "all of it")
+    text = reader.get("/portal/").text
+    assert "Your data is frozen" in text
+    assert "Harbour Bank has to answer your request by" in text
+    reader.http.close()

@@ -7,9 +7,12 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.portal.names import MemberNames
 from api.http.portal.session import PREFIX, PortalSessions
+from api.http.web.formats import day_text
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router, see_other
+from consent.rights import Freeze, has_ended
 from node.people.sessions import Session
+from node.rights.service import RightsService
 from node.subject_access.access_log import AccessLog
 from node.subject_access.consents import RUNNING, WAITING, OwnConsents
 from node.subject_access.scores import OwnScores
@@ -33,6 +36,27 @@ class _Stopping:
 
 
 Notices = Callable[[Request, Session], Sequence[HomeNotice]]
+
+
+def rights_notices(pages: Pages, rights: RightsService) -> Notices:
+    """What waits of a person's rights: a freeze that lasts, answers that are due."""
+
+    def notices(request: Request, session: Session) -> Sequence[HomeNotice]:
+        person, at = session.pseudonym, f"{PREFIX}/rights"
+        found = []
+        if rights.person.frozen(person).state is Freeze.FROZEN:
+            found.append(HomeNotice(pages.say(request, "home.frozen", session), at))
+        language = pages.language(request, session)
+        for one in rights.person.of_person(person):
+            if not has_ended(one.kind, one.state) and len(found) < _SHOWN:
+                due = day_text(one.due_at_ms, language)
+                words = pages.say(
+                    request, "home.request", session, institution=pages.institution, day=due
+                )
+                found.append(HomeNotice(words, f"{at}/requests/{one.request_id}"))
+        return found
+
+    return notices
 
 
 def home_routes(

@@ -38,6 +38,7 @@ class Pages:
             texts: the words.
             static_files: style sheets and scripts.
         """
+        self.institution = institution
         self.texts = texts
         self.static_files = static_files
         self._environment = Environment(
