@@ -11,6 +11,7 @@ from api.cli import console
 
 if TYPE_CHECKING:
     from deploy.sandbox.layout import Layout
+    from deploy.sandbox.portal import Invitation
     from deploy.sandbox.run import Options
 
 EPILOG = (
@@ -111,7 +112,9 @@ def _run(
         if json_file is not None:
             _write_report(json_file, report)
         if not once:
-            _stay(placed, supervisor.wait)
+            from deploy.sandbox.portal import invite
+
+            _stay(placed, supervisor.wait, invite(run))
 
 
 def _start_again(root: Path, *, once: bool) -> None:
@@ -126,10 +129,19 @@ def _start_again(root: Path, *, once: bool) -> None:
             _stay(placed, supervisor.wait)
 
 
-def _stay(placed: "Layout", wait: Callable[[], None]) -> None:
+def _stay(
+    placed: "Layout", wait: Callable[[], None], invitation: "Invitation | None" = None
+) -> None:
     console.out.print("\nThe network stays up; Ctrl-C stops it all.")
     for member in placed.members:
         console.out.print(f"  {member.name:<24} {member.http_url}/openapi.json", highlight=False)
+    if invitation is not None:
+        console.out.print(
+            f"\nThe portal of {invitation.bank}, as one of its customers: {invitation.address}\n"
+            f"  customer number {invitation.customer_id}, code {invitation.code}\n",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.out.print(f"  credence coordinator status {placed.coordinator_home}", soft_wrap=True)
     wait()
 
