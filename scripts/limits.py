@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from audit import leaf
-from consent import artefact, right_notices, rights
+from consent import artefact, deletion, right_notices, rights, status_list
 from coordinator.transport import ENROLMENT_LIMITS, MEMBER_LIMITS
 from models import bundle
 from node.network.transport import TransportLimits
@@ -41,6 +41,11 @@ CONSTANTS: tuple[tuple[str, str, Any, str], ...] = (
     ("consents", "MAX_BODY_BYTES", artefact, "largest body of an artefact"),
     ("consents", "MAX_PARTIES", artefact, "holders, and recipients"),
     ("consents", "MAX_SIGNATURES", jws, "signatures in a JWS"),
+    ("status lists", "MAX_ENTRIES", status_list, "versions of consents of one controller"),
+    ("status lists", "MAX_COMPRESSED_BYTES", status_list, "largest bits as they travel"),
+    ("status lists", "MAX_HEAD_BYTES", status_list, "largest head with its signature"),
+    ("status lists", "LIFE_MS", status_list, "longest life, milliseconds"),
+    ("consents", "MAX_DELETION_BYTES", deletion, "largest attestation of deletion"),
     ("rights", "MAX_NOTICE_BYTES", right_notices, "largest body of a notice"),
     ("rights", "MAX_CONSENTS", right_notices, "consents that a notice names"),
     ("rights", "MAX_TEXT", rights, "characters of a request or an answer"),
