@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.artefact import (
@@ -127,6 +127,7 @@ def test_a_field_outside_its_grammar_is_refused_without_repeating_its_value(chan
     assert "31" * 32 not in caught.value.message
 
 
+@settings(deadline=None)
 @given(st.sampled_from(FIELDS), JSON)
 def test_whatever_stands_in_a_field_an_artefact_is_read_back_whole_or_refused(name, value):
     body = body_with(**{name: value})

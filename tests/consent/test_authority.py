@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.artefact import (
@@ -27,7 +27,7 @@ from consent.succession import ConsentConflict, check_event, check_version
 from protocols.assertions import AssertionInvalid
 from protocols.canonical import canonical_json
 from protocols.data_classes import PROHIBITED, is_data_class
-from protocols.errors import InvalidInput, Malformed, SignatureInvalid
+from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
 from protocols.member_entry import MemberEntry
 from tests.consent.samples import (
     BANK,
@@ -210,6 +210,20 @@ def test_terms_that_are_only_asked_for_are_no_consent():
         Artefact.parse_request(artefact().body())
     with pytest.raises(Malformed):
         Artefact.parse(body_with(authority=asked.authority.to_json()))
+
+
+WHOLE = countersign(confirm(*by_passkey()), BANK)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_byte_of_a_passkey_consent_may_change(data):
+    """Whatever byte is another, the consent is refused with a typed error; none slips through."""
+    whole = WHOLE
+    at = data.draw(st.integers(0, len(whole) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda one: one != whole[at]))
+    with pytest.raises(CredenceError):
+        verify_artefact(whole[:at] + bytes([other]) + whole[at + 1 :], bank_key)
 
 
 # -- what follows
