@@ -37,6 +37,10 @@ class Form:
     def __contains__(self, name: str) -> bool:
         return name in self._fields
 
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields, in the order of their first appearance."""
+        return tuple(self._fields)
+
     def text(self, name: str, *, max_length: int = 200, default: str | None = None) -> str:
         """One field, trimmed.
 
@@ -76,6 +80,15 @@ async def read_form(request: Request, max_bytes: int = MAX_BYTES) -> Form:
     kind = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     if body and kind != MEDIA_TYPE:  # 2
         raise Malformed("this is not a form")
+    return parse_form(body)
+
+
+def parse_form(body: bytes) -> Form:
+    """The form that a body holds.
+
+    Raises:
+        Malformed: check 2.
+    """
     fields: dict[str, list[str]] = {}
     try:
         pairs = parse_qsl(
