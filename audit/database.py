@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -112,12 +112,18 @@ class Database:
 def _one_error_family() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"the database refused: {error.orig}") from error
-    except DatabaseError as error:
-        if type(error) is not DatabaseError:  # IntegrityError and the like: the caller's own
-            raise
-        raise DatabaseDamaged(f"the database is damaged: {error.orig}") from error
+    except (OperationalError, DatabaseError) as error:
+        _told(error, error.orig)
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:  # from `audit.bulk`
+        _told(error, error)
+
+
+def _told(error: Exception, cause: BaseException | None) -> NoReturn:
+    if isinstance(error, OperationalError | sqlite3.OperationalError):
+        raise DatabaseUnavailable(f"the database refused: {cause}") from error
+    if type(error) not in {DatabaseError, sqlite3.DatabaseError}:
+        raise error  # IntegrityError and the like: the caller's own
+    raise DatabaseDamaged(f"the database is damaged: {cause}") from error
 
 
 def _engine(url: str) -> Engine:
