@@ -1,12 +1,13 @@
-"""A holder in a process of its own, and a bare echo in another."""
+"""A holder in a process of its own, the bank that proves its consents, and a bare echo."""
 
 import asyncio
 import logging
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from benchmarks.exchange_callers import Asking, Person
 from node.bootstrap import open_node
 from node.exchange.engine import Engine, stamp
 from node.network.server import member_server
+from node.periodic import Periodic
+from node.process import STATUS_EVERY_S
 from node.network.transport import server_credentials, server_options
 from tests.network import MEMBERS, open_network, person
 
@@ -71,8 +74,6 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
         engine: whether it has an engine, as `credence node run` has.
     """
     people = [person(number) for number in range(subjects)]
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
     with open_network(root, [MEMBERS[0], MEMBERS[2]], serve=False) as network:
         held = network.node("payments").documents.catalogue().held_by("payment")
         vector = {spec.id: (1, 12.5) for spec in held}
@@ -81,13 +82,13 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
         entry = network.entries["payments"]
         network.entries["payments"] = replace(entry, suites=tuple(range(1, suite + 1)))
         network.publish()
-    process = context.Process(target=_serve, args=(root / "payments", theirs, engine))
-    process.start()
-    port = ours.recv()
-    echo_ours, echo_theirs = context.Pipe()
-    echo = context.Process(target=_echo, args=(root / "payments", echo_theirs))
-    echo.start()
-    echo_port = echo_ours.recv()
+        bank_at = str(network.entries["bank-a"].endpoint)
+    started = [
+        _start(_prove, root / "bank-a", bank_at),
+        _start(_serve, root / "payments", engine),
+        _start(_echo, root / "payments"),
+    ]
+    _, (process, _, port), (echo, _, echo_port) = started
     if process.pid is None or echo.pid is None:
         raise SystemExit("the holder did not start")
     asked = [Person(one.consent_id, one.consent_hash, one.pseudonym, one.holders) for one in terms]
@@ -98,12 +99,32 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
             (process.pid, echo.pid),
         )
     finally:
-        for pipe, one in ((ours, process), (echo_ours, echo)):
+        for one, pipe, _ in reversed(started):
             pipe.send("stop")
             one.join(10)
 
 
-def _serve(home: Path, pipe: Connection, with_engine: bool) -> None:
+def _start(serve: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection, int]:
+    """A process that serves, the pipe that stops it, and its port."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, *arguments))
+    process.start()
+    return process, ours, ours.recv()
+
+
+def _prove(pipe: Connection, home: Path, endpoint: str) -> None:
+    node = open_node(home)
+    server = member_server(node)
+    port = server.bind(endpoint)
+    server.start()
+    pipe.send(port)
+    pipe.recv()
+    server.stop()
+    node.close()
+
+
+def _serve(pipe: Connection, home: Path, with_engine: bool) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     node = open_node(home)
     engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
@@ -113,14 +134,17 @@ def _serve(home: Path, pipe: Connection, with_engine: bool) -> None:
     server = member_server(node)
     port = server.bind("127.0.0.1:0")
     server.start()
+    status = Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step)
+    status.start()
     pipe.send(port)
     pipe.recv()
+    status.stop()
     server.stop()
     engine.stop()
     node.close()
 
 
-def _echo(home: Path, pipe: Connection) -> None:
+def _echo(pipe: Connection, home: Path) -> None:
     node = open_node(home)
 
     async def run() -> None:

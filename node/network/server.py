@@ -83,6 +83,7 @@ class MemberServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="members", daemon=True)
         self._thread.start()
+        self._started = False
         self._server = self._in_loop(self._make())
 
     def bind(self, endpoint: str) -> int:
@@ -111,11 +112,14 @@ class MemberServer:
     def start(self) -> None:
         """Serve."""
         self._in_loop(self._server.start())
+        self._started = True
 
     def stop(self, grace_s: float = 3.0) -> None:
         """Refuse new calls, let those under way finish for `grace_s`, then cut them."""
         if self._loop.is_closed():
             return
+        if not self._started:
+            self.start()  # only a server that ran lets go of its port
         self._in_loop(self._server.stop(grace_s))
         self._workers.shutdown(wait=True)
         self._in_loop(_settle())

@@ -321,6 +321,15 @@ def test_a_second_server_on_one_port_is_refused(network):
         server.stop(0)
 
 
+def test_a_server_that_never_served_lets_go_of_its_port(network):
+    node = network.node("bank-b")
+    first, second = (MemberServer(node.identity, node.documents, [], LIMITS) for _ in range(2))
+    port = first.bind("127.0.0.1:0")
+    first.stop(0)
+    assert second.bind(f"127.0.0.1:{port}") == port
+    second.stop(0)
+
+
 def test_an_address_of_another_machine_is_one_clear_error():
     with pytest.raises(PortInUse, match=r"192\.0\.2\.1"):
         check_free("192.0.2.1:7500")
