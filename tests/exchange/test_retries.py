@@ -33,7 +33,7 @@ def uses(network, made):
 
 
 def test_a_holder_that_is_asked_too_fast_is_asked_again_when_it_says(two, monkeypatch):
-    limits = TransportLimits(subjects_per_s=400, burst_subjects=257, patience_s=0.05)
+    limits = TransportLimits(subjects_per_s=150, burst_subjects=257, patience_s=0.05)
     monkeypatch.setattr(two.node("payments").exchange, "_rates", PeerRates(limits))
     made = two.consent("bank-a", [person(n) for n in range(520)], holders=["payments"])
     seen = []
