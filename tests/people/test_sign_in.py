@@ -1,6 +1,5 @@
 """Signing in with a password and a code, and what an attacker tries there."""
 
-import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,11 +84,11 @@ def test_a_name_that_nobody_has_costs_as_much_as_one_that_somebody_has(world: Wo
             world.later(minutes=20)
             visitor = world.visitor(f"198.51.100.{turn}")
             csrf = visitor.csrf("/portal/sign-in")
-            began = time.perf_counter()
+            began = time.process_time()  # its own work, whatever else the machine does
             visitor.send("/portal/sign-in", name=customer, password="x" * 20, code="1", csrf=csrf)
-            times.append(time.perf_counter() - began)
-    middle = [statistics.median(times) for times in took.values()]
-    assert max(middle) < 1.6 * min(middle)
+            times.append(time.process_time() - began)
+    least = [min(times) for times in took.values()]
+    assert max(least) < 1.5 * min(least)
 
 
 def test_a_code_is_taken_once(world: World) -> None:
