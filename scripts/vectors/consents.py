@@ -1,12 +1,18 @@
 """Vectors of a consent artefact, its withdrawal and an acknowledgement."""
 
+from dataclasses import replace
 from typing import Any
 
-from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, grant
-from consent.authority import device_key
+from consent.artefact import Artefact, Notice, Recipient, TrainingTerms, countersign, grant
+from consent.attestation import SubjectAttestation, hash_of_handles, sign_attestation
+from consent.authority import account, device_key, passkey
 from consent.delivery import Delivery, Kind, acknowledge
 from consent.events import ConsentEvent, countersign_event, sign_event
 from consent.lifecycle import Event
+from consent.signatures import challenge, confirmed, sign_alone
+from protocols.assertions import Assertion
+from protocols.canonical import b64url_encode, canonical_json, sha256
+from protocols.cose_keys import eddsa_key
 from scripts.vectors.pairwise import PSEUDONYM, handle_for
 from scripts.vectors.seeds import DAY_MS, NOW_MS, seed, signing
 
@@ -42,7 +48,7 @@ def artefact() -> Artefact:
 
 
 def page() -> dict[str, Any]:
-    """Artefact, withdrawal, acknowledgement."""
+    """Artefacts of three authorities, withdrawal, acknowledgement."""
     given = artefact()
     granted = grant(given, SUBJECT, signing("bank-a"))
     event = ConsentEvent(
@@ -71,9 +77,66 @@ def page() -> dict[str, Any]:
                 **_signers(),
                 "jws": withdrawn.decode(),
             },
+            _by_passkey(given),
+            _by_account(given),
             _acknowledgement(withdrawn, "a withdrawal acknowledged", ""),
             _acknowledgement(withdrawn, "a delivery refused", "not_a_party"),
         ]
+    }
+
+
+def _by_passkey(given: Artefact) -> dict[str, Any]:
+    """An EdDSA passkey, whose signatures are the same each time they are made."""
+    public_key = eddsa_key(SUBJECT.verify_key.bytes)
+    attestation = SubjectAttestation(
+        controller=given.controller,
+        key=public_key,
+        handles_sha256=hash_of_handles(given.handles),
+        handle_epoch=given.handle_epoch,
+        rp_id="bank-a.example",
+        origins=("https://my.bank-a.example",),
+        identified_by="customer_sign_in",
+        identified_at_ms=NOW_MS - DAY_MS,
+    )
+    made = replace(given, authority=passkey(public_key, attestation.sha256))
+    asked = challenge(made.body(), made.authority)
+    client = canonical_json({
+        "challenge": b64url_encode(asked),
+        "crossOrigin": False,
+        "origin": attestation.origins[0],
+        "type": "webauthn.get",
+    })  # fmt: skip
+    data = sha256(attestation.rp_id.encode()) + b"\x05" + (7).to_bytes(4, "big")
+    assertion = Assertion(data, client, SUBJECT.sign_raw(data + sha256(client)))
+    attested = sign_attestation(attestation, signing("bank-a"))
+    jws = countersign(
+        confirmed(made.body(), made.authority, assertion, attested), signing("bank-a")
+    )
+    return {
+        "check": "passkey_artefact",
+        "name": "a consent confirmed by passkey, with the attestation of whose it is",
+        "body": made.body().decode(),
+        "consent_hash": made.consent_hash.hex(),
+        "kid": made.authority.kid,
+        "challenge": asked.hex(),
+        "client_data": client.decode(),
+        "authenticator_data": data.hex(),
+        "attestation": attested.decode(),
+        "attestation_sha256": attestation.sha256.hex(),
+        "controller_key": signing("bank-a").verify_key.bytes.hex(),
+        "jws": jws.decode(),
+    }
+
+
+def _by_account(given: Artefact) -> dict[str, Any]:
+    made = replace(given, authority=account("password_totp"))
+    return {
+        "check": "account_artefact",
+        "name": "a consent confirmed in an account, signed by the consent node alone",
+        "body": made.body().decode(),
+        "consent_hash": made.consent_hash.hex(),
+        "controller_key": signing("bank-a").verify_key.bytes.hex(),
+        "jws": sign_alone(made.body(), signing("bank-a")).decode(),
     }
 
 

@@ -25,8 +25,9 @@ from audit.shredding import DataKey
 from consent.artefact import Artefact, grant, verify_artefact
 from consent.delivery import Acknowledgement, Delivery, Kind, verify_acknowledgement
 from consent.events import ConsentEvent, countersign_event, sign_event, verify_event
+from consent.signatures import attested, challenge
 from protocols import dkg, oprf
-from protocols.canonical import canonical_json, parse_canonical, sha256
+from protocols.canonical import b64url_decode, canonical_json, parse_canonical, sha256
 from protocols.directory import Directory, accept
 from protocols.documents import Document, verify_document
 from protocols.envelope import OutgoingRequest, open_answer, verify_request
@@ -113,13 +114,31 @@ def join(vector: Vector, _context: Vector) -> None:
     verify_join(declaration, unhex(vector["csr_der"]), unhex(vector["signature"]))
 
 
-def artefact(vector: Vector, _context: Vector) -> None:
-    subject, controller = signers(vector)
-    read = verify_artefact(vector["jws"].encode(), lambda _id: controller.verify_key)
+def account_artefact(vector: Vector, _context: Vector) -> Artefact:
+    key = VerifyKey(unhex(vector["controller_key"]))
+    read = verify_artefact(vector["jws"].encode(), lambda _id: key)
     same(read, Artefact.parse(vector["body"].encode()))
     same(read.body().decode(), vector["body"])
     same(read.consent_hash.hex(), vector["consent_hash"])
+    return read
+
+
+def artefact(vector: Vector, context: Vector) -> None:
+    subject, controller = signers(vector)
+    read = account_artefact(vector, context)
     same(grant(read, subject, controller).decode(), vector["jws"])
+
+
+def passkey_artefact(vector: Vector, context: Vector) -> None:
+    read = account_artefact(vector, context)
+    same(read.authority.kid, vector["kid"])
+    same(challenge(read.body(), read.authority).hex(), vector["challenge"])
+    stated, evidence = attested(vector["jws"].encode(), read.authority)
+    same(evidence.decode(), vector["attestation"])
+    same(stated.sha256.hex(), vector["attestation_sha256"])
+    header = json.loads(vector["jws"])["signatures"][0]["header"]
+    same(b64url_decode(header["clientDataJSON"]), vector["client_data"].encode())
+    same(b64url_decode(header["authenticatorData"]).hex(), vector["authenticator_data"])
 
 
 def event(vector: Vector, _context: Vector) -> None:
@@ -350,7 +369,7 @@ def unhex(text: str) -> bytes:
         raise Mismatch from error
 
 
-CHECKS: dict[str, Callable[[Vector, Vector], None]] = {
+CHECKS: dict[str, Callable[[Vector, Vector], object]] = {
     "canonical_json": canonical,
     "refused_json": refused_json,
     "signature": signature,
@@ -360,6 +379,8 @@ CHECKS: dict[str, Callable[[Vector, Vector], None]] = {
     "invitation": invitation,
     "join": join,
     "artefact": artefact,
+    "passkey_artefact": passkey_artefact,
+    "account_artefact": account_artefact,
     "event": event,
     "acknowledgement": acknowledgement,
     "pair_key": pair,
