@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,26 @@ class Appender:
         return set(complete.split("\n")) - {""}
 
 
-def start(home: Path, die_at: int = 0) -> Appender:
-    command = [sys.executable, "-m", "tests.audit.appender", str(home), str(die_at)]
-    answers = home.parent / f"answers-{secrets.token_hex(4)}"
-    with answers.open("wb") as stream:
-        return Appender(subprocess.Popen(command, cwd=ROOT, stdout=stream), answers)
+Start = Callable[..., Appender]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts appenders; none outlives its test, however that ends."""
+    started: list[Appender] = []
+
+    def one(home: Path, die_at: int = 0) -> Appender:
+        command = [sys.executable, "-m", "tests.audit.appender", str(home), str(die_at)]
+        answers = home.parent / f"answers-{secrets.token_hex(4)}"
+        with answers.open("wb") as stream:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=stream)
+        started.append(Appender(process, answers))
+        return started[-1]
+
+    yield one
+    for appender in started:
+        appender.process.kill()
+        appender.process.wait()
 
 
 def check(home: Path, acknowledged: set[str]) -> int:
@@ -73,7 +89,7 @@ def check(home: Path, acknowledged: set[str]) -> int:
 
 
 def test_a_process_killed_at_any_step_of_a_transaction_leaves_rows_and_leaves_in_pairs(
-    tmp_path: Path,
+    tmp_path: Path, start: Start
 ) -> None:
     running = {die_at: start(tmp_path / str(die_at), die_at) for die_at in EVENTS}
     before = LARGE + 2
@@ -88,7 +104,9 @@ def test_a_process_killed_at_any_step_of_a_transaction_leaves_rows_and_leaves_in
     }
 
 
-def test_a_process_killed_at_any_moment_and_started_again_goes_on(tmp_path: Path) -> None:
+def test_a_process_killed_at_any_moment_and_started_again_goes_on(
+    tmp_path: Path, start: Start
+) -> None:
     home, known, size = tmp_path / "home", set[str](), 0
     for wait in (0.05, 0.013):
         appender = start(home)
@@ -101,7 +119,9 @@ def test_a_process_killed_at_any_moment_and_started_again_goes_on(tmp_path: Path
         size = grown
 
 
-def test_several_processes_append_to_one_log_without_gap_or_double(tmp_path: Path) -> None:
+def test_several_processes_append_to_one_log_without_gap_or_double(
+    tmp_path: Path, start: Start
+) -> None:
     home = tmp_path / "home"
     world = open_world(home)
     create_business_table(world)
