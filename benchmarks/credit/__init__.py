@@ -1,0 +1,1 @@
+"""What `benchmarks.quality` is made of: tables, synthetic worlds, priors, our training, rivals."""
