@@ -40,6 +40,12 @@ _OF_SUBJECTS = SelectByKeys(
     ).where(data_key.c.subject_tag.in_(tags))
 )
 
+_BY_ID = SelectByKeys(
+    lambda ids: select(
+        data_key.c.subject_tag, data_key.c.purpose, data_key.c.key_id, data_key.c.sealed
+    ).where(data_key.c.key_id.in_(ids))
+)
+
 _INSERT = BulkInsert(data_key)
 
 Pair = tuple[bytes, str]
@@ -127,6 +133,13 @@ class DataKeys:
         if row is None:
             raise PayloadErased("the key of this payload was destroyed")
         return self._open(row.subject_tag, row.purpose, row.key_id, row.sealed)
+
+    def keys_of(self, key_ids: Iterable[bytes]) -> dict[bytes, DataKey]:
+        """The keys that ciphertexts name, by id; a destroyed one is absent."""
+        with self._database.read() as connection:
+            rows = _BY_ID(connection, sorted(set(key_ids)))
+            return {key_id: self._open(tag, purpose, key_id, sealed)
+                    for tag, purpose, key_id, sealed in rows}  # fmt: skip
 
     def erase(self, subject: bytes) -> Erasure:
         """Destroy all keys of `subject`, for good.

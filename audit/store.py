@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from audit import merkle, tiles
-from audit.bulk import BulkInsert
+from audit.bulk import BulkInsert, SelectByKeys
 from audit.checkpoint import Checkpoint, check_origin
 from audit.database import Connection, Database
 from audit.leaf import (
@@ -56,6 +56,13 @@ _INSERT_INDEX = BulkInsert(audit_subject_index)
 _LOCKED_HEAD = select(audit_head.c.size, audit_head.c.frontier).with_for_update()
 _UPDATE_HEAD = update(audit_head).values(
     size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
+)
+_SEALED = SelectByKeys(
+    lambda seqs: (
+        select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_payload.c.ciphertext)
+        .join(audit_payload, audit_payload.c.seq == audit_leaf.c.seq)
+        .where(audit_leaf.c.seq.in_(seqs))
+    )
 )
 
 
@@ -227,6 +234,23 @@ class AuditLog:
             raise LeafNotFound(f"the log has no leaf {seq}")
         key = self._data_keys.key(key_id_of(row.ciphertext))
         return open_ciphertext(row.leaf, row.ciphertext, key)
+
+    def payloads(
+        self, seqs: Sequence[int], connection: Connection | None = None
+    ) -> dict[int, dict[str, Any]]:
+        """The decrypted payloads of leaves, by sequence number; an erased one is absent.
+
+        Raises:
+            SignatureInvalid: a stored ciphertext was changed.
+        """
+        with self._reading(connection) as reader:
+            rows = list(_SEALED(reader, sorted(set(seqs))))
+        keys = self._data_keys.keys_of(key_id_of(ciphertext) for _, _, ciphertext in rows)
+        return {
+            seq: parse_payload(open_ciphertext(leaf, ciphertext, key).payload)
+            for seq, leaf, ciphertext in rows
+            if (key := keys.get(key_id_of(ciphertext))) is not None
+        }
 
     def about(self, subject: bytes, connection: Connection | None = None) -> list[int]:
         """Sequence numbers of the leaves about `subject`, in order; none after erasure."""

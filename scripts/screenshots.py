@@ -26,15 +26,18 @@ CHOICE = "purpose=score&recipient=bank-a&class=credit_account&class=payment&clas
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: of which page, how wide, in which light and language; `height` cuts it off."""
+    """One picture: of which page, how wide, in which light and language; `height` cuts it
+    off, from its beginning or, with `end`, before its end.
+    """
 
     name: str
     path: str
-    width: int = 1000
+    width: int = 880
     scheme: str = "light"
     language: str = "en"
     height: int = 900
     signed_in: bool = True
+    end: bool = False
 
 
 def main() -> None:
@@ -78,8 +81,7 @@ def settings(world: PortalWorld) -> Iterator[Shot]:
     personal.withdraw(person(ANNA), ended, proof)
     yield Shot("home", "/portal/", height=1000)
     yield Shot("choose", "/portal/consents/new", height=1250)
-    yield Shot("confirm", f"/portal/consents/confirm?{CHOICE}", height=1250)
-    yield Shot("consent", f"/portal/consents/{running}", height=1000)
+    yield Shot("confirm", f"/portal/consents/confirm?{CHOICE}", height=900, end=True)
     yield Shot("withdrawal", f"/portal/consents/{ended}/withdrawal", height=780)
     yield Shot("access", "/portal/access", height=800)
     yield Shot("score", "/portal/score", height=1150)
@@ -87,7 +89,6 @@ def settings(world: PortalWorld) -> Iterator[Shot]:
     yield Shot("score-phone", "/portal/score", 360, "light", "zh-Hans", 900)
     yield Shot("consents-phone", "/portal/consents", 360, "dark", "zh-Hant", 900)
     yield Shot("rights", "/portal/rights", height=900)
-    yield Shot("sign-in", "/portal/sign-in", height=760, signed_in=False)
 
 
 def take(browser: Any, world: PortalWorld, shot: Shot, out: Path) -> int:
@@ -109,6 +110,8 @@ def take(browser: Any, world: PortalWorld, shot: Shot, out: Path) -> int:
             "() => ![...document.querySelectorAll('output')].some((o) => !o.textContent)"
         )
         page.wait_for_timeout(300)
+    if shot.end:
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     file = out / f"{shot.name}.png"
     page.screenshot(path=str(file))
     context.close()

@@ -12,7 +12,6 @@ from typing import Any
 
 from audit.database import Connection, Database
 from audit.proofs import LeafProof, prove
-from audit.shredding import PayloadErased
 from audit.store import AuditLog, StoredLeaf
 from node.storage import clients
 from protocols.directory import Directory, UnknownMember
@@ -166,34 +165,31 @@ class AccessLog:
         self, connection: Connection, leaves: Sequence[StoredLeaf]
     ) -> tuple[AccessEntry, ...]:
         names = _Names(connection, self._directory)
-        return tuple(self._entry(connection, leaf, names) for leaf in leaves)
+        payloads = self._audit.payloads([leaf.seq for leaf in leaves], connection)
+        return tuple(_entry(leaf, payloads.get(leaf.seq), names) for leaf in leaves)
 
-    def _entry(self, connection: Connection, leaf: StoredLeaf, names: "_Names") -> AccessEntry:
-        fields: dict[str, Any] = json.loads(leaf.leaf)
-        payload: dict[str, Any] = {}
-        erased = False
-        try:
-            payload = self._audit.payload(leaf.seq, connection)
-        except PayloadErased:
-            erased = True
-        kind, peer = str(fields["kind"]), str(payload.get("peer", ""))
-        consent_id = fields["correlation"] if kind.startswith("consent.") else ""
-        score = payload.get("score")
-        return AccessEntry(
-            seq=leaf.seq,
-            kind=kind,
-            at_ms=fields["at_ms"],
-            actor=fields["actor"],
-            actor_name=names.of(fields["actor"]),
-            purpose=fields["purpose"],
-            peer=peer,
-            peer_name=names.of(peer),
-            refusal=str(payload.get("refusal", "")),
-            signals=tuple(map(str, payload.get("signals", ()))),
-            consent_id=str(payload.get("consent_id", consent_id)),
-            score=score if isinstance(score, int) else None,
-            erased=erased,
-        )
+
+def _entry(leaf: StoredLeaf, found: dict[str, Any] | None, names: "_Names") -> AccessEntry:
+    fields: dict[str, Any] = json.loads(leaf.leaf)
+    payload = found or {}
+    kind, peer = str(fields["kind"]), str(payload.get("peer", ""))
+    consent_id = fields["correlation"] if kind.startswith("consent.") else ""
+    score = payload.get("score")
+    return AccessEntry(
+        seq=leaf.seq,
+        kind=kind,
+        at_ms=fields["at_ms"],
+        actor=fields["actor"],
+        actor_name=names.of(fields["actor"]),
+        purpose=fields["purpose"],
+        peer=peer,
+        peer_name=names.of(peer),
+        refusal=str(payload.get("refusal", "")),
+        signals=tuple(map(str, payload.get("signals", ()))),
+        consent_id=str(payload.get("consent_id", consent_id)),
+        score=score if isinstance(score, int) else None,
+        erased=found is None,
+    )
 
 
 def is_look(leaf: bytes) -> bool:

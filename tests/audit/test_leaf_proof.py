@@ -178,3 +178,16 @@ def test_a_person_checks_a_file_at_a_prompt(world: World) -> None:
     refused = CliRunner().invoke(app, ["check", str(file)])
     assert refused.exit_code != 0
     assert isinstance(refused.exception, LeafProofInvalid)
+
+
+def test_many_payloads_are_read_at_once_without_the_erased(world: World) -> None:
+    world.append(entry(0, subject=PERSON), entry(1, subject=STRANGER), entry(2))
+    assert world.log.payloads([2, 0, 1, 7]) == {
+        0: {"number": 0},
+        1: {"number": 1},
+        2: {"number": 2},
+    }
+    with world.database.write() as connection:
+        world.log.erase(connection, PERSON, actor="bank-a", at_ms=1)
+    assert set(world.log.payloads(range(3))) == {1, 2}
+    assert world.log.payloads([]) == {}
