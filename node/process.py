@@ -15,8 +15,8 @@ from node.bootstrap import open_node
 from node.exchange.engine import Engine, stamp
 from node.federation.supervisor import Supervisor
 from node.home import only_process
-from node.network.server import member_server
 from node.network.gate import MemberGate
+from node.network.server import member_server
 from node.parts import Node
 from node.periodic import Periodic
 from node.relay.line import RelayLine

@@ -203,7 +203,8 @@ def member_services(node: Node) -> list[Registration]:
     """All that a node serves to members, on its port and through the relay alike."""
 
     def exchange(server: grpc.Server) -> None:
-        add_ExchangeServicer_to_server(ExchangeServer(node.exchange, node.statuses.keeper.ensure), server)
+        service = ExchangeServer(node.exchange, node.statuses.keeper.ensure)
+        add_ExchangeServicer_to_server(service, server)
 
     def consents(server: grpc.Server) -> None:
         service = ConsentServer(node.consents, node.statuses.keeper.poke)
