@@ -19,7 +19,7 @@ from typing import Any, Final
 from protocols.canonical import parse_json
 from protocols.errors import CredenceError, Malformed
 
-ALGORITHMS: Final = ("ES256", "ES384", "EdDSA", "PS256", "RS256")
+ALGORITHMS: Final = ("ES256", "ES384", "Ed25519", "PS256", "RS256")
 MAX_TOKEN_BYTES: Final = 16 * 1024
 MAX_JWKS_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 8

@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from api.http.server import HttpServer
 
+Key = ECKey | RSAKey | OKPKey
 CLIENT, SECRET = "credence-node", "a secret of the institution"
 
 
@@ -45,12 +46,14 @@ class Provider:
     forgetful: bool = False
     delay_s: float = 0.0
     now_ms: Callable[[], int] = lambda: int(time.time() * 1000)
-    key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one"}))
+    key: Key = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one"}))
+    algorithm: str = "ES256"
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def signed(self, claims: dict[str, Any]) -> str:
         """An ID token as it should be."""
-        return jwt.encode({"alg": "ES256", "kid": self.key.kid}, claims, self.key)
+        header = {"alg": self.algorithm, "kid": self.key.kid}
+        return jwt.encode(header, claims, self.key, algorithms=[self.algorithm])
 
     def app(self) -> FastAPI:
         """Its endpoints."""

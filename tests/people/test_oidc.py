@@ -1,5 +1,6 @@
 """Signing in through the institution's own provider, a real one over HTTP, and its attackers."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from fastapi.responses import RedirectResponse
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from node.people.wiring import make_people
 from node.settings import SettingsInvalid, make_settings
@@ -22,6 +23,7 @@ from tests.people.provider import (
     with_public_key_as_secret,
 )
 from tests.people.world import Visitor, World, change_settings, open_world
+from tests.support.authenticator import b64url
 
 START = "/portal/sign-in/institution?next=/portal/home"
 
@@ -119,6 +121,36 @@ def test_a_forged_id_token_opens_nothing(bank: World, provider: Provider, forger
         "no kid": unknown.signed,
         "garbage": lambda claims: "a.b.c",
     }[forgery]
+    refused(bank, there_and_back(bank.visitor()))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("RS256", lambda: RSAKey.generate_key(2048, {"kid": "r"})),
+        ("PS256", lambda: RSAKey.generate_key(2048, {"kid": "r"})),
+        ("ES384", lambda: ECKey.generate_key("P-384", {"kid": "e"})),
+        ("Ed25519", lambda: OKPKey.generate_key("Ed25519", {"kid": "o"})),
+    ],
+)
+def test_the_algorithms_that_providers_use_are_taken(
+    bank: World, provider: Provider, algorithm: str, key
+) -> None:
+    """RSA, elliptic curves and Ed25519."""
+    provider.algorithm, provider.key = algorithm, key()
+    assert there_and_back(bank.visitor()).headers["location"] == "/portal/home"
+
+
+@pytest.mark.parametrize("algorithm", ["ES512", "RS512", "ES256K", "EdDSA"])
+def test_other_algorithms_are_refused(bank: World, provider: Provider, algorithm: str) -> None:
+    """A header cannot choose what the list does not have."""
+
+    def signed(claims) -> str:
+        header = {"alg": algorithm, "kid": "one"}
+        parts = provider.signed(claims).split(".")
+        return ".".join([b64url(json.dumps(header).encode()), *parts[1:]])
+
+    provider.sign = signed
     refused(bank, there_and_back(bank.visitor()))
 
 
