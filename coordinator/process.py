@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import grpc
 import structlog
@@ -38,6 +39,18 @@ SEEN_EVERY_S = 5.0
 _log = structlog.get_logger(__name__)
 
 
+class Face(Protocol):
+    """A server beside both ports; it is bound when it is made, before anything is served."""
+
+    def start(self) -> None:
+        """Answer calls from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Let running calls end, then close."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ports:
     """The ports that were bound."""
@@ -66,13 +79,19 @@ def serving(coordinator: Coordinator) -> Iterator[Ports]:
         yield Ports(enrolment_port, members_port)
 
 
-def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> None:
+def run(
+    home: Path,
+    stop: threading.Event,
+    ready: Callable[[Ports], None],
+    face: Callable[[Coordinator], Face | None] | None = None,
+) -> None:
     """Open the coordinator in `home` and serve until `stop` is set.
 
     Args:
         home: a directory that `init_coordinator` made.
         stop: set by whoever wants the end, for example a signal handler.
         ready: called once when both ports answer.
+        face: makes what serves the operator, if anything; it begins last and stops first.
 
     Raises:
         AlreadyRunning: another process runs on `home`.
@@ -83,9 +102,15 @@ def run(home: Path, stop: threading.Event, ready: Callable[[Ports], None]) -> No
         coordinator = open_coordinator(home)
         stack.callback(coordinator.close)
         _renew_certificate(coordinator)
+        outward = face(coordinator) if face else None
+        if outward is not None:
+            stack.callback(outward.stop)  # its port is let go whatever fails below
         ports = stack.enter_context(serving(coordinator))
         stack.callback(_write_sightings, coordinator)
         _reissue_directory(coordinator)
+        if outward is not None:
+            stack.callback(outward.stop)
+            outward.start()
         _log.info("coordinator.ready", enrolment=ports.enrolment, members=ports.members)
         ready(ports)
         while not stop.wait(SEEN_EVERY_S):

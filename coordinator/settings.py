@@ -7,9 +7,9 @@ error names the file, the key and what it should be.
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +25,11 @@ Endpoint = Annotated[
     str,
     StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$", max_length=260),
 ]
+
+HttpsOrigin = Annotated[
+    str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)
+]
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class CoordinatorSettingsInvalid(InvalidInput):
@@ -43,6 +48,9 @@ class CoordinatorSettings(BaseSettings):
         listen_enrolment: where invited nodes join over TLS.
         members_endpoint: what members dial, when that differs from `listen_members`.
         enrolment_endpoint: what invited nodes dial, when it differs from `listen_enrolment`.
+        listen_console: where the operator's console is served; empty: nowhere.
+        console_origin: what a browser calls the console, when a proxy with TLS stands before it
+            (`https://console.example`); needed when it does not listen on loopback.
         database_url: any SQLAlchemy URL; empty: `coordinator.db` in the home directory.
         certificate_days: life of a member's certificate, 1..90.
         overlap_hours: how long a replaced certificate is honoured beside its successor, 1..720.
@@ -59,6 +67,8 @@ class CoordinatorSettings(BaseSettings):
     listen_enrolment: Endpoint = "127.0.0.1:7401"
     members_endpoint: Endpoint | None = None
     enrolment_endpoint: Endpoint | None = None
+    listen_console: Endpoint | Literal[""] = "127.0.0.1:7402"
+    console_origin: HttpsOrigin | None = None
     database_url: str = ""
     certificate_days: int = Field(default=90, ge=1, le=90)
     overlap_hours: int = Field(default=72, ge=1, le=720)
@@ -76,6 +86,14 @@ class CoordinatorSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment before the file, and nothing else."""
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _console_in_the_clear_on_loopback_only(self) -> Self:
+        if self.listen_console and self.console_origin is None:
+            host = self.listen_console.rpartition(":")[0]
+            if host not in LOOPBACK:
+                raise ValueError("listen_console off loopback needs a console_origin with https")
+        return self
 
     @property
     def dialled_by_members(self) -> str:

@@ -39,6 +39,10 @@ def init(
         str | None,
         typer.Option(help="What invited nodes dial, when it differs.", show_default=False),
     ] = None,
+    listen_console: Annotated[
+        str,
+        typer.Option(help="host:port of the operator's console; empty: none."),
+    ] = "127.0.0.1:7402",
     as_json: AsJson = False,
 ) -> None:
     """Make a new network: its CA, signing key, database, first directory and catalogue."""
@@ -51,6 +55,7 @@ def init(
         listen_enrolment=listen_enrolment,
         members_endpoint=members_endpoint,
         enrolment_endpoint=enrolment_endpoint,
+        listen_console=listen_console,
     )
     init_coordinator(home, settings)
     coordinator = open_coordinator(home)
@@ -74,6 +79,7 @@ def run(
     """Serve the network until interrupted."""
     from api.cli import logs
     from api.cli.stopping import stop_event
+    from api.http.operator.face import console_face
     from coordinator.process import Ports
     from coordinator.process import run as run_process
 
@@ -85,10 +91,64 @@ def run(
         )
 
     logs.configure()
-    run_process(home, stop_event(parent=parent), ready)
+    run_process(
+        home,
+        stop_event(parent=parent),
+        ready,
+        lambda coordinator: console_face(coordinator, str(home.resolve())),
+    )
 
 
 members.register(app)
+
+
+@app.command("console", epilog="Example: credence coordinator console ./coordinator")
+def console_link(
+    home: Home,
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="Sign every browser out instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link that opens the operator's console, once, within ten minutes.
+
+    It opens the console in one browser for twelve hours. Whoever has the link can use it: open it
+    here, or hand it over on a safe way.
+    """
+    from api.http.operator.face import link_of, origin_of
+    from coordinator.bootstrap import open_coordinator
+    from coordinator.console.access import ConsoleAccess
+    from coordinator.home import is_running
+
+    coordinator = open_coordinator(home)
+    try:
+        access = ConsoleAccess(coordinator.database, coordinator.audit, _now_ms)
+        if end_sessions:
+            _tell_ended(access.end_all(), as_json=as_json)
+            return
+        origin = origin_of(coordinator.settings)
+        issued = access.issue()
+    finally:
+        coordinator.close()
+    address, running = link_of(origin, issued.token), is_running(home)
+    if as_json:
+        console.print_json(
+            {"link": address, "expires_at_ms": issued.expires_at_ms, "running": running}
+        )
+        return
+    console.out.print(address, soft_wrap=True, markup=False)
+    console.err.print(
+        "one use, within ten minutes; opens the console for twelve hours", style="dim"
+    )
+    if not running:
+        console.err.print(f"first start it: credence coordinator run {home}", soft_wrap=True)
+
+
+def _tell_ended(ended: int, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json({"sessions_ended": ended})
+    else:
+        console.out.print(f"{ended} sessions ended; links that were not used open nothing")
 
 
 @app.command(epilog="Example: credence coordinator status ./coordinator")

@@ -142,6 +142,17 @@ def _stay(
             highlight=False,
             soft_wrap=True,
         )
+    console.out.print(
+        f"  {'operator console':<24} {network.console_link(placed)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.out.print(
+        "  (opens once, within ten minutes; then: "
+        f"credence coordinator console {placed.coordinator_home})",
+        style="dim",
+        soft_wrap=True,
+    )
     console.out.print(f"  credence coordinator status {placed.coordinator_home}", soft_wrap=True)
     wait()
 

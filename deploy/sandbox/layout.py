@@ -55,6 +55,7 @@ class Layout:
     root: Path
     enrolment_port: int
     member_port: int
+    console_port: int
     members: tuple[MemberLayout, ...]
 
     @property
@@ -112,11 +113,12 @@ def create(root: Path, *, reset: bool, relayed: Sequence[str] = ()) -> Layout:
         raise InvalidInput(f"--relayed takes a member of the sandbox: {', '.join(known)}")
     try:
         _make_room(root, reset=reset)
-        ports = iter(free_ports(2 + 2 * len(INSTITUTIONS)))
+        ports = iter(free_ports(3 + 2 * len(INSTITUTIONS)))
         layout = Layout(
             root=root,
             enrolment_port=next(ports),
             member_port=next(ports),
+            console_port=next(ports),
             members=tuple(
                 MemberLayout(
                     member_id,
@@ -151,7 +153,8 @@ def load(root: Path) -> Layout:
         members = tuple(
             MemberLayout(**(entry | {"holds": tuple(entry["holds"])})) for entry in value["members"]
         )
-        return Layout(root, value["enrolment_port"], value["member_port"], members)
+        ports = (value["enrolment_port"], value["member_port"], value["console_port"])
+        return Layout(root, *ports, members)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
             f"{root} holds no readable sandbox",

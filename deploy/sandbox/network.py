@@ -41,15 +41,16 @@ def found(layout: Layout) -> None:
         name="sandbox",
         listen_members=f"{LOOPBACK}:{layout.member_port}",
         listen_enrolment=f"{LOOPBACK}:{layout.enrolment_port}",
+        listen_console=f"{LOOPBACK}:{layout.console_port}",
     )
     init_coordinator(layout.coordinator_home, settings)
 
 
 def start_coordinator(layout: Layout, supervisor: Supervisor) -> None:
-    """Start the coordinator's process and wait until both its ports answer."""
+    """Start the coordinator's process and wait until its ports answer."""
     arguments = ["coordinator", "run", str(layout.coordinator_home)]
     supervisor.start("coordinator", arguments, layout.log("coordinator"))
-    ports = (layout.enrolment_port, layout.member_port)
+    ports = (layout.enrolment_port, layout.member_port, layout.console_port)
     supervisor.wait_until("coordinator", lambda: all(_listens(port) for port in ports))
 
 
@@ -141,6 +142,20 @@ def hold_ceremony(
         public_key = bytes.fromhex(json.loads(result.body)["public_key"])
         took = time.monotonic() - begun
         return KeyMade(made.epoch, threshold, made.trustees, public_key, took)
+    finally:
+        coordinator.close()
+
+
+def console_link(layout: Layout) -> str:
+    """A link that opens the operator's console, once, within ten minutes."""
+    from api.http.operator.face import link_of, origin_of
+    from coordinator.bootstrap import open_coordinator
+    from coordinator.console.access import ConsoleAccess
+
+    coordinator = open_coordinator(layout.coordinator_home)
+    try:
+        access = ConsoleAccess(coordinator.database, coordinator.audit, _now_ms)
+        return link_of(origin_of(coordinator.settings), access.issue().token)
     finally:
         coordinator.close()
 

@@ -19,4 +19,13 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/desk/person", "desk.nav.person"),
         ("/desk/security", "sign_in.nav"),
     ),
+    "operator": (
+        ("/operator/", "operator.nav.overview"),
+        ("/operator/members", "operator.nav.members"),
+        ("/operator/campaigns", "operator.nav.campaigns"),
+        ("/operator/privacy", "operator.nav.privacy"),
+        ("/operator/models", "operator.nav.models"),
+        ("/operator/relay", "operator.nav.relay"),
+        ("/operator/ceremonies", "operator.nav.ceremonies"),
+    ),
 }

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from coordinator.storage import console_tables  # noqa: F401 - its tables stand on the metadata
 from coordinator.storage.tables import metadata
 
 context.configure(

@@ -7,6 +7,11 @@ const shown = {
   moment: new Intl.DateTimeFormat(language, { ...day, ...clock }),
   clock: new Intl.DateTimeFormat(language, clock),
 };
-for (const element of document.querySelectorAll("time[data-show]")) {
-  element.textContent = shown[element.dataset.show].format(new Date(element.dateTime));
+
+export function showTimes(within) {
+  for (const element of within.querySelectorAll("time[data-show]")) {
+    element.textContent = shown[element.dataset.show].format(new Date(element.dateTime));
+  }
 }
+
+showTimes(document);

@@ -12,6 +12,7 @@ def upgrade() -> None:
     _create_members()
     _create_campaigns()
     _create_ceremonies()
+    _create_console()
 
 
 def _create_members() -> None:
@@ -135,4 +136,22 @@ def _create_ceremonies() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.LargeBinary(64), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_console() -> None:
+    op.create_table(
+        "console_link",
+        sa.Column("token_sha256", sa.LargeBinary(32), primary_key=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "console_session",
+        sa.Column("token_sha256", sa.LargeBinary(32), primary_key=True),
+        sa.Column("session_id", sa.String(40), nullable=False, unique=True),
+        sa.Column("agent", sa.String(80), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
     )

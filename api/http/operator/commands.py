@@ -1,0 +1,83 @@
+"""The commands that a page shows for copying: what changes anything stays on the command line."""
+
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands for one coordinator.
+
+    Attributes:
+        home: its directory, as the operator calls it.
+    """
+
+    home: str
+
+    def console(self) -> str:
+        """A new link into the console."""
+        return self._line("coordinator", "console", self.home)
+
+    def end_sessions(self) -> str:
+        """Sign every browser out."""
+        return self._line("coordinator", "console", self.home, "--end-sessions")
+
+    def invite(self) -> str:
+        """Invite a member."""
+        return self._line("coordinator", "invite", self.home, "MEMBER", "--role", "bank")
+
+    def suspend(self, member_id: str) -> str:
+        """Turn a member away."""
+        return self._line("coordinator", "suspend", self.home, member_id)
+
+    def reinstate(self, member_id: str) -> str:
+        """Admit a suspended member again."""
+        return self._line("coordinator", "reinstate", self.home, member_id)
+
+    def licence(self, member_id: str) -> str:
+        """Enter a member's new licence."""
+        return self._line(
+            "coordinator", "licence", self.home, member_id, "--number", "NUMBER",
+            "--until", "YYYY-MM-DD",
+        )  # fmt: skip
+
+    def train(self) -> str:
+        """Propose a campaign."""
+        return self._line("train", self.home, "--epsilon", "3")
+
+    def follow_up(self, version: str) -> str:
+        """Continue from a published version."""
+        return self._line("train", self.home, "--follow-up", version)
+
+    def abort(self, campaign_id: str) -> str:
+        """End a campaign."""
+        return self._line("train", self.home, "--abort", campaign_id)
+
+    def ceremony(self) -> str:
+        """Begin a key ceremony."""
+        return self._line("ceremony", "start", self.home)
+
+    def verify(self) -> str:
+        """Verify the log."""
+        return self._line("audit", "verify", self.home)
+
+    def for_alert(self, kind: str, about: str) -> str:
+        """What to type next about an alert; empty: nothing changes it from here."""
+        makers = {
+            "member_silent": self.suspend,
+            "member_lapsed": self.licence,
+            "licence_ending": self.licence,
+            "campaign_paused": self.abort,
+        }
+        if kind in makers:
+            return makers[kind](about)
+        plain = {
+            "campaign_failed": self.train,
+            "campaign_aborted": self.train,
+            "ceremony_failed": self.ceremony,
+            "model_drift": self.train,
+        }
+        return plain[kind]() if kind in plain else ""
+
+    def _line(self, *words: str) -> str:
+        return shlex.join(["credence", *words])
