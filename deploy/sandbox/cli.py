@@ -132,6 +132,8 @@ def _start_again(root: Path, *, once: bool) -> None:
 def _stay(
     placed: "Layout", wait: Callable[[], None], invitation: "Invitation | None" = None
 ) -> None:
+    from deploy.sandbox import network
+
     console.out.print("\nThe network stays up; Ctrl-C stops it all.")
     for member in placed.members:
         console.out.print(f"  {member.name:<24} {member.http_url}/openapi.json", highlight=False)
