@@ -6,13 +6,16 @@ log tells the same life. `completed` is reached only with a bundle published in 
     proposed   an operator wants it; nodes have not answered
     accepted   a quorum of nodes accepted the signed plan
     running    rounds are made, each checkpointed
-    paused     fewer nodes than the quorum are there; it waits for them
-    completed  a signed bundle is published
+    paused     fewer nodes than the quorum are there, or an operator holds it; it waits
+    completed  a signed bundle is published; its detail names every member that was missing
     failed     it could not go on: below quorum for too long, budgets spent, an error
     aborted    it was not accepted, or an operator ended it; nothing is published
+
+A hold is the operator's own: it may be laid on any unfinished campaign, takes effect between two
+rounds, survives a restart, and only an operator lifts it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -38,6 +41,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         ("running", "complete"): "completed",
         ("running", "fail"): "failed",
         ("running", "abort"): "aborted",
+        ("paused", "pause"): "paused",  # by an operator while it waits, or the reverse
         ("paused", "resume"): "running",
         ("paused", "fail"): "failed",
         ("paused", "abort"): "aborted",
@@ -46,13 +50,23 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 UNFINISHED: frozenset[State] = frozenset({"proposed", "accepted", "running", "paused"})
 FINAL: frozenset[State] = frozenset({"completed", "failed", "aborted"})
 STATES: frozenset[State] = UNFINISHED | FINAL
+HELD = "held by the operator"
 
 
 class CampaignTransitionInvalid(StateConflict):
     """A campaign is not in a state that allows this event."""
 
     code = "campaign_transition_invalid"
-    next_step = "Look at the campaign with `credence coordinator status`."
+    next_step = "Look at the campaign with `credence coordinator campaign list`."
+
+
+class CampaignNotHeld(StateConflict):
+    """Nobody holds the campaign: a pause for want of members ends by itself."""
+
+    code = "campaign_not_held"
+    next_step = (
+        "Bring the missing members back, or end it with `credence coordinator campaign abort`."
+    )
 
 
 class UnknownCampaign(NotFound):
@@ -122,14 +136,66 @@ class Campaigns:
             raise CampaignTransitionInvalid("a campaign completes only with its bundle")
         return self._move(connection, campaign_id, event, at_ms, detail, bundle_version=None)
 
+    def hold(self, connection: Connection, campaign_id: str, at_ms: int) -> State:
+        """An operator holds the campaign; the round under way is finished and kept.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it is finished, or held already.
+        """
+        row = self._found(connection, campaign_id)
+        if row.state in FINAL or row.held_at_ms is not None:
+            held = "held already" if row.held_at_ms is not None else row.state
+            raise CampaignTransitionInvalid(f"a campaign that is {held} cannot be paused")
+        rows.set_held(connection, campaign_id, at_ms)
+        self._log(connection, campaign_id, "campaign.held", {}, at_ms)
+        if row.state not in {"running", "paused"}:
+            return row.state  # type: ignore[return-value] # it will not begin while it is held
+        return self.move(connection, campaign_id, "pause", at_ms, detail=HELD)
+
+    def release(self, connection: Connection, campaign_id: str, at_ms: int) -> State:
+        """An operator lets go of the campaign; it goes on as soon as a quorum is there.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it is finished.
+            CampaignNotHeld: nobody holds it.
+        """
+        row = self._found(connection, campaign_id)
+        if row.state in FINAL:
+            raise CampaignTransitionInvalid(f"a campaign that is {row.state} cannot resume")
+        if row.held_at_ms is None:
+            raise CampaignNotHeld(f"campaign {campaign_id} is {row.state}, and nobody holds it")
+        rows.set_held(connection, campaign_id, None)
+        self._log(connection, campaign_id, "campaign.released", {}, at_ms)
+        if row.state != "paused":
+            return row.state  # type: ignore[return-value]
+        return self.move(connection, campaign_id, "resume", at_ms)
+
     def complete(
-        self, connection: Connection, campaign_id: str, bundle: bundle_rows.BundleRow, at_ms: int
+        self,
+        connection: Connection,
+        campaign_id: str,
+        bundle: bundle_rows.BundleRow,
+        at_ms: int,
+        *,
+        missing: str = "",
     ) -> None:
-        """Publish the bundle and complete the campaign, both or neither."""
+        """Publish the bundle and complete the campaign, both or neither.
+
+        Args:
+            connection: of a write transaction.
+            campaign_id: which.
+            bundle: what is published.
+            at_ms: UTC milliseconds.
+            missing: which members were not in all rounds, and why.
+        """
         bundle_rows.add(connection, bundle)
         published = {"version": bundle.version, "key_id": bundle.key_id}
         self._log(connection, campaign_id, "bundle.published", published, at_ms)
-        self._move(connection, campaign_id, "complete", at_ms, "", bundle_version=bundle.version)
+        self._move(
+            connection, campaign_id, "complete", at_ms, missing, bundle_version=bundle.version
+        )
 
     def answered(
         self, connection: Connection, campaign_id: str, row: rows.MemberRow, at_ms: int
@@ -139,17 +205,33 @@ class Campaigns:
         self._log(connection, campaign_id, "campaign.answered", dict(row.__dict__), at_ms)
 
     def finish_round(
-        self, connection: Connection, campaign_id: str, row: rows.RoundRow, checkpoint: bytes
+        self,
+        connection: Connection,
+        campaign_id: str,
+        row: rows.RoundRow,
+        checkpoint: bytes,
+        *,
+        counted: Collection[str] = (),
+        failures: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Store a completed round and the checkpoint after it.
+
+        Args:
+            connection: of a write transaction.
+            campaign_id: which.
+            row: the round.
+            checkpoint: the optimiser's state after it.
+            counted: members whose values are in it.
+            failures: the code of every member that was due and is not.
 
         Raises:
             CampaignTransitionInvalid: the campaign does not run (an operator ended it).
         """
-        self._refuse_unless_running(connection, campaign_id)
+        self._refuse_unless_under_way(connection, campaign_id)
         rows.add_round(connection, campaign_id, row)
         rows.save_checkpoint(connection, campaign_id, row.round, checkpoint)
-        facts = {"round": row.round, "participants": row.participants}
+        rows.count_part(connection, campaign_id, counted, failures)
+        facts = {"round": row.round, "participants": row.participants, "missing": dict(failures)}
         self._log(connection, campaign_id, "campaign.round", facts, row.at_ms)
 
     def excluded(
@@ -173,14 +255,23 @@ class Campaigns:
         Raises:
             CampaignTransitionInvalid: the campaign does not run.
         """
-        self._refuse_unless_running(connection, campaign_id)
+        self._refuse_unless_under_way(connection, campaign_id)
         rows.save_checkpoint(connection, campaign_id, number, checkpoint)
         self._log(connection, campaign_id, "campaign.round_lost", {"round": number}, at_ms)
 
-    def _refuse_unless_running(self, connection: Connection, campaign_id: str) -> None:
+    def _refuse_unless_under_way(self, connection: Connection, campaign_id: str) -> None:
         row = rows.find(connection, campaign_id)
-        if row is None or row.state != "running":
+        # Held while a round was under way: that round is kept.
+        if row is None or not (
+            row.state == "running" or (row.state == "paused" and row.held_at_ms)
+        ):
             raise CampaignTransitionInvalid("only a running campaign has rounds")
+
+    def _found(self, connection: Connection, campaign_id: str) -> rows.CampaignRow:
+        row = rows.find(connection, campaign_id)
+        if row is None:
+            raise UnknownCampaign(f"no campaign {campaign_id}")
+        return row
 
     def _move(
         self,
@@ -192,9 +283,7 @@ class Campaigns:
         *,
         bundle_version: str | None,
     ) -> State:
-        row = rows.find(connection, campaign_id)
-        if row is None:
-            raise UnknownCampaign(f"no campaign {campaign_id}")
+        row = self._found(connection, campaign_id)
         state = advance(row.state, event)  # type: ignore[arg-type] # a state we stored
         finished = at_ms if state in FINAL else None
         rows.set_state(

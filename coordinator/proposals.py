@@ -30,7 +30,7 @@ class CampaignUnfinished(StateConflict):
     """Another campaign is not finished yet."""
 
     code = "campaign_unfinished"
-    next_step = "Wait for it, or end it with `credence train HOME --abort CAMPAIGN`."
+    next_step = "Wait for it, or end it with `credence coordinator campaign abort`."
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,27 @@ class Proposals:
             self.campaigns.move(
                 connection, campaign_id, "abort", at_ms, detail="ended by the operator"
             )
+
+    def hold(self, campaign_id: str, at_ms: int) -> str:
+        """Hold a campaign between two rounds until `release`; the state it is in then.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it is finished, or held already.
+        """
+        with self.database.write() as connection:
+            return self.campaigns.hold(connection, campaign_id, at_ms)
+
+    def release(self, campaign_id: str, at_ms: int) -> str:
+        """Let a held campaign go on; the state it is in then.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it is finished.
+            CampaignNotHeld: nobody holds it.
+        """
+        with self.database.write() as connection:
+            return self.campaigns.release(connection, campaign_id, at_ms)
 
     def _store(self, plan: CampaignPlan, at_ms: int) -> None:
         document = sign_document("plan", plan.to_body(), self.key)

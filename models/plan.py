@@ -22,7 +22,9 @@ MAX_MEMBERS = 1_000
 # Nats; one row's loss counts up to this in the loss that is shown.
 LOSS_CAP = 2.5
 TrustMode = Literal["local", "distributed"]
+CREDIT_SCORING = "credit_scoring"
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[a-z][a-z_]{0,39}")
 
 
 class PlanInvalid(InvalidInput):
@@ -198,6 +200,7 @@ class CampaignPlan:
         minimum_cohort: rows below which a node refuses to take part.
         seed: public seed of the first weights.
         aggregation: how sums are taken.
+        purpose: what the model is for, one word; nodes allow some and refuse the others.
     """
 
     campaign_id: str
@@ -214,10 +217,13 @@ class CampaignPlan:
     minimum_cohort: int
     seed: int = 0
     aggregation: AggregationPlan = IN_CLEAR
+    purpose: str = CREDIT_SCORING
 
     def __post_init__(self) -> None:
         if not _HEX64.fullmatch(self.catalogue_sha256):
             raise PlanInvalid("plan: catalogue_sha256 must be 64 hex digits")
+        if not _WORD.fullmatch(self.purpose):
+            raise PlanInvalid("plan: a purpose is one word, a-z and _")
         if len(set(self.members)) != len(self.members) or not self.members:
             raise PlanInvalid("plan: members must be named, each once")
         if self.quorum > len(self.members):
@@ -278,6 +284,7 @@ class CampaignPlan:
             "minimum_cohort": self.minimum_cohort,
             "seed": self.seed,
             "aggregation": self.aggregation.to_json(),
+            "purpose": self.purpose,
         }
         return canonical_json(body)
 
@@ -305,6 +312,7 @@ class CampaignPlan:
             minimum_cohort=fields.integer("minimum_cohort", 1, 10**9),
             seed=fields.integer("seed", 0, 2**53 - 1),
             aggregation=AggregationPlan.from_json(fields.raw("aggregation"), PlanInvalid),
+            purpose=fields.text("purpose", 40),
         )
         fields.done()
         return plan

@@ -19,7 +19,14 @@ from dataclasses import replace
 
 from models.aggregation_plan import IN_CLEAR, AggregationPlan
 from models.catalogue import Catalogue
-from models.plan import Architecture, CampaignPlan, OptimiserPlan, PrivacyPlan, TrustMode
+from models.plan import (
+    CREDIT_SCORING,
+    Architecture,
+    CampaignPlan,
+    OptimiserPlan,
+    PrivacyPlan,
+    TrustMode,
+)
 from models.privacy.accountant import noise_multiplier_for
 from models.privacy.charge import privacy_charges
 
@@ -50,6 +57,7 @@ def propose(
     mode: TrustMode = "local",
     honest_minimum: int | None = None,
     masked: bool | None = None,
+    purpose: str = CREDIT_SCORING,
 ) -> CampaignPlan:
     """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
 
@@ -75,6 +83,7 @@ def propose(
         mode: who is trusted; see `PrivacyPlan`.
         honest_minimum: of `distributed`; defaults to the quorum, that is, nobody colludes.
         masked: whether sums are masked; by default when there are two members or more.
+        purpose: what the model is for.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
@@ -119,6 +128,7 @@ def propose(
         minimum_cohort=minimum_cohort,
         seed=seed,
         aggregation=aggregation,
+        purpose=purpose,
     )
     # A coordinator must not propose what a node would refuse.
     return CampaignPlan.from_body(plan.to_body())

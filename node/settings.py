@@ -134,6 +134,13 @@ class NodeSettings(BaseSettings):
         max_epsilon: privacy budget of a population over all campaigns; none is joined past it.
         delta: the delta at which epsilon is counted.
         minimum_cohort: fewest consented subjects with which this node takes part in training.
+        max_epsilon_alone: the most a population may lose by this node's own noise alone, that is
+            if all other parties conspire (`distributed` plans only); None: no such ceiling.
+        minimum_quorum: fewest members that must be in every round that this node takes part in.
+        max_hidden: largest hidden layer of a network that it trains.
+        architectures: kinds of network it trains: `wide_deep`, and `wide_deep_prior`, which starts
+            from a public prior.
+        train_purposes: what a model may be for, as plans call it.
         train: whether to keep a training worker; None: banks do.
         fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
         status_life_s: how long a status list is relied on, this node's by others and others' here,
@@ -178,6 +185,16 @@ class NodeSettings(BaseSettings):
     max_epsilon: float = Field(default=3.0, gt=0, le=20)
     delta: float = Field(default=1e-5, gt=0, lt=1e-2)
     minimum_cohort: int = Field(default=100, ge=1)
+    max_epsilon_alone: float | None = Field(default=None, gt=0, le=1000)
+    minimum_quorum: int = Field(default=2, ge=1, le=1000)
+    max_hidden: int = Field(default=128, ge=1, le=256)
+    architectures: tuple[Literal["wide_deep", "wide_deep_prior"], ...] = (
+        "wide_deep",
+        "wide_deep_prior",
+    )
+    train_purposes: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,39}$")], ...
+    ] = ("credit_scoring",)
     train: bool | None = None
     fetch_deadline_s: float = Field(default=2.0, gt=0, le=60)
     status_life_s: float = Field(default=60.0, ge=1, le=60)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import console, members
+from api.cli import campaign, console, members
 from api.cli.stopping import Parent
 
 app = typer.Typer(
@@ -100,6 +100,7 @@ def run(
 
 
 members.register(app)
+app.add_typer(campaign.app, name="campaign")
 
 
 @app.command("console", epilog="Example: credence coordinator console ./coordinator")

@@ -68,10 +68,12 @@ class CampaignRun:
 
         Raises:
             CampaignBelowQuorum: it could not go on; nothing was published.
-            CampaignTransitionInvalid: it was ended meanwhile; nothing was published.
+            CampaignTransitionInvalid: it was ended or held meanwhile; nothing was published.
             StreamsClosed: the process stops; the campaign resumes with the next one.
         """
         streams = self._office.streams
+        # Before the plan is offered: a node counts its people to answer it.
+        self._state = self._office.wait_while_held(self._id)
         streams.offer(self._id, to_proto(self._document), self._plan.members)
         try:
             bands = self._gather()
@@ -101,9 +103,10 @@ class CampaignRun:
             back = sum(not answer.refusal for answer in answers.values())
             if back < quorum:
                 raise CampaignBelowQuorum(f"{back} members are back, the quorum is {quorum}")
-        if self._state in {"proposed", "accepted"}:
+        state = self._office.wait_while_held(self._id)
+        if state == "accepted":
             self._office.move(self._id, "start")
-        elif self._state == "paused":
+        elif state == "paused":
             self._office.move(self._id, "resume")
         return bands
 
@@ -143,7 +146,8 @@ class CampaignRun:
             strategy = DpSgdStrategy(self._plan, plan_sha256, optimiser, known)
         app = build_server_app(self._plan, strategy, journal)
         app(grid, Context(run_id, 0, {}, RecordDict(), {}))
-        return self._publish(strategy, journal.loss, tuple(sorted(bands)))
+        office.wait_while_held(self._id)
+        return self._publish(strategy, journal)
 
     def _start_weights(self) -> Weights | None:
         version = self._plan.start_bundle
@@ -155,23 +159,28 @@ class CampaignRun:
             raise StartBundleMissing(f"the plan starts from bundle {version}, which is not here")
         return Bundle.load(row.manifest, row.tensors).weights
 
-    def _publish(
-        self, strategy: DpSgdStrategy, loss: float | None, members: tuple[str, ...]
-    ) -> str:
+    def _publish(self, strategy: DpSgdStrategy, journal: RoundJournal) -> str:
         office, at_ms = self._office, self._office.now_ms()
         trained = Trained(
             weights=strategy.optimiser.averaged,
             histogram=strategy.calibration_histogram(),
             histograms=strategy.histograms,
-            loss=loss,
+            loss=journal.loss,
         )
         with office.database.read() as connection:
             version = f"model-{len(bundle_rows.versions(connection)) + 1:04d}"
         bundle = make_bundle(
-            self._plan, self._encoder, trained, members, version, office.key, at_ms
+            self._plan,
+            self._encoder,
+            trained,
+            journal.contributors(),
+            version,
+            office.key,
+            at_ms,
         )
+        missing = journal.missing()
         with office.database.write() as connection:
-            office.campaigns.complete(connection, self._id, bundle, at_ms)
+            office.campaigns.complete(connection, self._id, bundle, at_ms, missing=missing)
         log.info("campaign.completed", campaign=self._id, bundle=version)
         return version
 

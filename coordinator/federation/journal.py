@@ -5,7 +5,7 @@ campaign pauses; the same round is then asked for with the same model, bit for b
 that was charged for it answers with the same bytes and is not charged again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import structlog
 from safetensors.numpy import load as load_tensors
@@ -41,6 +41,7 @@ OFFENCES = frozenset(
         "update_implausible",
     }
 )
+AWAY = "no_answer"  # not attached, or too late for the round's deadline
 SMOOTHING = 0.3  # weight of the newest noisy loss
 
 
@@ -75,17 +76,24 @@ class RoundJournal:
         self._grid = grid
         self._failed_attempts = 0
         self._refusals: dict[str, str] = {}
+        self._accepted = set(grid.members)
         with office.database.read() as connection:
             done = rows.rounds(connection, plan.campaign_id)
         self.loss = done[-1].loss if done else None
 
     def before_round(self) -> None:
-        """Turn out members that were suspended since their stream was admitted."""
+        """Wait while an operator holds the campaign; turn out members that were suspended.
+
+        Raises:
+            CampaignTransitionInvalid: it was ended meanwhile.
+            StreamsClosed: the process stops.
+        """
+        self._office.wait_while_held(self._plan.campaign_id)
         self._office.streams.keep_only(self._office.active_members())
 
     def refused(self, refusals: Mapping[int, str]) -> None:
         """Note whose replies did not count, and drop who will refuse again."""
-        members = self._grid.members_by_node()
+        members = {node: member_id for member_id, node in self._office.numbers().items()}
         self._refusals = {members.get(node, str(node)): code for node, code in refusals.items()}
         for member_id, code in self._refusals.items():
             log.warning("campaign.refused", member=member_id, code=code)
@@ -97,7 +105,7 @@ class RoundJournal:
                 self._grid.drop(member_id)
 
     def round_done(
-        self, number: int, *, loss: float, epsilon: float, participants: int, seconds: float
+        self, number: int, *, loss: float, epsilon: float, counted: Collection[int], seconds: float
     ) -> None:
         """Keep the round and the checkpoint after it, in one transaction.
 
@@ -112,12 +120,45 @@ class RoundJournal:
             loss=self.loss,
             epsilon=epsilon,
             seconds=seconds,
-            participants=participants,
+            participants=len(counted),
             at_ms=self._office.now_ms(),
         )
         state = save_tensors(self._optimiser.state())
+        by_node = {node: member_id for member_id, node in self._office.numbers().items()}
+        there = {by_node[node] for node in counted}
         with self._office.database.write() as connection:
-            self._office.campaigns.finish_round(connection, self._plan.campaign_id, row, state)
+            self._office.campaigns.finish_round(
+                connection, self._plan.campaign_id, row, state,
+                counted=there, failures=self._failures(there),
+            )  # fmt: skip
+
+    def missing(self) -> str:
+        """Every member of the plan that was not in all rounds, and why; empty: nobody."""
+        with self._office.database.read() as connection:
+            done = rows.count_rounds(connection, self._plan.campaign_id)
+            parts = {one.member_id: one for one in rows.parts(connection, self._plan.campaign_id)}
+            answers = rows.members(connection, self._plan.campaign_id)
+        refused = {one.member_id: one.refusal for one in answers if one.refusal}
+        said = []
+        for member_id in self._plan.members:
+            part = parts.get(member_id)
+            if member_id in refused:
+                said.append(f"{member_id} took no part: {refused[member_id]}")
+            elif part is None or part.rounds < done:
+                code = part.last_failure if part is not None else AWAY
+                there = part.rounds if part is not None else 0
+                said.append(f"{member_id} was in {there} of {done} rounds: {code}")
+        return "; ".join(said)
+
+    def contributors(self) -> tuple[str, ...]:
+        """The members that counted in a round, sorted."""
+        with self._office.database.read() as connection:
+            parts = rows.parts(connection, self._plan.campaign_id)
+        return tuple(one.member_id for one in parts if one.rounds)
+
+    def _failures(self, there: Collection[str]) -> dict[str, str]:
+        due = self._accepted - set(there)
+        return {member_id: self._refusals.get(member_id, AWAY) for member_id in due}
 
     def round_lost(self, number: int) -> None:
         """Keep that a round took no step.
@@ -148,7 +189,9 @@ class RoundJournal:
             raise CampaignBelowQuorum(f"too few members can go on; {what}")
         if self._failed_attempts >= patience.attempts:
             raise CampaignBelowQuorum(f"{self._failed_attempts} attempts failed; {what}")
+        self._office.wait_while_held(campaign_id)
         self._office.move(campaign_id, "pause", f"below quorum, {what}")
         if not self._office.streams.wait_for(self._grid.members, quorum, patience.pause):
             raise CampaignBelowQuorum(f"the quorum did not come back; {what}")
-        self._office.move(campaign_id, "resume")
+        if self._office.wait_while_held(campaign_id) == "paused":
+            self._office.move(campaign_id, "resume")

@@ -170,14 +170,18 @@ class MaskedStrategy(DpSgdStrategy):
     def _open(self, number: int, replies: Iterable[Message], length: int) -> Opened | None:
         self.lost = False
         rounds = self._rounds
+        by_member = {one: node_id for node_id, one in self._masks.members.items()}
         try:
-            return rounds.open(number, self._sent, list(replies), length)
+            opened = rounds.open(number, self._sent, list(replies), length)
         except RoundLost as error:
             log.warning("masking.round_lost", round=number, reason=error.message)
             self.lost = True
             return None
+        else:
+            members = () if opened is None else opened.members
+            self.counted = tuple(sorted(by_member[one] for one in members))
+            return opened
         finally:
-            by_member = {one: node_id for node_id, one in self._masks.members.items()}
             self.refusals = {by_member[one]: code for one, code in rounds.refusals.items()}
 
     def _checked_cohorts(self, opened: Opened) -> list[int]:

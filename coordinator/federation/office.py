@@ -6,14 +6,24 @@ from dataclasses import dataclass
 import structlog
 
 from audit.database import Database
-from coordinator.campaigns import Campaigns, Event
+from coordinator.campaigns import (
+    FINAL,
+    Campaigns,
+    CampaignTransitionInvalid,
+    Event,
+    State,
+    UnknownCampaign,
+)
 from coordinator.federation.streams import Streams
+from coordinator.storage import campaigns as rows
 from models.catalogue import Catalogue
 from protocols.directory import Directory
 from protocols.errors import Unavailable
 from protocols.keys import SigningKey
 
 log = structlog.get_logger(__name__)
+
+HELD_POLL_S = 0.2
 
 
 class CampaignBelowQuorum(Unavailable):
@@ -82,6 +92,30 @@ class Office:
                 connection, campaign_id, event, self.now_ms(), detail=detail
             )
         log.info("campaign.moved", campaign=campaign_id, state=state, detail=detail)
+
+    def state(self, campaign_id: str) -> State:
+        """The campaign's state as stored now; a command may have changed it."""
+        with self.database.read() as connection:
+            row = rows.find(connection, campaign_id)
+        if row is None:
+            raise UnknownCampaign(f"no campaign {campaign_id}")
+        return row.state  # type: ignore[return-value] # a state we stored
+
+    def wait_while_held(self, campaign_id: str) -> State:
+        """Return when no operator holds the campaign; its state then.
+
+        Raises:
+            CampaignTransitionInvalid: it was ended meanwhile.
+            StreamsClosed: the process stops.
+        """
+        while True:
+            with self.database.read() as connection:
+                row = rows.find(connection, campaign_id)
+            if row is None or row.state in FINAL:
+                raise CampaignTransitionInvalid(f"campaign {campaign_id} was ended")
+            if row.held_at_ms is None:
+                return row.state  # type: ignore[return-value]
+            self.streams.idle(HELD_POLL_S)
 
     def excluded(self, campaign_id: str, number: int, member_id: str, code: str) -> None:
         """Write into the log that a member was left out, of a round or (0) of the masks."""

@@ -6,11 +6,11 @@ and takes no step and no end below the quorum.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from coordinator.federation.flower import ArrayRecord, ConfigRecord, Context, Grid, ServerApp
-from coordinator.federation.strategy import LOSS, PARTICIPANTS, DpSgdStrategy, to_arrays
+from coordinator.federation.strategy import LOSS, DpSgdStrategy, to_arrays
 from models.plan import CampaignPlan
 from protocols.errors import StateConflict
 from protocols.federation import EPSILON
@@ -30,7 +30,7 @@ class Journal(Protocol):
         """A round is about to begin."""
 
     def round_done(
-        self, number: int, *, loss: float, epsilon: float, participants: int, seconds: float
+        self, number: int, *, loss: float, epsilon: float, counted: Collection[int], seconds: float
     ) -> None:
         """Keep the round and the optimiser's state; the next round begins when this returns."""
 
@@ -92,7 +92,7 @@ def _train(
         number,
         loss=float(metrics[LOSS]),
         epsilon=float(metrics[EPSILON]),
-        participants=int(metrics[PARTICIPANTS]),
+        counted=strategy.counted,
         seconds=time.monotonic() - started,
     )
     return following

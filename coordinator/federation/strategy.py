@@ -60,6 +60,7 @@ class DpSgdStrategy(Strategy):
 
     Attributes:
         refusals: code by Flower node id, of the replies that did not count in the last round.
+        counted: Flower node ids of those that did, sorted.
         lost: whether the last round may not be tried again.
         histogram: the summed calibration histogram, float64[BINS, 2], once there is one.
         histograms: how many nodes' histograms are in it.
@@ -77,6 +78,7 @@ class DpSgdStrategy(Strategy):
         self._bands = dict(bands)
         self.optimiser = optimiser
         self.refusals: dict[int, str] = {}
+        self.counted: tuple[int, ...] = ()
         self.lost = False
         self.histogram: NDArray[np.float64] | None = None
         self.histograms = 0
@@ -197,7 +199,8 @@ class DpSgdStrategy(Strategy):
             except CredenceError as error:
                 log.warning("campaign.update_rejected", node=node_id, code=error.code)
                 self.refusals[node_id] = error.code
-        return [found[node_id] for node_id in sorted(found)]
+        self.counted = tuple(sorted(found))
+        return [found[node_id] for node_id in self.counted]
 
     def _read(self, reply: Message, node_id: int, shape: tuple[int, ...]) -> _Counted:
         # 1. Form.

@@ -279,6 +279,16 @@ class Streams:
                     return False
                 self._changed.wait(min(left, 0.25))
 
+    def idle(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            StreamsClosed: the process stops.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+            self._refuse_closed()
+
     # The rest runs under the lock or touches one stream only.
 
     def _greet(self, attachment: Attachment, hello: Hello | None) -> None:

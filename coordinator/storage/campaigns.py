@@ -7,13 +7,25 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from audit.database import Connection
-from coordinator.storage.tables import campaign, campaign_member, campaign_round, checkpoint
+from coordinator.storage.tables import (
+    campaign,
+    campaign_member,
+    campaign_part,
+    campaign_round,
+    checkpoint,
+)
 from protocols.documents import Document
 
 
 @dataclass(frozen=True)
 class CampaignRow:
-    """One campaign; `plan`, `signature` and `key_id` are the signed plan document."""
+    """One campaign.
+
+    Attributes:
+        plan, signature, key_id: the signed plan document.
+        detail: why it is paused, failed or aborted; of a completed one, who was missing.
+        held_at_ms: since when an operator holds it; None: nobody does.
+    """
 
     campaign_id: str
     plan: bytes
@@ -24,6 +36,7 @@ class CampaignRow:
     bundle_version: str | None
     created_at_ms: int
     finished_at_ms: int | None
+    held_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,21 @@ class MemberRow:
     member_id: str
     refusal: str
     cohort_band: int
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """What a member's part in a campaign came to.
+
+    Attributes:
+        rounds: in how many it counted.
+        last_failure: the code of the last round that it was asked for and did not count in;
+            empty: there was none.
+    """
+
+    member_id: str
+    rounds: int
+    last_failure: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +99,7 @@ def add(connection: Connection, campaign_id: str, plan: Document, state: str, at
             bundle_version=None,
             created_at_ms=at_ms,
             finished_at_ms=None,
+            held_at_ms=None,
         )
     )
 
@@ -118,6 +147,49 @@ def set_state(
             state=state, detail=detail, finished_at_ms=finished_at_ms, bundle_version=bundle_version
         )
     )
+
+
+def set_held(connection: Connection, campaign_id: str, at_ms: int | None) -> None:
+    """Note that an operator holds the campaign since `at_ms`, or (None) lets go of it."""
+    connection.execute(
+        update(campaign).where(campaign.c.campaign_id == campaign_id).values(held_at_ms=at_ms)
+    )
+
+
+def newest_first(connection: Connection, limit: int) -> list[CampaignRow]:
+    """The campaigns proposed last, the newest first."""
+    rows = connection.execute(
+        select(campaign)
+        .order_by(campaign.c.created_at_ms.desc(), campaign.c.campaign_id)
+        .limit(limit)
+    )
+    return [_row(row) for row in rows.mappings()]
+
+
+def count_part(
+    connection: Connection, campaign_id: str, counted: Collection[str], failures: Mapping[str, str]
+) -> None:
+    """Note who counted in a round, and the code of each member that did not."""
+    known = {row.member_id: row for row in parts(connection, campaign_id)}
+    connection.execute(delete(campaign_part).where(campaign_part.c.campaign_id == campaign_id))
+    for member_id in sorted({*known, *counted, *failures}):
+        before = known.get(member_id, PartRow(member_id, 0, ""))
+        row = PartRow(
+            member_id,
+            before.rounds + (member_id in counted),
+            failures.get(member_id, before.last_failure)[:40],
+        )
+        connection.execute(insert(campaign_part).values(campaign_id=campaign_id, **row.__dict__))
+
+
+def parts(connection: Connection, campaign_id: str) -> list[PartRow]:
+    """In how many rounds each member counted, by id."""
+    rows = connection.execute(
+        select(campaign_part.c.member_id, campaign_part.c.rounds, campaign_part.c.last_failure)
+        .where(campaign_part.c.campaign_id == campaign_id)
+        .order_by(campaign_part.c.member_id)
+    )
+    return [PartRow(*row) for row in rows]
 
 
 def set_member(connection: Connection, campaign_id: str, row: MemberRow) -> None:

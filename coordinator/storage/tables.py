@@ -66,6 +66,7 @@ campaign = Table(
     Column("bundle_version", String(40), nullable=True),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("finished_at_ms", BigInteger, nullable=True),
+    Column("held_at_ms", BigInteger, nullable=True),  # since when an operator holds it
 )
 
 campaign_member = Table(
@@ -86,6 +87,27 @@ campaign_round = Table(
     Column("epsilon", Float, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("participants", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# In how many rounds of a campaign a member counted, and why it did not when it last did not.
+campaign_part = Table(
+    "campaign_part",
+    metadata,
+    Column("campaign_id", String(40), ForeignKey("campaign.campaign_id"), primary_key=True),
+    Column("member_id", String(64), primary_key=True),
+    Column("rounds", Integer, nullable=False),
+    Column("last_failure", String(40), nullable=False),
+)
+
+# The newest statement of its privacy ledger that a member signed (protocols/ledger_statement.py).
+member_ledger = Table(
+    "member_ledger",
+    metadata,
+    Column("member_id", String(64), primary_key=True),
+    Column("charges", BigInteger, nullable=False),
+    Column("log_size", BigInteger, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
 )
 

@@ -5,11 +5,13 @@ A plan is accepted only when, in this order:
   2. it reads within the limits of models/plan.py;
   3. it names this node;
   4. it is for the signal catalogue in force here, by version and hash;
-  5. its network is no larger than this node's operator allows;
+  5. its purpose is one that this node's operator allows, and so is its network: the kind, and
+     how large it is;
   6. enough members take part, no round counts with fewer than this node demands, and sums are
      masked unless this node lets its part be seen;
   7. it asks for no more epsilon, and no larger delta, than this node's limits;
-  8. its noise really keeps that epsilon, follow-up included, by this node's own accounting;
+  8. its noise really keeps that epsilon, follow-up included, by this node's own accounting, and
+     this node's noise alone keeps the ceiling set for that;
   9. together with everything charged before, it stays within this node's budget;
  10. the cohort, counted with noise, is at least the plan's and this node's minimum.
 1 to 8 are `review`; 9 and 10 need the ledger and stand in `node.federation.trainer`.
@@ -19,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.catalogue import Catalogue
-from models.plan import CampaignPlan
+from models.plan import CREDIT_SCORING, CampaignPlan
 from models.privacy.accountant import Accountant
 from models.privacy.charge import campaign_charges
 from protocols.canonical import sha256
@@ -29,6 +31,8 @@ from protocols.keys import VerifyKey
 
 # Two sides may sum the same losses in another order.
 EPSILON_TOLERANCE = 1e-6
+WIDE_DEEP = "wide_deep"
+WIDE_DEEP_PRIOR = "wide_deep_prior"
 
 
 class PlanRefused(CredenceError):
@@ -53,9 +57,15 @@ class CatalogueUnknown(PlanRefused):
 
 
 class ArchitectureRefused(PlanRefused):
-    """The plan's network is larger than this node allows."""
+    """The plan's network is larger, or of another kind, than this node allows."""
 
     code = "architecture_refused"
+
+
+class PurposeRefused(PlanRefused):
+    """The plan's model is for something that this node's operator does not allow."""
+
+    code = "purpose_refused"
 
 
 class TooFewMembers(PlanRefused):
@@ -99,6 +109,9 @@ class Limits:
         minimum_cohort: fewest consented subjects, by the noised count.
         minimum_quorum: fewest members that must be in every round.
         max_hidden: largest hidden layer.
+        architectures: kinds of network.
+        purposes: what a model may be for.
+        max_epsilon_alone: ceiling by this node's own noise alone; None: none.
         masked_only: whether only masked sums are taken part in.
     """
 
@@ -107,6 +120,9 @@ class Limits:
     minimum_cohort: int
     minimum_quorum: int = 2
     max_hidden: int = 128
+    architectures: tuple[str, ...] = (WIDE_DEEP, WIDE_DEEP_PRIOR)
+    purposes: tuple[str, ...] = (CREDIT_SCORING,)
+    max_epsilon_alone: float | None = None
     masked_only: bool = True
 
 
@@ -161,7 +177,12 @@ class TrainingPolicy:
             raise PlanNotForUs(f"the plan names {len(plan.members)} members, not this one")
         # 4. Catalogue.
         self._check_catalogue(plan)
-        # 5. Architecture.
+        # 5. Purpose and architecture.
+        if plan.purpose not in self.limits.purposes:
+            raise PurposeRefused(f"models for {plan.purpose} are not trained here")
+        kind = WIDE_DEEP_PRIOR if plan.architecture.prior else WIDE_DEEP
+        if kind not in self.limits.architectures:
+            raise ArchitectureRefused(f"networks of the kind {kind} are not trained here")
         if plan.architecture.hidden > self.limits.max_hidden:
             raise ArchitectureRefused(f"{plan.architecture.hidden} hidden units are too many here")
         # 6. Members.
@@ -197,3 +218,10 @@ class TrainingPolicy:
             raise PrivacyPlanInconsistent(
                 f"the plan promises epsilon {privacy.epsilon:g} and would spend {spends:.3f}"
             )
+        alone_limit = self.limits.max_epsilon_alone
+        if alone_limit is not None and privacy.mode == "distributed":
+            alone = self._accountant.epsilon(campaign_charges(plan, alone=True), privacy.delta)
+            if alone > alone_limit + EPSILON_TOLERANCE:
+                raise EpsilonAboveLimit(
+                    f"this node's own noise would keep epsilon {alone:.3f}, not {alone_limit:g}"
+                )

@@ -99,7 +99,16 @@ def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking
     _, directory_key = _network(node)
     settings = node.settings
     budget = Budget(settings.max_epsilon, settings.delta)
-    limits = Limits(settings.max_epsilon, settings.delta, settings.minimum_cohort)
+    limits = Limits(
+        max_epsilon=settings.max_epsilon,
+        delta=settings.delta,
+        minimum_cohort=settings.minimum_cohort,
+        minimum_quorum=settings.minimum_quorum,
+        max_hidden=settings.max_hidden,
+        architectures=settings.architectures,
+        purposes=settings.train_purposes,
+        max_epsilon_alone=settings.max_epsilon_alone,
+    )
     # All subjects of a node are one population: a person's loss is that of all campaigns together.
     ledger = PrivacyLedger(node.member_id, budget, accountant)
     catalogue = node.documents.catalogue

@@ -59,6 +59,7 @@ def _create_campaigns() -> None:
         sa.Column("bundle_version", sa.String(40), nullable=True),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("held_at_ms", sa.BigInteger(), nullable=True),
     )
     op.create_table(
         "campaign_member",
@@ -79,6 +80,23 @@ def _create_campaigns() -> None:
         sa.Column("epsilon", sa.Float(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
         sa.Column("participants", sa.Integer(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "campaign_part",
+        sa.Column(
+            "campaign_id", sa.String(40), sa.ForeignKey("campaign.campaign_id"), primary_key=True
+        ),
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("rounds", sa.Integer(), nullable=False),
+        sa.Column("last_failure", sa.String(40), nullable=False),
+    )
+    op.create_table(
+        "member_ledger",
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("charges", sa.BigInteger(), nullable=False),
+        sa.Column("log_size", sa.BigInteger(), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
     )
     op.create_table(
