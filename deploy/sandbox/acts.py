@@ -134,8 +134,8 @@ def withdraw(run: Run, stage: Stage) -> None:
         raise JobFailed(f"a withdrawal did not bite: {refusals}")
     slowest = max(one["acknowledged_s"] for one in parties.values())
     stage.summary = (
-        f"every party acknowledged within {slowest:.2f} s (none that was not reached could serve "
-        f"after {withdrawal.bound_s(parties):.0f} s); score, exchange, round refuse"
+        f"all acknowledged within {slowest:.2f} s (unheard: {withdrawal.bound_s(parties):.0f} s); "
+        "score, exchange, round refuse"
     )
 
 

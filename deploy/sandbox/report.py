@@ -112,9 +112,8 @@ def _withdrawal(report: Report) -> Panel:
         lines.append(f"  {place:<22} {code}\n")
     for party, said in withdrawal["parties"].items():
         lines.append(
-            f"  {party:<22} acknowledged after {said['acknowledged_s']:.2f} s"
-            f" (unheard, refuses after {said['cannot_serve_s']:.0f} s), "
-            f"attests {said['deleted']} deleted\n",
+            f"  {party:<16} acknowledged after {said['acknowledged_s']:.2f} s, {said['deleted']}"
+            f" deleted (unheard, it refuses after {said['cannot_serve_s']:.0f} s)\n",
             style="dim",
         )
     lines.append(f"  proven absent from the {withdrawal['rounds_without']} rounds after it\n")
