@@ -93,13 +93,57 @@ class BulkInsert:
 
 def _driver(connection: Connection) -> Any:
     """SQLite's own connection behind `connection`, in its transaction."""
-    if not connection.in_transaction():
+    single = connection.get_execution_options().get("credence_single", False)
+    if not single and not connection.in_transaction():
         connection.begin()
     return connection.connection.driver_connection
 
 
+def _run(connection: Connection, sql: str, values: Any) -> Any:
+    """A cursor with the statement's result."""
+    if connection.dialect.name == "sqlite":
+        return _driver(connection).execute(sql, values)
+    return connection.exec_driver_sql(sql, values)
+
+
 # SQL, the names of its parameters in order (None: by name), and the values that stand in it.
 _Compiled = tuple[str, Sequence[str] | None, dict[str, Any]]
+
+
+def _compile(statement: Any, dialect: Dialect) -> _Compiled:
+    compiled = statement.compile(dialect=dialect)
+    order = compiled.positiontup if compiled.positional else None
+    return str(compiled), order, dict(compiled.params)
+
+
+def _bound(compiled: _Compiled, values: dict[str, Any]) -> Any:
+    _, order, literals = compiled
+    bound = literals | values
+    return bound if order is None else tuple(bound[name] for name in order)
+
+
+class Prepared:
+    """A statement that is compiled once for each dialect; its values are `bindparam`s."""
+
+    def __init__(self, statement: Select[Any] | Update) -> None:
+        """Prepare; values go to the driver as they are, and come from it so."""
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, connection: Connection, **values: Any) -> list[Sequence[Any]]:
+        """What a SELECT finds."""
+        return list(self._run(connection, values).fetchall())
+
+    def run(self, connection: Connection, **values: Any) -> int:
+        """Run an UPDATE; how many rows were changed."""
+        return int(self._run(connection, values).rowcount)
+
+    def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
+        return _run(connection, compiled[0], _bound(compiled, values))
 
 
 class _ByKeys:
@@ -110,67 +154,42 @@ class _ByKeys:
     and come from it so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[list[BindParameter[Any]]], Any]) -> None:
+        """Prepare the statement that `make` gives for keys."""
+        self._make = make
         self._compiled: dict[tuple[str, int], _Compiled] = {}
 
-    def _make(self, keys: list[BindParameter[Any]]) -> Any:
-        raise NotImplementedError
-
-    def _bound(
+    def _run(
         self, connection: Connection, keys: Sequence[Any], values: dict[str, Any]
-    ) -> "Iterator[tuple[str, Any]]":
-        """Statements with their parameters, as the driver takes them."""
+    ) -> Iterator[Any]:
         for start in range(0, len(keys), MAX_KEYS):
             some = keys[start : start + MAX_KEYS]
             size = 1 << (len(some) - 1).bit_length()
-            sql, order, literals = self._statement(connection.dialect, size)
-            bound = literals | values
-            bound |= {f"key_{at}": some[min(at, len(some) - 1)] for at in range(size)}
-            yield sql, bound if order is None else tuple(bound[name] for name in order)
+            compiled = self._statement(connection.dialect, size)
+            named = {f"key_{at}": some[min(at, len(some) - 1)] for at in range(size)}
+            yield _run(connection, compiled[0], _bound(compiled, values | named))
 
     def _statement(self, dialect: Dialect, size: int) -> _Compiled:
         found = self._compiled.get((dialect.name, size))
         if found is None:
             keys: list[BindParameter[Any]] = [bindparam(f"key_{at}") for at in range(size)]
-            compiled = self._make(keys).compile(dialect=dialect)
-            order = compiled.positiontup if compiled.positional else None
-            found = str(compiled), order, dict(compiled.params)
-            self._compiled[dialect.name, size] = found
+            found = self._compiled[dialect.name, size] = _compile(self._make(keys), dialect)
         return found
 
 
 class UpdateByKeys(_ByKeys):
     """An UPDATE of the rows that a list of keys names."""
 
-    def __init__(self, make: Callable[[list[BindParameter[Any]]], Update]) -> None:
-        """Prepare the statement that `make` gives for keys."""
-        super().__init__()
-        self._make = make  # type: ignore[method-assign]
-
     def __call__(self, connection: Connection, keys: Sequence[Any], **values: Any) -> int:
         """Run for `keys`; how many rows were changed."""
-        return sum(
-            connection.exec_driver_sql(sql, bound).rowcount
-            for sql, bound in self._bound(connection, keys, values)
-        )
+        return sum(done.rowcount for done in self._run(connection, keys, values))
 
 
 class SelectByKeys(_ByKeys):
     """A SELECT of the rows that a list of keys names."""
 
-    def __init__(self, make: Callable[[list[BindParameter[Any]]], Select[Any]]) -> None:
-        """Prepare the statement that `make` gives for keys."""
-        super().__init__()
-        self._make = make  # type: ignore[method-assign]
-
     def __call__(
         self, connection: Connection, keys: Sequence[Any], **values: Any
     ) -> list[Sequence[Any]]:
         """The rows for `keys`."""
-        found: list[Sequence[Any]] = []
-        for sql, bound in self._bound(connection, keys, values):
-            if connection.dialect.name == "sqlite":
-                found.extend(_driver(connection).execute(sql, bound).fetchall())
-            else:
-                found.extend(connection.exec_driver_sql(sql, bound))
-        return found
+        return [row for found in self._run(connection, keys, values) for row in found.fetchall()]

@@ -62,6 +62,12 @@ class Database:
             yield plain.execution_options(**self._snapshot)
 
     @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """For one look by a statement of `audit.bulk`, which is a snapshot of its own."""
+        with _one_error_family(), self.engine.connect() as plain:
+            yield plain.execution_options(credence_single=True)
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction; commits at the end, rolls back on any exception."""
         options = {"credence_write": True}
@@ -151,4 +157,5 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("credence_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -110,7 +110,7 @@ class DataKeys:
     def keys_for(self, pairs: Iterable[Pair]) -> dict[Pair, DataKey]:
         """The key of every (subject, purpose); new ones are made and committed at once."""
         wanted = set(pairs)
-        with self._database.read() as connection:
+        with self._database.glance() as connection:
             found = self._load(connection, wanted)
         if len(found) == len(wanted):
             return found

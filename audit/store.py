@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from audit import merkle, tiles
-from audit.bulk import BulkInsert, SelectByKeys
+from audit.bulk import BulkInsert, Prepared, SelectByKeys
 from audit.checkpoint import Checkpoint, check_origin
 from audit.database import Connection, Database
 from audit.leaf import (
@@ -53,9 +53,11 @@ _INSERT_LEAVES = BulkInsert(audit_leaf)
 _INSERT_PAYLOADS = BulkInsert(audit_payload)
 _INSERT_INDEX = BulkInsert(audit_subject_index)
 # Built once: for one leaf, building a statement costs more than running it.
-_LOCKED_HEAD = select(audit_head.c.size, audit_head.c.frontier).with_for_update()
-_UPDATE_HEAD = update(audit_head).values(
-    size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
+_LOCKED_HEAD = Prepared(select(audit_head.c.size, audit_head.c.frontier).with_for_update())
+_UPDATE_HEAD = Prepared(
+    update(audit_head).values(
+        size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
+    )
 )
 _SEALED = SelectByKeys(
     lambda seqs: (
@@ -155,9 +157,11 @@ class AuditLog:
         self._index(connection, entries, first)
         grown = frontier.extend(hashes)
         _store_tiles(connection, first, hashes)
-        connection.execute(
-            _UPDATE_HEAD,
-            {"new_size": grown.size, "new_root": grown.root(), "new_frontier": grown.to_bytes()},
+        _UPDATE_HEAD.run(
+            connection,
+            new_size=grown.size,
+            new_root=grown.root(),
+            new_frontier=grown.to_bytes(),
         )
         return [Appended(seq, leaf_hash) for seq, leaf_hash in enumerate(hashes, first)]
 
@@ -359,8 +363,8 @@ def _require_write(connection: Connection) -> None:
 
 def _locked_frontier(connection: Connection) -> merkle.Frontier:
     """The head, with its row locked until the transaction ends (a no-op on SQLite)."""
-    row = connection.execute(_LOCKED_HEAD).one()
-    return merkle.Frontier.from_bytes(row.size, row.frontier)
+    ((size, frontier),) = _LOCKED_HEAD.rows(connection)
+    return merkle.Frontier.from_bytes(size, frontier)
 
 
 def _store_tiles(connection: Connection, old: int, new_hashes: Sequence[bytes]) -> None:

@@ -271,7 +271,10 @@ def _same_answer(connection: Connection, earlier: Claim, decided: Decided) -> by
     request = decided.request
     if not hmac.compare_digest(earlier.request_hash, request.request_hash):
         raise NonceReused("this nonce was used for another request")
-    released = storage.released_to(connection, request.sender.member_id, request.body.request_id)
+    asked = {outcome.terms.consent_id for outcome in decided.outcomes if outcome.terms is not None}
+    released = storage.released_to(
+        connection, request.sender.member_id, request.body.request_id, asked
+    )
     ended = (
         outcome.terms is not None
         and outcome.terms.consent_id in released

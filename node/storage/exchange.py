@@ -1,6 +1,6 @@
 """What an exchange leaves behind: used nonces with their answers, and the release records."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -114,10 +114,13 @@ def of_consent(connection: Connection, consent_id: str) -> list[Release]:
     return [Release(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def released_to(connection: Connection, peer: str, request_id: str) -> set[str]:
-    """Consents under which a request of `peer` was answered with signals."""
+def released_to(
+    connection: Connection, peer: str, request_id: str, consent_ids: Collection[str]
+) -> set[str]:
+    """Of some consents, those under which a request of `peer` was answered with signals."""
     rows = connection.execute(
         select(release.c.consent_id).where(
+            release.c.consent_id.in_(consent_ids),
             release.c.request_id == request_id,
             release.c.direction == OUT,
             release.c.peer == peer,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from audit.bulk import Prepared
 from audit.database import Connection
 from node.storage.rights_tables import OF_PEOPLE
 from node.storage.tables import (
@@ -122,14 +123,16 @@ def count_enrolled(connection: Connection) -> dict[int, int]:
 
 def has_aliases(connection: Connection) -> bool:
     """Whether pseudonyms of more than one epoch are kept; two look-ups in an index."""
-    low, high = connection.execute(_EPOCHS).one()
+    ((low, high),) = _EPOCHS.rows(connection)
     return bool(low != high)
 
 
 # Built once: it is run for every group of exchanged requests.
-_EPOCHS = select(
-    select(func.min(enrolled.c.epoch)).scalar_subquery(),
-    select(func.max(enrolled.c.epoch)).scalar_subquery(),
+_EPOCHS = Prepared(
+    select(
+        select(func.min(enrolled.c.epoch)).scalar_subquery().label("low"),
+        select(func.max(enrolled.c.epoch)).scalar_subquery().label("high"),
+    )
 )
 
 

@@ -196,7 +196,6 @@ release = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("leaf_seq", BigInteger, nullable=False),
     Index("ix_release_consent", "consent_id"),
-    Index("ix_release_request", "request_id"),
 )
 
 # The privacy ledger: every mechanism run on this node's people, written before its result leaves.

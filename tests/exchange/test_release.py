@@ -208,18 +208,18 @@ def test_the_answers_length_tells_no_single_value(network, ask):
 
 
 def test_uses_are_counted_without_reading_every_consent(network, ask):
-    payments, plans = network.node("payments"), []
+    payments, sent = network.node("payments"), []
+
+    def watch(driver, *_):
+        driver.set_trace_callback(sent.append)
+
+    event.listen(payments.database.engine, "checkout", watch)
+    try:
+        payments.exchange.answer(ask(grant(network)).message, "bank-a", now_ms())
+    finally:
+        event.remove(payments.database.engine, "checkout", watch)
+    (update,) = {sql for sql in sent if sql.startswith("UPDATE consent ")}
     with payments.database.read() as connection:
-        driver = connection.connection.driver_connection
-
-        def explained(_connection, _cursor, sql, values, _context, _many):
-            if sql.startswith("UPDATE consent "):
-                plans.extend(driver.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
-
-        event.listen(payments.database.engine, "before_cursor_execute", explained)
-        try:
-            payments.exchange.answer(ask(grant(network)).message, "bank-a", now_ms())
-        finally:
-            event.remove(payments.database.engine, "before_cursor_execute", explained)
-    (plan,) = [row[-1] for row in plans]
-    assert "(consent_id=?)" in plan
+        (plan,) = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {update}").all()
+        connection.connection.driver_connection.set_trace_callback(None)
+    assert "(consent_id=?)" in plan[-1]
