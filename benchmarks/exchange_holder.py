@@ -20,9 +20,9 @@ from benchmarks.exchange_callers import Asking, Person
 from node.bootstrap import open_node
 from node.exchange.engine import Engine, stamp
 from node.network.server import member_server
+from node.network.transport import server_credentials, server_options
 from node.periodic import Periodic
 from node.process import STATUS_EVERY_S
-from node.network.transport import server_credentials, server_options
 from tests.network import MEMBERS, open_network, person
 
 

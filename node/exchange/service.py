@@ -2,7 +2,7 @@
 
 A holder checks, in this order; the first that fails is the answer:
 
-  1. the caller's certificate is the current one of an active member (`node.network.gate.MemberGate`);
+  1. the caller's certificate is the current one of an active member (`node.network.gate`);
   2. the request: sender, signature, audience, time, shape (`protocols.envelope.verify_request`);
   3. its nonce is new. Identical bytes again get the identical answer and leave no new trace, unless
      a consent that it rests on has ended meanwhile; other bytes under a used nonce are refused;

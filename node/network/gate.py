@@ -56,7 +56,7 @@ class MemberGate(grpc.ServerInterceptor):
         Raises:
             DeadlineRequired, TooManyRequests: it fails.
         """
-        left_s = context.time_remaining()
+        left_s: Any = context.time_remaining()  # None in a loop: there is no deadline
         if left_s is None or not left_s <= self._limits.longest_call_s:  # 5
             raise DeadlineRequired("the call has no deadline, or one too far off")
         with self._lock:

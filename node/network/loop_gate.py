@@ -13,9 +13,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-from node.network.rpc_errors import refusal
 from node.network.gate import MemberGate
-from protocols.errors import CredenceError
+from node.network.rpc_errors import refusal
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -91,6 +90,6 @@ async def _errors_as_status(context: Any, method: str) -> AsyncIterator[None]:
         raise
     except grpc.aio.InternalError as error:
         raise asyncio.CancelledError from error  # the caller went away: nobody reads a status
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it becomes a status, and is logged
         known = refusal(error, method)
         await context.abort(known.status, known.details, known.metadata)

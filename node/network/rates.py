@@ -1,8 +1,8 @@
 """How fast each peer may ask: a token bucket of subjects a peer.
 
 A bucket fills at `subjects_per_s` up to `burst_subjects` (`TransportLimits`). A message costs one
-before anything in it is read, and then one for each subject that it asks about, believed or not. Nobody's bucket is
-touched by another peer's calls.
+before anything in it is read, and then one for each subject that it asks about, believed or not.
+Nobody's bucket is touched by another peer's calls.
 """
 
 import asyncio

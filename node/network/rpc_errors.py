@@ -122,9 +122,7 @@ def refusal(error: Exception, method: str) -> Refused:
         log.info("rpc.refused", method=method, code=error.code)
     else:
         # The exception's text may quote data; its type and place do not.
-        log.error(  # noqa: TRY400
-            "rpc.failed", method=method, error=type(error).__name__, at=_place(error)
-        )
+        log.error("rpc.failed", method=method, error=type(error).__name__, at=_place(error))
         error = CredenceError("the request failed inside the node")
     told = [(CODE_KEY, error.code)]
     if isinstance(error, Overloaded) and error.retry_after_ms:

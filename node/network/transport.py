@@ -21,17 +21,15 @@ channel is opened anew when it is next asked for.
 import threading
 import time
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from node.network.announcing import Announcer, announced_version
-from node.network.rpc_errors import PeerUnreachable, TooManyRequests, errors_as_status
+from node.network.announcing import Announcer
+from node.network.rpc_errors import PeerUnreachable
 from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, member_id_of
 from protocols.directory import Directory
 from protocols.errors import CredenceError

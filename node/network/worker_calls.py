@@ -133,7 +133,7 @@ class WorkerContext(grpc.ServicerContext):
         """What TLS knows of the caller."""
         return self._auth
 
-    def send_initial_metadata(self, initial_metadata: Any) -> NoReturn:  # noqa: ARG002
+    def send_initial_metadata(self, initial_metadata: Any) -> NoReturn:
         """No servicer here sends any."""
         raise NotImplementedError("initial metadata is not sent")
 
