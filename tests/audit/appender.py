@@ -33,7 +33,8 @@ class FailPoint:
 
     def watch(self, driver: sqlite3.Connection, *_: object) -> None:
         """Count what is sent on a connection, however it is sent."""
-        driver.set_trace_callback(self)
+        if self.armed:
+            driver.set_trace_callback(self)
 
     def __call__(self, sql: str) -> None:
         # A statement is told again for every trigger that it fires, and for every row.

@@ -13,6 +13,7 @@ from node.network.rpc_errors import (
     PeerFailed,
     PeerTooSlow,
     PeerUnreachable,
+    TooManyRequests,
     remote_errors,
 )
 from node.network.server import MemberServer, check_free
@@ -20,7 +21,6 @@ from node.network.transport import (
     DeadlineRequired,
     PeerNotAdmitted,
     TlsIdentity,
-    TooManyRequests,
     TransportLimits,
     open_channel,
     peer_member,
