@@ -99,7 +99,7 @@ def curves(
     y_marks = _steps(min(levels), max(levels))
     x_place = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     y_place = _scale(y_marks[0], y_marks[-1], HEIGHT - BOTTOM, TOP)
-    drawn = []
+    drawn: list[Curve] = []
     for one in series:
         places = [(x_place(x), y_place(y)) for x, y in one.points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
