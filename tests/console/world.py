@@ -21,7 +21,9 @@ from models.plan import CampaignPlan
 from protocols.joining import Declaration
 from tests.coordinator.applicants import NOW, Applicant, join
 
-QUICK = LiveLimits(streams=3, of_session=2, look_s=0.05, beat_s=0.3, whole_s=30, lost_s=5)
+QUICK = LiveLimits(
+    streams=3, of_session=2, look_s=0.05, check_s=0.2, beat_s=0.3, whole_s=30, lost_s=5
+)
 
 
 @dataclass

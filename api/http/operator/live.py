@@ -43,6 +43,7 @@ class LiveLimits:
         streams: at one time, in all.
         of_session: at one time, of one session; browsers open six connections to a host.
         look_s: how often tables are looked at.
+        check_s: how often it is seen whether the session lasts.
         beat_s: a comment after so long without an event, so that proxies keep the line.
         whole_s: after which a stream ends.
         lost_s: a stream that has not moved for so long has gone.
@@ -51,6 +52,7 @@ class LiveLimits:
     streams: int = 32
     of_session: int = 4
     look_s: float = 1.0
+    check_s: float = 3.0
     beat_s: float = 15.0
     whole_s: float = 900.0
     lost_s: float = 10.0
@@ -177,7 +179,7 @@ class Live:
         Args:
             session_id: whose.
             known: the last id that the page had.
-            still_signed_in: asked before each event and each beat.
+            still_signed_in: asked every few seconds, and before each event.
 
         Raises:
             LiveStreamsTaken: there are as many as there may be.
@@ -188,18 +190,21 @@ class Live:
         self, seat: str, session_id: str, known: str, still_signed_in: Callable[[], bool]
     ) -> AsyncIterator[str]:
         limits, began = self._limits, time.monotonic()
-        said_at = began
+        said_at, checked_at = began, began
         try:
             yield "retry: 3000\n\n"
             while not self._closing.is_set() and time.monotonic() - began < limits.whole_s:
                 self._seats.keep(seat, session_id)
                 stamp, changed = await self._since(known)
-                if changed or time.monotonic() - said_at >= limits.beat_s:
+                now = time.monotonic()
+                if changed or now - checked_at >= limits.check_s:
+                    checked_at = now
                     if not await run_in_threadpool(still_signed_in):
                         yield "event: ended\ndata: {}\n\n"
                         return
+                if changed or now - said_at >= limits.beat_s:
                     yield _event(stamp, changed) if changed else ": \n\n"
-                    known, said_at = stamp, time.monotonic()
+                    known, said_at = stamp, now
                 await asyncio.sleep(min(limits.look_s, 0.5))
         finally:
             self._seats.leave(seat)

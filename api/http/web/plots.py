@@ -99,12 +99,13 @@ def curves(
     y_marks = _steps(min(levels), max(levels))
     x_place = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     y_place = _scale(y_marks[0], y_marks[-1], HEIGHT - BOTTOM, TOP)
+    level = y_place(reference[0]) if reference else None
     drawn: list[Curve] = []
     for one in series:
         places = [(x_place(x), y_place(y)) for x, y in one.points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         end_x, end_y = places[-1]
-        drawn.append(Curve(path, one.tone, one.label, end_x, end_y, _clear(end_y, drawn)))
+        drawn.append(Curve(path, one.tone, one.label, end_x, end_y, _clear(end_y, drawn, level)))
     return Plot(
         WIDTH, HEIGHT, LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM,
         tuple(Tick(x_place(mark), _short(mark)) for mark in x_ticks),
@@ -203,8 +204,9 @@ def _short(value: float) -> str:
     return text.replace("-", "\u2212") if text not in {"-0", ""} else "0"
 
 
-def _clear(y: float, others: Sequence[Curve]) -> float:
-    """Where a label stands: above its point, or below where another label is already."""
+def _clear(y: float, others: Sequence[Curve], level: float | None) -> float:
+    """Where a label stands: above its point, or below where something else is already."""
     above = y - 8 if y - 8 > TOP - 10 else y + 18
     taken = any(abs(above - one.label_y) < 14 for one in others)
+    taken = taken or (level is not None and abs(above - 5 - level) < 10)
     return y + 18 if taken else above
