@@ -23,12 +23,20 @@ log = structlog.get_logger(__name__)
 
 # A node that refuses for one of these will refuse again.
 LASTING = frozenset(
-    {"budget_exhausted", "cohort_too_small", "round_input_changed", "round_replayed"}
+    {
+        "budget_exhausted",
+        "cohort_too_small",
+        "ledger_rolled_back",
+        "round_input_changed",
+        "round_replayed",
+    }
 )
 # What no honest node of this release sends: its exclusion stands in the log.
 OFFENCES = frozenset(
     {
         "evaluation_proof_invalid",
+        "ledger_rolled_back",
+        "ledger_statement_invalid",
         "malformed",
         "mask_answer_wrong",
         "mask_mismatch",
@@ -57,6 +65,17 @@ def restore(
     return ServerOptimiser.restore(plan, encoder, load_tensors(checkpoint[1]))
 
 
+class Roll(Protocol):
+    """Who takes part in a campaign, whatever grid it runs on."""
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The members that take part, attached or not."""
+
+    def drop(self, member_id: str) -> None:
+        """The member takes no further part."""
+
+
 class RoundJournal:
     """The journal of one campaign's ServerApp.
 
@@ -68,7 +87,7 @@ class RoundJournal:
     """
 
     def __init__(
-        self, office: Office, plan: CampaignPlan, optimiser: ServerOptimiser, grid: StreamGrid
+        self, office: Office, plan: CampaignPlan, optimiser: ServerOptimiser, grid: Roll
     ) -> None:
         self._office = office
         self._plan = plan

@@ -14,6 +14,7 @@ from models.privacy.budget import Budget
 from node.bundles import Bundles
 from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
+from node.federation.flower import ClientApp
 from node.federation.handler import ClientAppHandler
 from node.federation.ledger import PrivacyLedger
 from node.federation.masking import Identity, Masking
@@ -42,12 +43,16 @@ class Worker:
         trainer: what it does in a campaign.
         masking: its part in secure aggregation.
         bundles: fetches and activates bundles.
+        app: its Flower app, which runs on any engine of Flower's.
+        accept: answers a signed plan, which comes before the app's first message.
     """
 
     stream: TrainingStream
     trainer: Trainer
     masking: Masking
     bundles: Bundles
+    app: ClientApp
+    accept: Callable[[Document], Answer]
 
     def run(self, stop: threading.Event) -> None:
         """Train whenever the coordinator asks, until `stop` is set."""
@@ -178,7 +183,7 @@ def build_worker(
         return open_channel(endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits)
 
     stream = TrainingStream(dial, node.member_id, handler, timing=timing)
-    return Worker(stream, trainer, masking, bundles)
+    return Worker(stream, trainer, masking, bundles, app, accept)
 
 
 def now_ms() -> int:
