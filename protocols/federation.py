@@ -26,6 +26,7 @@ PLAN_SHA256 = "plan_sha256"  # bytes, of the signed plan's body
 UPDATE = "update"  # ArrayRecord with one int64 array under the same name
 LEDGER = "ledger"  # MetricRecord with the next key
 EPSILON = "epsilon"  # float, the node's ledger after this round
+LEDGER_STATEMENT = "ledger_statement"  # ConfigRecord with BODY: protocols/ledger_statement.py
 BUNDLE = "bundle"  # ConfigRecord with the next key, in message type BUNDLE_QUERY
 VERSION = "version"  # str
 BUNDLE_QUERY = "query.bundle"  # "a bundle is published: fetch, verify, activate"

@@ -117,7 +117,15 @@ class CampaignRun:
         found = streams.answers(self._id, members, 0.0)
         while len(found) < enough and time.monotonic() < deadline:
             found = streams.answers(self._id, members, 0.1)
-        return streams.answers(self._id, members, patience.grace)
+        found = streams.answers(self._id, members, patience.grace)
+        # Who accepted was charged for its count: the statement of that is kept, or it is out.
+        stated = {
+            key: answer.ledger
+            for key, answer in found.items()
+            if answer.ledger or not answer.refusal
+        }
+        refused = self._office.ledgers.take(stated) if stated else {}
+        return found | {key: Acceptance(refusal=code) for key, code in refused.items()}
 
     def _note(self, answers: Mapping[str, Acceptance]) -> None:
         at_ms = self._office.now_ms()
@@ -132,7 +140,9 @@ class CampaignRun:
         office, run_id = self._office, run_id_of(self._id)
         numbers = office.numbers()
         optimiser = restore(office, self._plan, self._encoder, self._start_weights())
-        grid = StreamGrid(office.streams, run_id, bands, grace_s=office.patience.grace)
+        grid = StreamGrid(
+            office.streams, run_id, bands, grace_s=office.patience.grace, ledgers=office.ledgers
+        )
         journal = RoundJournal(office, self._plan, optimiser, grid)
         plan_sha256 = sha256(self._document.body)
         known = {numbers[member_id]: band for member_id, band in bands.items()}

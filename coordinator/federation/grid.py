@@ -12,10 +12,12 @@ import structlog
 
 from coordinator.federation.flower import (
     SUPERLINK_NODE_ID,
+    ConfigRecord,
     Error,
     ErrorCode,
     Grid,
     Message,
+    MessageType,
     ProtoMessage,
     RecordDict,
     Run,
@@ -23,9 +25,13 @@ from coordinator.federation.flower import (
     message_from_proto,
     message_to_proto,
 )
+from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.streams import Streams
+from protocols import federation as names
 
 log = structlog.get_logger(__name__)
+
+_RESULTS = frozenset({MessageType.TRAIN, MessageType.EVALUATE})
 
 
 class StreamGrid(Grid):
@@ -36,15 +42,24 @@ class StreamGrid(Grid):
         run_id: Flower's number for the campaign.
         members: the members that take part; others are not on this grid.
         grace_s: how long a member whose stream broke is waited for within a round, seconds.
+        ledgers: takes what members state of their ledgers with each result; None: nobody does.
     """
 
     def __init__(
-        self, streams: Streams, run_id: int, members: Collection[str], *, grace_s: float
+        self,
+        streams: Streams,
+        run_id: int,
+        members: Collection[str],
+        *,
+        grace_s: float,
+        ledgers: MemberLedgers | None = None,
     ) -> None:
+        self._ledgers = ledgers
         self._streams = streams
         self._members = set(members)
         self._grace_s = grace_s
         self._sent: dict[str, Message] = {}
+        self._asked: dict[int, str] = {}
         self.set_run(Run.create_empty(run_id))
 
     def set_run(self, run: Run) -> None:
@@ -89,6 +104,7 @@ class StreamGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; their ids, in order."""
         by_node = self.members_by_node()
+        self._asked.update(by_node)
         pushed = []
         for message in messages:
             message_id = secrets.token_hex(16)
@@ -119,9 +135,30 @@ class StreamGrid(Grid):
         message_ids = list(self.push_messages(messages))
         found = self._streams.collect(message_ids, timeout, grace=self._grace_s)
         replies = [self._open(message_id, data) for message_id, data in found.items()]
+        replies = self._with_ledgers(replies)
         for message_id in message_ids:
             self._sent.pop(message_id, None)
         return replies
+
+    def _with_ledgers(self, replies: list[Message]) -> list[Message]:
+        """The same; a result without a fitting statement of its member's ledger is refused."""
+        if self._ledgers is None:
+            return replies
+        by_node = self._asked
+        stated = {
+            by_node[one.metadata.src_node_id]: _statement(one)
+            for one in replies
+            if not one.has_error() and one.metadata.message_type in _RESULTS
+        }
+        if not stated:
+            return replies
+        refused = self._ledgers.take(stated)
+        return [
+            _refused(self._sent[one.metadata.reply_to_message_id], refused[member_id])
+            if not one.has_error() and (member_id := by_node[one.metadata.src_node_id]) in refused
+            else one
+            for one in replies
+        ]
 
     def _open(self, message_id: str, data: bytes) -> Message:
         sent = self._sent[message_id]
@@ -138,6 +175,12 @@ class StreamGrid(Grid):
             log.warning("federation.reply_malformed", error=type(error).__name__)
             return _refused(sent, "malformed")
         return reply if fits else _refused(sent, "reply_misdirected")
+
+
+def _statement(reply: Message) -> bytes:
+    record = reply.content.get(names.LEDGER_STATEMENT)
+    body = record.get(names.BODY) if isinstance(record, ConfigRecord) else None
+    return body if isinstance(body, bytes) else b""
 
 
 def _refused(sent: Message, code: str) -> Message:

@@ -6,12 +6,12 @@ that was charged for it answers with the same bytes and is not charged again.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import structlog
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from coordinator.federation.grid import StreamGrid
 from coordinator.federation.office import CampaignBelowQuorum, Office, listed
 from coordinator.storage import campaigns as rows
 from models.encoder import Encoder
@@ -71,6 +71,7 @@ class Roll(Protocol):
     @property
     def members(self) -> frozenset[str]:
         """The members that take part, attached or not."""
+        ...
 
     def drop(self, member_id: str) -> None:
         """The member takes no further part."""

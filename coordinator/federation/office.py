@@ -14,6 +14,7 @@ from coordinator.campaigns import (
     State,
     UnknownCampaign,
 )
+from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.streams import Streams
 from coordinator.storage import campaigns as rows
 from models.catalogue import Catalogue
@@ -65,6 +66,7 @@ class Office:
         catalogue: the catalogue in force.
         active_members: ids of the members that may act now.
         directory: the member directory in force.
+        ledgers: what members state of their privacy ledgers.
         numbers: Flower node id by member id, of all members.
         patience: how long to wait.
         now_ms: the clock, UTC milliseconds.
@@ -77,6 +79,7 @@ class Office:
     catalogue: Callable[[], Catalogue]
     active_members: Callable[[], Collection[str]]
     directory: Callable[[], Directory]
+    ledgers: MemberLedgers
     numbers: Callable[[], Mapping[str, int]]
     patience: Patience
     now_ms: Callable[[], int]

@@ -16,12 +16,13 @@ import structlog
 from coordinator.bootstrap import Coordinator
 from coordinator.campaigns import UNFINISHED, Campaigns, CampaignTransitionInvalid, Event
 from coordinator.federation.campaign_run import CampaignRun
+from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.office import CampaignBelowQuorum, Office, Patience
 from coordinator.federation.service import Caller, FederationService
 from coordinator.federation.streams import Streams, StreamsClosed
 from coordinator.membership import ACTOR
 from coordinator.storage import campaigns as rows
-from coordinator.storage import members
+from coordinator.storage import member_ledgers, members
 from coordinator.transport import peer_member
 from models.catalogue import Catalogue
 from protocols.directory import UnknownMember
@@ -144,6 +145,9 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
     def active() -> set[str]:
         return {one.member_id for one in membership.directory().members if one.active}
 
+    def clock() -> int:
+        return int(time.time() * 1000)
+
     return Office(
         database=coordinator.database,
         campaigns=Campaigns(coordinator.audit, ACTOR),
@@ -152,9 +156,10 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
         catalogue=lambda: Catalogue.from_body(membership.document("catalogue").body),
         active_members=active,
         directory=membership.directory,
+        ledgers=MemberLedgers(coordinator.database, membership.directory, clock),
         numbers=lambda: {row.member_id: row.flower_node_id for row in membership.rows()},
         patience=patience,
-        now_ms=lambda: int(time.time() * 1000),
+        now_ms=clock,
     )
 
 
@@ -163,8 +168,9 @@ def _identify(coordinator: Coordinator) -> Callable[[grpc.ServicerContext], Call
         member_id = peer_member(context)  # the member gate has admitted it
         with coordinator.database.read() as connection:
             row = members.find(connection, member_id)
-        if row is None:
-            raise UnknownMember("no member by this id")
-        return Caller(member_id, row.flower_node_id)
+            if row is None:
+                raise UnknownMember("no member by this id")
+            kept = member_ledgers.find(connection, member_id)
+        return Caller(member_id, row.flower_node_id, b"" if kept is None else kept[1])
 
     return identify

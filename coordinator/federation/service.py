@@ -27,10 +27,11 @@ HELLO_S = 10.0
 
 @dataclass(frozen=True)
 class Caller:
-    """Who opened a stream: an active member and its number on the grid."""
+    """Who opened a stream: an active member, its number on the grid, what it said of its ledger."""
 
     member_id: str
     flower_node_id: int
+    ledger: bytes = b""
 
 
 class FederationService(FederationServicer):
@@ -54,7 +55,7 @@ class FederationService(FederationServicer):
         """Hold one member's stream until either side ends it."""
         # 1. The caller.
         caller = self._identify(context)
-        attachment = self._streams.open(caller.member_id, caller.flower_node_id)
+        attachment = self._streams.open(caller.member_id, caller.flower_node_id, caller.ledger)
         if not context.add_callback(attachment.end):
             return
         reader = threading.Thread(

@@ -65,6 +65,7 @@ class Attachment:
 
     Attributes:
         frames: what the stream is to send; None ends it.
+        ledger: the newest statement of its ledger that it sent before.
         seen_at: when its last frame came, monotonic seconds.
         failure: why the stream was ended, if by us.
     """
@@ -75,6 +76,7 @@ class Attachment:
     frames: "queue.SimpleQueue[CoordinatorFrame | None]" = field(default_factory=queue.SimpleQueue)
     seen_at: float = 0.0
     greeted: bool = False
+    ledger: bytes = b""
     failure: Exception | None = None
 
     def end(self, failure: Exception | None = None) -> None:
@@ -125,9 +127,10 @@ class Streams:
 
     # What the servicer calls.
 
-    def open(self, member_id: str, flower_node_id: int) -> Attachment:
+    def open(self, member_id: str, flower_node_id: int, ledger: bytes = b"") -> Attachment:
         """A new stream of `member_id`; it is not live before its Hello."""
-        return Attachment(member_id, flower_node_id, Joiner(self._limits), seen_at=self._now())
+        joiner = Joiner(self._limits)
+        return Attachment(member_id, flower_node_id, joiner, seen_at=self._now(), ledger=ledger)
 
     def receive(self, attachment: Attachment, frame: NodeFrame) -> None:
         """Take one frame of a stream.
@@ -301,7 +304,7 @@ class Streams:
         if hello.protocol != PROTOCOL:
             raise HelloRefused(f"the node speaks protocol {hello.protocol}, we speak {PROTOCOL}")
         attachment.greeted = True
-        welcome = Welcome(flower_node_id=attachment.flower_node_id)
+        welcome = Welcome(flower_node_id=attachment.flower_node_id, ledger=attachment.ledger)
         attachment.frames.put(CoordinatorFrame(welcome=welcome))
         member_id = attachment.member_id
         with self._changed:

@@ -106,7 +106,6 @@ member_ledger = Table(
     metadata,
     Column("member_id", String(64), primary_key=True),
     Column("charges", BigInteger, nullable=False),
-    Column("log_size", BigInteger, nullable=False),
     Column("statement", LargeBinary, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
 )

@@ -36,6 +36,34 @@ class Charge:
     sampling_rate: float
 
 
+@dataclass(frozen=True)
+class Prices:
+    """The two prices of one run of a mechanism.
+
+    Attributes:
+        promised: under the plan's assumption; what a ledger's ceiling is about.
+        alone: by this node's own noise, against everybody else together.
+    """
+
+    promised: Charge
+    alone: Charge
+
+
+def step_prices(privacy: PrivacyPlan) -> Prices:
+    """One training round."""
+    return Prices(step_charge(privacy), step_charge(privacy, alone=True))
+
+
+def calibration_prices(privacy: PrivacyPlan) -> Prices:
+    """The calibration histogram."""
+    return Prices(calibration_charge(privacy), calibration_charge(privacy, alone=True))
+
+
+def count_prices(privacy: PrivacyPlan) -> Prices:
+    """The cohort count, the same by both."""
+    return Prices(count_charge(privacy), count_charge(privacy))
+
+
 def step_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
     """One training round."""
     noise = privacy.node_noise_multiplier if alone else privacy.noise_multiplier

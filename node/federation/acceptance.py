@@ -1,12 +1,13 @@
 """This node's answer to a campaign plan, given once and kept.
 
-The plan is reviewed (`node.federation.policy`, checks 1 to 8), must fit the budget (9), and the
+The plan is reviewed (`node.federation.policy`, checks 1 to 8), the ledger must be the one that this
+node signed for (`node.federation.ledger_guard`), the plan must fit the budget (9), and the
 cohort is counted with noise, charged, and must be large enough (10). A plan that comes again, after
 a reconnect or a restart, gets the kept answer and no new noise.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,10 +16,11 @@ from models.encoder import Encoder
 from models.local_step import LocalStep
 from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.budget import BudgetSpent
-from models.privacy.charge import campaign_charges, count_charge
+from models.privacy.charge import campaign_charges, count_prices
 from models.privacy.counting import cohort_band
 from node.federation.cohort import CohortChanged, Cohorts
 from node.federation.ledger import PrivacyLedger
+from node.federation.ledger_guard import LedgerGuard
 from node.federation.policy import (
     EPSILON_TOLERANCE,
     CohortTooSmall,
@@ -47,11 +49,17 @@ class CampaignNotAccepted(StateConflict):
 
 @dataclass(frozen=True)
 class Answer:
-    """This node's answer to a plan: a band, or a refusal code."""
+    """This node's answer to a plan: a band, or a refusal code.
+
+    Attributes:
+        ledger: its signed statement of where the ledger stands; empty with a refusal that cost
+            nothing.
+    """
 
     campaign_id: str
     refusal: str
     cohort_band: int
+    ledger: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class Acceptance:
         ledger: what it spends.
         encoder: the encoder of the catalogue in force.
         now_ms: the clock, UTC milliseconds.
+        guard: refuses a ledger that was put back.
     """
 
     def __init__(
@@ -89,7 +98,9 @@ class Acceptance:
         ledger: PrivacyLedger,
         encoder: Callable[[], Encoder],
         now_ms: Callable[[], int],
+        guard: LedgerGuard,
     ) -> None:
+        self._guard = guard
         self._database = database
         self._recorder = recorder
         self._member_id = member_id
@@ -121,6 +132,7 @@ class Acceptance:
         try:
             reviewed = self._policy.review(document)
             campaign_id = reviewed.plan.campaign_id
+            self._guard.require()
             row = self._answer(reviewed)
         except (PlanInvalid, PlanRefused, BudgetSpent, StateConflict) as error:
             campaign_id = campaign_id or _campaign_id(document)
@@ -129,7 +141,7 @@ class Acceptance:
         log.info("training.answered", campaign=campaign_id, refusal=row.refusal)
         # Where sums are masked the band travels in them, and not here.
         band = 0 if reviewed.plan.aggregation.masked else row.cohort_band
-        return Answer(campaign_id, row.refusal, band)
+        return Answer(campaign_id, row.refusal, band, self._guard.statement())
 
     def _answer(self, reviewed: Reviewed) -> rows.CampaignRow:
         plan = reviewed.plan
@@ -162,15 +174,15 @@ class Acceptance:
 
     def _count(self, reviewed: Reviewed, cohorts: Cohorts) -> rows.CampaignRow:
         plan = reviewed.plan
-        charge = count_charge(plan.privacy)
+        prices = count_prices(plan.privacy)
         cohort = cohorts.freeze(self._now_ms())
-        band = cohort_band(cohort.size, charge.noise_multiplier)
+        band = cohort_band(cohort.size, prices.promised.noise_multiplier)
         enough = band >= self._policy.minimum_cohort(plan)
         with self._database.write() as connection:
             at_ms = self._now_ms()
             cohorts.check(connection, cohort, at_ms)
             seq, _ = self._recorder.charged(
-                connection, plan.campaign_id, COUNT_ROUND, charge, cohort, b"", at_ms
+                connection, plan.campaign_id, COUNT_ROUND, prices, cohort, b"", at_ms
             )
             row = rows.CampaignRow(
                 campaign_id=plan.campaign_id,

@@ -36,7 +36,10 @@ MASKING_ACTION = names.MASKING_QUERY.split(".")[1]
 
 
 def build_client_app(
-    trainer: Trainer, masking: Masking, fetch_bundle: Callable[[str], str]
+    trainer: Trainer,
+    masking: Masking,
+    fetch_bundle: Callable[[str], str],
+    statement: Callable[[], bytes],
 ) -> ClientApp:
     """The app of one node.
 
@@ -44,6 +47,7 @@ def build_client_app(
         trainer: what it does in a round.
         masking: its part in secure aggregation.
         fetch_bundle: fetches, verifies and activates a bundle; gives the active version.
+        statement: signs where the ledger stands, before a result leaves.
     """
     app = ClientApp()
 
@@ -51,11 +55,16 @@ def build_client_app(
         # No model and no cohort is looked at before there are masks for the result.
         campaign = trainer.campaign(request)
         if not campaign.plan.aggregation.masked:
-            return _result(act(request))
+            return _stated(_result(act(request)))
         masking.require_ready(campaign)
         result = act(request)
         model_hash = model_sha256(request.model)
-        return _masked(masking.mask(campaign, request.number, model_hash, result.values), result)
+        masked = masking.mask(campaign, request.number, model_hash, result.values)
+        return _stated(_masked(masked, result))
+
+    def _stated(content: RecordDict) -> RecordDict:
+        content[names.LEDGER_STATEMENT] = ConfigRecord({names.BODY: statement()})
+        return content
 
     @app.train()
     def train(message: Message, context: Context) -> Message:  # noqa: ARG001 - Flower's signature

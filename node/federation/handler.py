@@ -36,6 +36,7 @@ class ClientAppHandler:
         app: the node's ClientApp.
         accept: answers a signed plan.
         refresh_bundle: fetches the bundle in force, when the stream opens.
+        remind: takes the newest statement of our ledger that the coordinator has.
     """
 
     def __init__(
@@ -43,14 +44,17 @@ class ClientAppHandler:
         app: ClientApp,
         accept: Callable[[Document], Answer],
         refresh_bundle: Callable[[], object],
+        remind: Callable[[bytes], None],
     ) -> None:
+        self._remind = remind
         self._app = app
         self._accept = accept
         self._refresh_bundle = refresh_bundle
         self._node_id = 0
 
-    def welcomed(self, flower_node_id: int) -> None:
-        """Take our number, and catch up with a bundle that was published while we were away."""
+    def welcomed(self, flower_node_id: int, ledger: bytes) -> None:
+        """Take our number, what was kept of our ledger, and a bundle that we missed."""
+        self._remind(ledger)
         self._node_id = flower_node_id
         try:
             self._refresh_bundle()

@@ -5,11 +5,27 @@ committed before the result is sent: a crash can charge what never left, never t
 is computed afresh from every row of the population at each charge: campaigns compose exactly.
 """
 
+import math
+from dataclasses import dataclass
+
 from audit.database import Connection
 from models.privacy.accountant import Accountant
 from models.privacy.budget import Budget
-from models.privacy.charge import Charge, Charges
+from models.privacy.charge import Charge, Charges, Prices
 from node.storage import privacy_ledger as rows
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Epsilon after a charge, at the ledger's delta.
+
+    Attributes:
+        promised: under the plans' assumptions.
+        alone: by this node's own noise.
+    """
+
+    promised: float
+    alone: float
 
 
 class PrivacyLedger:
@@ -19,9 +35,17 @@ class PrivacyLedger:
         population: whose privacy is spent; all subjects of a node are one population.
         budget: the ceiling of all campaigns together.
         accountant: composes charges; it keeps what it has computed.
+        max_epsilon_alone: ceiling by this node's own noise alone; None: none.
     """
 
-    def __init__(self, population: str, budget: Budget, accountant: Accountant) -> None:
+    def __init__(
+        self,
+        population: str,
+        budget: Budget,
+        accountant: Accountant,
+        max_epsilon_alone: float | None = None,
+    ) -> None:
+        self._alone_limit = max_epsilon_alone
         self._population = population
         self._budget = budget
         self._accountant = accountant
@@ -36,9 +60,11 @@ class PrivacyLedger:
         """The ceiling."""
         return self._budget.epsilon
 
-    def paid(self, connection: Connection, *, besides: str = "") -> list[tuple[Charge, int]]:
+    def paid(
+        self, connection: Connection, *, besides: str = "", alone: bool = False
+    ) -> list[tuple[Charge, int]]:
         """Everything charged so far, by other campaigns than `besides`."""
-        found = rows.charges(connection, self._population, besides=besides)
+        found = rows.charges(connection, self._population, besides=besides, alone=alone)
         return [(Charge(mechanism, noise, rate), count) for mechanism, noise, rate, count in found]
 
     def epsilon(self, connection: Connection) -> float:
@@ -50,22 +76,31 @@ class PrivacyLedger:
         paid = self.paid(connection, besides=besides)
         return self._accountant.epsilon([*paid, *more], self.delta)
 
-    def price(self, connection: Connection, charge: Charge) -> float:
+    def lines(self, connection: Connection) -> int:
+        """How many charges were written."""
+        return rows.count(connection, self._population)
+
+    def price(self, connection: Connection, prices: Prices) -> Spent:
         """Epsilon after one more charge, in the caller's write transaction.
 
         Raises:
-            BudgetSpent: it would pass the ceiling; nothing may be released.
+            BudgetSpent: it would pass a ceiling; nothing may be released.
         """
-        return self._budget.admit(self._accountant, self.paid(connection), charge)
+        promised = self._budget.admit(self._accountant, self.paid(connection), prices.promised)
+        budget = Budget(
+            math.inf if self._alone_limit is None else self._alone_limit, self._budget.delta
+        )
+        paid = self.paid(connection, alone=True)
+        return Spent(promised, budget.admit(self._accountant, paid, prices.alone))
 
     def charge(
         self,
         connection: Connection,
-        charge: Charge,
+        prices: Prices,
         *,
         campaign_id: str,
         round_: int,
-        epsilon_after: float,
+        spent: Spent,
         at_ms: int,
         leaf_seq: int,
     ) -> None:
@@ -76,10 +111,12 @@ class PrivacyLedger:
                 population=self._population,
                 campaign_id=campaign_id,
                 round=round_,
-                mechanism=charge.mechanism,
-                noise_multiplier=charge.noise_multiplier,
-                sampling_rate=charge.sampling_rate,
-                epsilon_after=epsilon_after,
+                mechanism=prices.promised.mechanism,
+                noise_multiplier=prices.promised.noise_multiplier,
+                own_noise_multiplier=prices.alone.noise_multiplier,
+                sampling_rate=prices.promised.sampling_rate,
+                epsilon_after=spent.promised,
+                epsilon_alone_after=spent.alone,
                 delta=self.delta,
                 at_ms=at_ms,
                 leaf_seq=leaf_seq,

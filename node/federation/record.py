@@ -4,9 +4,10 @@ from typing import Any, Protocol
 
 from audit.database import Connection
 from audit.leaf import Entry
-from models.privacy.charge import Charge
+from models.privacy.charge import Prices
 from node.federation.cohort import Cohort
 from node.federation.ledger import PrivacyLedger
+from node.federation.ledger_guard import CHARGE_KIND, LedgerGuard
 from node.storage import training as rows
 
 
@@ -32,9 +33,13 @@ class Recorder:
         audit: the node's log.
         member_id: this node, the actor in the log.
         ledger: what it spends.
+        guard: refuses a ledger that was put back.
     """
 
-    def __init__(self, audit: Log, member_id: str, ledger: PrivacyLedger) -> None:
+    def __init__(
+        self, audit: Log, member_id: str, ledger: PrivacyLedger, guard: LedgerGuard
+    ) -> None:
+        self._guard = guard
         self._audit = audit
         self._member_id = member_id
         self._ledger = ledger
@@ -44,7 +49,7 @@ class Recorder:
         connection: Connection,
         campaign_id: str,
         number: int,
-        charge: Charge,
+        prices: Prices,
         cohort: Cohort,
         model_hash: bytes,
         at_ms: int,
@@ -56,31 +61,36 @@ class Recorder:
 
         Raises:
             BudgetSpent: the ledger does not admit it; the caller must roll back.
+            LedgerRolledBack: the ledger is behind what this node signed; likewise.
         """
-        epsilon = self._ledger.price(connection, charge)
+        self._guard.require_ahead(connection)
+        spent, charge = self._ledger.price(connection, prices), prices.promised
         rows.keep_cohort(connection, cohort.root, cohort.hashes, at_ms)
         facts = {
             "round": number,
+            "charge": self._ledger.lines(connection) + 1,
             "mechanism": charge.mechanism,
             "noise_multiplier": charge.noise_multiplier,
+            "own_noise_multiplier": prices.alone.noise_multiplier,
             "sampling_rate": charge.sampling_rate,
-            "epsilon_after": epsilon,
+            "epsilon_after": spent.promised,
+            "epsilon_alone_after": spent.alone,
             "delta": self._ledger.delta,
             "cohort_root": cohort.root.hex(),
             "cohort_size": cohort.size,
             "model_hash": model_hash.hex(),
         }
-        seq = self._leaf(connection, "training.round", campaign_id, facts, at_ms)
+        seq = self._leaf(connection, CHARGE_KIND, campaign_id, facts, at_ms)
         self._ledger.charge(
             connection,
-            charge,
+            prices,
             campaign_id=campaign_id,
             round_=number,
-            epsilon_after=epsilon,
+            spent=spent,
             at_ms=at_ms,
             leaf_seq=seq,
         )
-        return seq, epsilon
+        return seq, spent.promised
 
     def refused(self, connection: Connection, campaign_id: str, code: str, at_ms: int) -> None:
         """Note that this node refused a plan or a round."""

@@ -54,8 +54,8 @@ class Timing:
 class Handler(Protocol):
     """What the stream's messages are for."""
 
-    def welcomed(self, flower_node_id: int) -> None:
-        """The coordinator knows us under this number."""
+    def welcomed(self, flower_node_id: int, ledger: bytes) -> None:
+        """The coordinator knows us under this number, and this statement of our ledger."""
 
     def plan(self, document: Document) -> Answer | None:
         """Answer a plan; None: it deserves no answer."""
@@ -168,7 +168,7 @@ class TrainingStream:
                 log.error("training.failed", error=type(error).__name__)  # noqa: TRY400
 
     def _welcome(self, welcome: Welcome) -> None:
-        self._handler.welcomed(welcome.flower_node_id)
+        self._handler.welcomed(welcome.flower_node_id, welcome.ledger)
 
     def _plan(self, document: Document) -> None:
         answer = self._handler.plan(document)
@@ -177,6 +177,7 @@ class TrainingStream:
                 campaign_id=answer.campaign_id,
                 refusal=answer.refusal,
                 cohort_band=answer.cohort_band,
+                ledger=answer.ledger,
             )
             self._outgoing.put(NodeFrame(acceptance=accepted))
 

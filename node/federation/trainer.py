@@ -26,10 +26,11 @@ from audit.database import Connection, Database
 from models.calibration import noisy_histogram
 from models.plan import CampaignPlan
 from models.privacy.budget import BudgetSpent
-from models.privacy.charge import Charge, calibration_charge, step_charge
+from models.privacy.charge import Prices, calibration_prices, step_prices
 from models.weights import Weights, logit, shapes
 from node.federation.acceptance import ATTEMPTS, Acceptance, Answer, OpenCampaign
 from node.federation.cohort import Cohort, CohortChanged
+from node.federation.ledger_guard import LedgerRolledBack
 from node.federation.policy import CohortTooSmall
 from node.federation.record import Recorder
 from node.storage import training as rows
@@ -136,7 +137,7 @@ class Trainer:
         def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
             return campaign.step.noisy_sum(weights, cohort.x, cohort.y)
 
-        return self._round(campaign, request, step_charge(campaign.plan.privacy), mechanism)
+        return self._round(campaign, request, step_prices(campaign.plan.privacy), mechanism)
 
     def calibrate(self, request: Request) -> Result:
         """Answer the calibration after the last step: int64[BINS * 2], row by row.
@@ -154,10 +155,10 @@ class Trainer:
         def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
             return noisy_histogram(logit(weights, cohort.x), cohort.y, noise).reshape(-1)
 
-        return self._round(campaign, request, calibration_charge(campaign.plan.privacy), mechanism)
+        return self._round(campaign, request, calibration_prices(campaign.plan.privacy), mechanism)
 
     def _round(
-        self, campaign: OpenCampaign, request: Request, charge: Charge, mechanism: Mechanism
+        self, campaign: OpenCampaign, request: Request, prices: Prices, mechanism: Mechanism
     ) -> Result:
         # 2. New, or the same message again.
         model_hash = model_sha256(request.model)
@@ -168,16 +169,16 @@ class Trainer:
         weights = read_model(request.model, campaign.plan, campaign.encoder.width)
         for _ in range(ATTEMPTS - 1):
             try:
-                return self._attempt(campaign, request, charge, model_hash, weights, mechanism)
+                return self._attempt(campaign, request, prices, model_hash, weights, mechanism)
             except CohortChanged:
                 log.info("training.cohort_changed", campaign=request.campaign_id)
-        return self._attempt(campaign, request, charge, model_hash, weights, mechanism)
+        return self._attempt(campaign, request, prices, model_hash, weights, mechanism)
 
     def _attempt(
         self,
         campaign: OpenCampaign,
         request: Request,
-        charge: Charge,
+        prices: Prices,
         model_hash: bytes,
         weights: Weights,
         mechanism: Mechanism,
@@ -195,7 +196,7 @@ class Trainer:
                 campaign.cohorts.check(connection, cohort, at_ms)
                 _refuse_charged(connection, request)
                 seq, epsilon = self._recorder.charged(
-                    connection, request.campaign_id, request.number, charge, cohort, model_hash,
+                    connection, request.campaign_id, request.number, prices, cohort, model_hash,
                     at_ms,
                 )  # fmt: skip
                 rows.add_round(
@@ -207,7 +208,7 @@ class Trainer:
                     connection,
                     rows.ReplyRow(request.campaign_id, request.number, model_hash, bytes_, epsilon),
                 )
-        except BudgetSpent as error:
+        except (BudgetSpent, LedgerRolledBack) as error:
             self._log_refusal(request.campaign_id, error.code)
             raise
         # 7. Committed: it may be sent.

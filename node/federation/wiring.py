@@ -17,6 +17,7 @@ from node.federation.client_app import build_client_app
 from node.federation.flower import ClientApp
 from node.federation.handler import ClientAppHandler
 from node.federation.ledger import PrivacyLedger
+from node.federation.ledger_guard import LedgerGuard
 from node.federation.masking import Identity, Masking
 from node.federation.policy import Limits, TrainingPolicy
 from node.federation.record import Recorder
@@ -59,6 +60,21 @@ class Worker:
         self.stream.run(stop)
 
 
+@dataclass(frozen=True)
+class Training:
+    """What a node does in campaigns.
+
+    Attributes:
+        trainer: answers plans and rounds.
+        masking: masks results.
+        guard: watches the ledger.
+    """
+
+    trainer: Trainer
+    masking: Masking
+    guard: LedgerGuard
+
+
 @dataclass
 class _Encoders:
     """The encoder of the catalogue in force, made once a catalogue."""
@@ -91,7 +107,7 @@ def build_bundles(node: Node) -> Bundles:
     )
 
 
-def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking]:
+def build_training(node: Node, accountant: Accountant) -> Training:
     """What the node does in campaigns, with its own limits, and how its results are masked.
 
     Args:
@@ -115,9 +131,18 @@ def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking
         max_epsilon_alone=settings.max_epsilon_alone,
     )
     # All subjects of a node are one population: a person's loss is that of all campaigns together.
-    ledger = PrivacyLedger(node.member_id, budget, accountant)
+    ledger = PrivacyLedger(node.member_id, budget, accountant, settings.max_epsilon_alone)
     catalogue = node.documents.catalogue
-    recorder = Recorder(node.audit, node.member_id, ledger)
+    guard = LedgerGuard(
+        home=node.home,
+        database=node.database,
+        audit=node.audit,
+        member_id=node.member_id,
+        signing=lambda: node.keys.signing,
+        kek=node.keys.kek,
+        now_ms=now_ms,
+    )
+    recorder = Recorder(node.audit, node.member_id, ledger, guard)
     acceptance = Acceptance(
         database=node.database,
         recorder=recorder,
@@ -126,6 +151,7 @@ def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking
         ledger=ledger,
         encoder=_Encoders(catalogue),
         now_ms=now_ms,
+        guard=guard,
     )
     trainer = Trainer(
         database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms
@@ -148,7 +174,7 @@ def build_training(node: Node, accountant: Accountant) -> tuple[Trainer, Masking
         recorder=recorder,
         now_ms=now_ms,
     )
-    return trainer, masking
+    return Training(trainer, masking, guard)
 
 
 def build_worker(
@@ -165,7 +191,8 @@ def build_worker(
         NotJoined: it has not.
     """
     endpoint, _ = _network(node)
-    trainer, masking = build_training(node, accountant or Accountant())
+    training = build_training(node, accountant or Accountant())
+    trainer, masking, guard = training.trainer, training.masking, training.guard
     bundles = build_bundles(node)
 
     def accept(document: Document) -> Answer:
@@ -174,8 +201,8 @@ def build_worker(
         node.documents.fresh_directory()  # nothing leaves by a directory that is too old
         return trainer.accept(document)
 
-    app = build_client_app(trainer, masking, bundles.fetch_and_activate)
-    handler = ClientAppHandler(app, accept, bundles.fetch_and_activate)
+    app = build_client_app(trainer, masking, bundles.fetch_and_activate, guard.statement)
+    handler = ClientAppHandler(app, accept, bundles.fetch_and_activate, guard.remind)
 
     def dial() -> grpc.Channel:
         # Read anew each time: the certificate is replaced while we run.

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protocols.v1 import membership_pb2 as protocols_dot_v1_dot_membership__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotocols/v1/federation.proto\x12\x0b\x63redence.v1\x1a\x1dprotocols/v1/membership.proto\"\xbf\x01\n\tNodeFrame\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.credence.v1.HelloH\x00\x12-\n\nacceptance\x18\x02 \x01(\x0b\x32\x17.credence.v1.AcceptanceH\x00\x12(\n\x05reply\x18\x03 \x01(\x0b\x32\x17.credence.v1.FlowerPartH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.credence.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\"\xca\x01\n\x10\x43oordinatorFrame\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.credence.v1.WelcomeH\x00\x12+\n\x04plan\x18\x02 \x01(\x0b\x32\x1b.credence.v1.SignedDocumentH\x00\x12*\n\x07message\x18\x03 \x01(\x0b\x32\x17.credence.v1.FlowerPartH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.credence.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\",\n\x05Hello\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\"!\n\x07Welcome\x12\x16\n\x0e\x66lower_node_id\x18\x01 \x01(\x04\"G\n\nAcceptance\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x13\n\x0b\x63ohort_band\x18\x03 \x01(\r\"K\n\nFlowerPart\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x1f\n\tHeartbeat\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\x32Q\n\nFederation\x12\x43\n\x06\x41ttach\x12\x16.credence.v1.NodeFrame\x1a\x1d.credence.v1.CoordinatorFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotocols/v1/federation.proto\x12\x0b\x63redence.v1\x1a\x1dprotocols/v1/membership.proto\"\xbf\x01\n\tNodeFrame\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.credence.v1.HelloH\x00\x12-\n\nacceptance\x18\x02 \x01(\x0b\x32\x17.credence.v1.AcceptanceH\x00\x12(\n\x05reply\x18\x03 \x01(\x0b\x32\x17.credence.v1.FlowerPartH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.credence.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\"\xca\x01\n\x10\x43oordinatorFrame\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.credence.v1.WelcomeH\x00\x12+\n\x04plan\x18\x02 \x01(\x0b\x32\x1b.credence.v1.SignedDocumentH\x00\x12*\n\x07message\x18\x03 \x01(\x0b\x32\x17.credence.v1.FlowerPartH\x00\x12+\n\theartbeat\x18\x04 \x01(\x0b\x32\x16.credence.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\",\n\x05Hello\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\"1\n\x07Welcome\x12\x16\n\x0e\x66lower_node_id\x18\x01 \x01(\x04\x12\x0e\n\x06ledger\x18\x02 \x01(\x0c\"W\n\nAcceptance\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x13\n\x0b\x63ohort_band\x18\x03 \x01(\r\x12\x0e\n\x06ledger\x18\x04 \x01(\x0c\"K\n\nFlowerPart\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x1f\n\tHeartbeat\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\x32Q\n\nFederation\x12\x43\n\x06\x41ttach\x12\x16.credence.v1.NodeFrame\x1a\x1d.credence.v1.CoordinatorFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,13 +39,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO']._serialized_start=476
   _globals['_HELLO']._serialized_end=520
   _globals['_WELCOME']._serialized_start=522
-  _globals['_WELCOME']._serialized_end=555
-  _globals['_ACCEPTANCE']._serialized_start=557
-  _globals['_ACCEPTANCE']._serialized_end=628
-  _globals['_FLOWERPART']._serialized_start=630
-  _globals['_FLOWERPART']._serialized_end=705
-  _globals['_HEARTBEAT']._serialized_start=707
-  _globals['_HEARTBEAT']._serialized_end=738
-  _globals['_FEDERATION']._serialized_start=740
-  _globals['_FEDERATION']._serialized_end=821
+  _globals['_WELCOME']._serialized_end=571
+  _globals['_ACCEPTANCE']._serialized_start=573
+  _globals['_ACCEPTANCE']._serialized_end=660
+  _globals['_FLOWERPART']._serialized_start=662
+  _globals['_FLOWERPART']._serialized_end=737
+  _globals['_HEARTBEAT']._serialized_start=739
+  _globals['_HEARTBEAT']._serialized_end=770
+  _globals['_FEDERATION']._serialized_start=772
+  _globals['_FEDERATION']._serialized_end=853
 # @@protoc_insertion_point(module_scope)

@@ -132,16 +132,20 @@ class Welcome(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FLOWER_NODE_ID_FIELD_NUMBER: _builtins.int
+    LEDGER_FIELD_NUMBER: _builtins.int
     flower_node_id: _builtins.int
     """the member's number on the grid, random, from 2"""
+    ledger: _builtins.bytes
+    """the newest statement that the member sent; empty: none"""
     def __init__(
         self,
         *,
         flower_node_id: _builtins.int = ...,
+        ledger: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flower_node_id", b"flower_node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flower_node_id", b"flower_node_id", "ledger", b"ledger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,21 +158,25 @@ class Acceptance(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
     COHORT_BAND_FIELD_NUMBER: _builtins.int
+    LEDGER_FIELD_NUMBER: _builtins.int
     campaign_id: _builtins.str
     refusal: _builtins.str
     """empty, or a stable refusal code"""
     cohort_band: _builtins.int
     """rows the node may train on, rounded down to a band"""
+    ledger: _builtins.bytes
+    """protocols/ledger_statement.py; empty with most refusals"""
     def __init__(
         self,
         *,
         campaign_id: _builtins.str = ...,
         refusal: _builtins.str = ...,
         cohort_band: _builtins.int = ...,
+        ledger: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "cohort_band", b"cohort_band", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "cohort_band", b"cohort_band", "ledger", b"ledger", "refusal", b"refusal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

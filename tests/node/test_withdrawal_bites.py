@@ -225,7 +225,8 @@ def run_round(member, number, hashes):
             connection,
             privacy_ledger.ChargeRow(
                 population=member.member_id, campaign_id="cmp_test", round=number,
-                mechanism="step", noise_multiplier=1.0, sampling_rate=0.1, epsilon_after=1.0,
+                mechanism="step", noise_multiplier=1.0, own_noise_multiplier=1.0,
+                sampling_rate=0.1, epsilon_after=1.0, epsilon_alone_after=1.0,
                 delta=1e-5, at_ms=number, leaf_seq=leaf.seq,
             ),
         )  # fmt: skip

@@ -95,7 +95,6 @@ def _create_campaigns() -> None:
         "member_ledger",
         sa.Column("member_id", sa.String(64), primary_key=True),
         sa.Column("charges", sa.BigInteger(), nullable=False),
-        sa.Column("log_size", sa.BigInteger(), nullable=False),
         sa.Column("statement", sa.LargeBinary(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
     )
