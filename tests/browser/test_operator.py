@@ -52,7 +52,7 @@ def test_the_console_follows_a_running_campaign(
     page.goto(face.link(face.access.issue().token))
     page.get_by_role("button", name="Open the console").click()
     page.wait_for_url("**/operator/")
-    page.get_by_text("Live:").wait_for()
+    page.get_by_text("Live:", exact=True).wait_for()
 
     plan = network.propose(rounds=14)
     page.locator("#campaign a", has_text=plan.campaign_id).wait_for()
@@ -102,7 +102,7 @@ def test_a_page_whose_session_was_ended_leaves(page: Any, face: ConsoleFace) -> 
     """An open page shows nothing more once the operator has ended all sessions."""
     page.goto(face.link(face.access.issue().token))
     page.get_by_role("button", name="Open the console").click()
-    page.get_by_text("Live:").wait_for()
+    page.get_by_text("Live:", exact=True).wait_for()
     face.access.end_all()
     face.live.changes.now()
     page.wait_for_url("**/operator/sign-in", timeout=25_000)
@@ -122,10 +122,10 @@ def _picture(page: Any, address: str, name: str) -> None:
     if folder is None:
         return
     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
-        page.set_viewport_size({"width": width, "height": 800})
+        page.set_viewport_size({"width": width, "height": 860})
         page.emulate_media(color_scheme=scheme)
         page.goto(address)
-        page.get_by_text("Live:").wait_for()
+        page.get_by_text("Live:", exact=True).wait_for()
         time.sleep(0.1)
         path = Path(folder) / f"operator-{name}-{scheme}-{width}.png"
-        page.screenshot(path=path, full_page=True)
+        page.screenshot(path=path, full_page=name != "campaign")

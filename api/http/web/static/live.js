@@ -14,6 +14,7 @@ const source = new EventSource(`/operator/events?since=${encodeURIComponent(line
 source.addEventListener("open", () => say(words.live));
 source.addEventListener("error", () => {
   say(source.readyState === EventSource.CLOSED ? words.stopped : words.again);
+  if (source.readyState === EventSource.CLOSED) leaveUnlessSignedIn();
 });
 source.addEventListener("ended", leave);
 source.addEventListener("changed", (event) => {
@@ -25,6 +26,12 @@ addEventListener("pagehide", () => source.close());
 function leave() {
   source.close();
   location.assign("/operator/sign-in");
+}
+
+// Refused for good: because the session has ended, or because too many pages are live already.
+async function leaveUnlessSignedIn() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (answer.redirected) leave();
 }
 
 async function renew() {
