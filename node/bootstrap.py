@@ -24,7 +24,7 @@ from node.exchange.decisions import Decider
 from node.exchange.inbox import Inbox
 from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
-from node.home import DATA_KEYS_FILE, DATABASE_FILE, new_home
+from node.home import DATA_KEYS_FILE, DATABASE_FILE, RECORDS_DIRECTORY, new_home
 from node.keystore import NodeKeys, create_keys, open_keystore
 from node.network import joining
 from node.network.documents import Documents, NotJoined
@@ -41,6 +41,7 @@ from node.parts import Node
 from node.people.wiring import make_people
 from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
+from node.rights.holdings import NodeHoldings
 from node.rights.wiring import rights_service
 from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
@@ -184,6 +185,9 @@ def _assemble(
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
     scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
+    people = make_people(
+        settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
+    )
     node = Node(
         home=home,
         settings=settings,
@@ -244,11 +248,10 @@ def _assemble(
             signing_key=lambda: keys.signing,
             documents=documents,
             to_member=routes.to_member,
+            holdings=NodeHoldings(people.accounts, home / RECORDS_DIRECTORY),
             clock=_clock,
         ),
-        people=make_people(
-            settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
-        ),
+        people=people,
         scoring=scoring,
         batch_scoring=batch_scoring,
         clients=Clients(database, audit),

@@ -4,7 +4,8 @@ The steps: 1 read the source; 2 clean; 3 compute signals; 4 pseudonyms; 5 write 
 the store; then in one transaction 6 replace subjects, own signals and outcomes, 7 append the audit
 leaf (counts and file hashes, nothing about people), 8 rename the records in. An error anywhere
 leaves database, log and records as they were. An ingest is a full snapshot: whom it does not name
-this node no longer knows.
+this node no longer knows. Of whom was erased here it takes the line in `customers` alone, of whom
+is restricted no outcome (`node.rights.deletion`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,11 @@ from node.enrolment.pseudonyms import Progress, Pseudonyms
 from node.records.cleaning import Records, clean
 from node.records.connectors import CsvDirectory, RawTable, RecordSource
 from node.records.store import RecordStore
-from node.rights import corrections
+from node.rights import corrections, deletion
 from node.signals.compute import SignalMatrix, compute
 from node.signals.windows import AsOf
-from node.storage import outcomes, pseudonyms, signals, subjects
+from node.storage import marks, outcomes, pseudonyms, signals, subjects
+from node.storage.marks import MarkKind
 from node.storage.outcomes import Outcome
 from node.storage.signals import OWN, SignalVector
 from node.storage.subjects import Subject
@@ -135,20 +137,37 @@ class IngestService:
         tell("pseudonyms")
         identifiers = records.customers["identifier"].to_pylist()
         names = self._pseudonyms.pseudonyms(identifiers, progress=enrolling)  # 4
+        with self._database.read() as connection:
+            erased = self._erased(connection, matrix, names)
         tell("store")
+        records = records.without(erased)
         people = self._people(matrix, names, now_ms)
         vectors = self._vectors(matrix, names, as_of)
         labels = _labels(records, dict(zip(matrix.customer_ids, names, strict=True)))
         # The store's context is the outer one: a failing commit, too, puts the old files back.
         with self._store.staged(records) as staged, self._database.write() as connection:  # 5
+            if late := self._erased(connection, matrix, names) - erased:
+                # Erased while this ingest ran: what is brought is written once more, without them.
+                records = records.without(late)
+                staged.write(records)
             subjects.replace_all(connection, people)  # 6
             pseudonyms.forget_unknown(connection)
             signals.replace_own(connection, self._member_id, vectors)
             corrections.reapply(connection, self._member_id, now_ms)
             outcomes.replace_all(connection, labels)
-            report = self._report(connection, raw, matrix, len(labels), as_of, now_ms)  # 7
+            deletion.reapply(connection, self._member_id, self._catalogue, now_ms)
+            report = self._report(
+                connection, raw, matrix, outcomes.count(connection), as_of, now_ms
+            )  # 7
             staged.publish()  # 8
         return report
+
+    @staticmethod
+    def _erased(connection: Connection, matrix: SignalMatrix, names: Sequence[bytes]) -> set[str]:
+        """Customers whose data were deleted here, though the source still has them."""
+        gone = marks.people_with(connection, MarkKind.ERASED)
+        every = zip(matrix.customer_ids, names, strict=True)
+        return {customer for customer, name in every if name in gone}
 
     def _people(self, matrix: SignalMatrix, names: Sequence[bytes], now_ms: int) -> list[Subject]:
         return [

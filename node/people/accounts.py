@@ -158,7 +158,8 @@ class Accounts:
         self._journal.operated(connection, "account.closed", account, self._clock())
 
     def close_person(self, connection: Connection, subject_ref: str) -> None:
-        """`close` for a person, where they have an account."""
+        """`close` for a person, where they have an account; a code that waits ends in any case."""
+        people.drop_activation(connection, PORTAL, subject_ref)
         found = people.by_login(connection, PORTAL, subject_ref)
         if found is not None:
             self.close(connection, found)

@@ -5,7 +5,7 @@ belongs to a known customer (and a statement to a known account, where accounts 
 between columns. Nothing is repaired silently apart from blanks around a value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -33,6 +33,20 @@ class Records:
     def get(self, name: str) -> pa.Table | None:
         """A table, or None where it is not kept."""
         return self.tables.get(name)
+
+    def without(self, customers: Collection[str]) -> "Records":
+        """The same without what is recorded of some customers; `customers` still names them."""
+        if not customers:
+            return self
+        gone = pa.array(sorted(customers))
+        return Records(
+            {
+                name: table
+                if name == "customers"
+                else table.filter(pc.invert(pc.is_in(table["customer_id"], value_set=gone)))
+                for name, table in self.tables.items()
+            }
+        )
 
     def counts(self) -> dict[str, int]:
         """Rows by table."""

@@ -35,7 +35,7 @@ class StagedRecords:
 
     def write(self, records: Records) -> None:
         """Write the files and flush them to the disk."""
-        self._new.mkdir(mode=0o700)
+        self._new.mkdir(mode=0o700, exist_ok=True)  # written anew where something changed since
         for name, table in records.tables.items():
             with (self._new / f"{name}.parquet").open("wb") as stream:
                 pq.write_table(table, stream, compression="zstd")
@@ -126,6 +126,29 @@ class RecordStore:
                 found[spec.name] = rows.to_pylist()
         return found
 
+    def forget(self, customer_id: str) -> int:
+        """Drop what is recorded of a customer, for good and at once; how many rows.
+
+        Their line in `customers` stays: by it an ingest knows whom not to bring again, and a change
+        of pseudonyms renames them. Call it in the transaction that writes: an ingest publishes in
+        one, too.
+
+        Raises:
+            RecordsUnwritable: the directory cannot be replaced; nothing changed.
+        """
+        try:
+            before = self.load()
+        except RecordsMissing:
+            return 0
+        except (OSError, pa.ArrowException) as error:
+            raise _unwritable(self._directory, error) from error
+        after = before.without({customer_id})
+        rows = sum(before.counts().values()) - sum(after.counts().values())
+        if rows:
+            with self.staged(after) as staged:
+                staged.publish()
+        return rows
+
     def _temporary(self) -> Path:
         try:
             self._directory.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +172,6 @@ def _read(path: Path) -> pa.Table:
     return pq.ParquetFile(path).read()
 
 
-def _unwritable(directory: Path, error: OSError) -> RecordsUnwritable:
-    reason = error.strerror or str(error)
+def _unwritable(directory: Path, error: Exception) -> RecordsUnwritable:
+    reason = getattr(error, "strerror", None) or "a file is damaged"
     return RecordsUnwritable(f"{directory} cannot be written: {reason}")

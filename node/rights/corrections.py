@@ -12,8 +12,7 @@ from typing import Any
 from audit.database import Connection
 from models.catalogue import SignalStatus
 from node.rights.errors import ItemUnknown
-from node.storage import marks, rights, signals
-from node.storage.marks import MarkKind
+from node.storage import rights, signals
 from node.storage.rights import Correction
 from node.storage.signals import OWN, SignalVector
 
@@ -65,21 +64,14 @@ def correct(
 
 
 def reapply(connection: Connection, member_id: str, now_ms: int) -> int:
-    """After an ingest: correct again what was corrected, drop who was erased; how many vectors."""
+    """After an ingest: correct again what was corrected; how many vectors."""
     changed: list[SignalVector] = []
     for pseudonym, made in rights.corrections(connection).items():
         vector = signals.find(connection, pseudonym, member_id, OWN, now_ms)
         if vector is not None and (right := _right(made, vector.as_of_ms)):
             changed.append(_with(vector, right))
     signals.put_many(connection, changed)
-    erased = [
-        pseudonym
-        for pseudonym, marked in marks.every(connection).items()
-        if any(one.kind is MarkKind.ERASED for one in marked.every)
-    ]
-    for pseudonym in erased:
-        signals.delete_own(connection, pseudonym)
-    return len(changed) + len(erased)
+    return len(changed)
 
 
 def _right(made: list[Correction], as_of_ms: int) -> dict[str, tuple[int, float]]:

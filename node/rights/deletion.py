@@ -1,13 +1,20 @@
 """Deleting a person at their institution: what law says to keep is kept and never served.
 
 What is deleted: signals of classes that nothing says to keep, all that other members released, and
-where nothing is kept also outcomes, scores, what was written in requests, and the keys of the audit
-payloads about the person (`audit.shredding`). Consents stay as evidence that their use was lawful;
-they are under a pseudonym and in force no more.
+where nothing is kept also scores, what was written in requests, the institution's records of the
+person, and the keys of the audit payloads about them (`audit.shredding`), under the pseudonyms of
+every key in use: while keys change there are two. Outcomes go in either case, since nothing may be
+learnt from what is kept, and so does the portal account with its sessions. Consents stay as
+evidence that their use was lawful; they are under a pseudonym and in force no more.
+
+One transaction in the node's database. Files of records and data keys are elsewhere: they go before
+it commits, so that nothing ever says "deleted" of what is still there. Where the commit then fails
+they are gone all the same, and agreeing again completes the deletion.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from audit.database import Connection
 from audit.store import AuditLog
@@ -15,9 +22,9 @@ from consent.lifecycle import State as ConsentState
 from consent.rights import Retention, retention
 from models.catalogue import Catalogue, SignalStatus
 from node.rights.errors import ConsentsStillLive
-from node.storage import erasure, marks, rights, signals
+from node.storage import erasure, marks, pseudonyms, rights, signals, subjects
 from node.storage.marks import Mark, MarkKind
-from node.storage.signals import OWN
+from node.storage.signals import OWN, SignalVector
 
 _LIVE = frozenset({ConsentState.ACTIVE, ConsentState.PAUSED})
 _SAYS = frozenset({int(SignalStatus.PRESENT), int(SignalStatus.NONE_ON_RECORD)})
@@ -40,14 +47,31 @@ class Plan:
     live_consents: int
 
 
+class Holdings(Protocol):
+    """What an institution has of a person beside signals: an account, and records."""
+
+    def close_account(self, connection: Connection, subject_ref: str) -> None:
+        """Close the person's portal account, inside the caller's transaction."""
+
+    def forget_records(self, customer_id: str) -> None:
+        """Drop the institution's records of a customer, at once."""
+
+
 class Deletion:
     """Plans and carries out; inside the caller's transaction."""
 
-    def __init__(self, member_id: str, audit: AuditLog, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(
+        self,
+        member_id: str,
+        audit: AuditLog,
+        catalogue: Callable[[], Catalogue],
+        holdings: Holdings,
+    ) -> None:
         """Delete at member `member_id`."""
         self._member_id = member_id
         self._audit = audit
         self._catalogue = catalogue
+        self._holdings = holdings
 
     def plan(self, connection: Connection, pseudonym: bytes, now_ms: int) -> Plan:
         """What deleting the person would do now."""
@@ -79,7 +103,11 @@ class Deletion:
         plan = self.plan(connection, pseudonym, now_ms)
         if plan.live_consents:
             raise ConsentsStillLive(f"{plan.live_consents} consents are still in force")
+        person = subjects.find(connection, pseudonym)
+        if person is not None:  # Before the keys go: that it was closed is logged about the person.
+            self._holdings.close_account(connection, person.subject_ref)
         erasure.delete_fetched(connection, pseudonym)
+        erasure.delete_outcome(connection, pseudonym)
         if plan.kept:
             self._restrict(connection, pseudonym, plan, now_ms)
             mark = Mark(MarkKind.RESTRICTED, self._member_id, "", cause, now_ms)
@@ -89,19 +117,50 @@ class Deletion:
         rights.erase_texts(connection, pseudonym)
         marks.erase_texts(connection, pseudonym)
         marks.put(connection, pseudonym, Mark(MarkKind.ERASED, self._member_id, "", cause, now_ms))
-        self._audit.erase(connection, pseudonym, actor=actor, at_ms=now_ms)
+        if person is not None:
+            self._holdings.forget_records(person.customer_id)
+        others = pseudonyms.aliases_of(connection, [pseudonym]).get(pseudonym, [])
+        for name in (pseudonym, *others):
+            self._audit.erase(connection, name, actor=actor, at_ms=now_ms)
         return plan
 
     def _restrict(self, connection: Connection, pseudonym: bytes, plan: Plan, now_ms: int) -> None:
         vector = signals.find(connection, pseudonym, self._member_id, OWN, now_ms)
         if vector is not None:
-            kept = {
-                signal: said
-                for signal, said in vector.signals.items()
-                if self._class_of(signal) in plan.kept
-            }
-            signals.put_many(connection, [replace(vector, signals=kept)])
+            signals.put_many(connection, [_kept_of(vector, self._catalogue())])
 
     def _class_of(self, signal: str) -> str:
-        catalogue = self._catalogue()
-        return catalogue.signal(signal).source_class if signal in catalogue.index else ""
+        return _class_of(self._catalogue(), signal)
+
+
+def reapply(connection: Connection, member_id: str, catalogue: Catalogue, now_ms: int) -> None:
+    """After an ingest: of whom was erased nothing comes back; of whom is restricted what is kept.
+
+    Args:
+        connection: the ingest's transaction, after it wrote signals and outcomes.
+        member_id: this node.
+        catalogue: in force.
+        now_ms: UTC milliseconds.
+    """
+    erased = marks.people_with(connection, MarkKind.ERASED)
+    for pseudonym in erased:
+        erasure.delete_own(connection, pseudonym)
+    for pseudonym in marks.people_with(connection, MarkKind.RESTRICTED) - erased:
+        erasure.delete_outcome(connection, pseudonym)
+        vector = signals.find(connection, pseudonym, member_id, OWN, now_ms)
+        if vector is not None:
+            signals.put_many(connection, [_kept_of(vector, catalogue)])
+
+
+def _kept_of(vector: SignalVector, catalogue: Catalogue) -> SignalVector:
+    """A vector with what law says to keep of it."""
+    kept = {
+        signal: said
+        for signal, said in vector.signals.items()
+        if retention(_class_of(catalogue, signal)).years is not None
+    }
+    return replace(vector, signals=kept)
+
+
+def _class_of(catalogue: Catalogue, signal: str) -> str:
+    return catalogue.signal(signal).source_class if signal in catalogue.index else ""

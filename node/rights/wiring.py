@@ -9,7 +9,7 @@ from audit.store import AuditLog
 from node.network.documents import Documents
 from node.rights.casework import Casework
 from node.rights.client import GrpcRightsCourier
-from node.rights.deletion import Deletion
+from node.rights.deletion import Deletion, Holdings
 from node.rights.delivery import RightsDeliverer
 from node.rights.desk import RightsDesk
 from node.rights.inbox import RightsInbox
@@ -28,6 +28,7 @@ def rights_service(
     signing_key: Callable[[], SigningKey],
     documents: Documents,
     to_member: Callable[[str], grpc.Channel],
+    holdings: Holdings,
     clock: Callable[[], int],
 ) -> RightsService:
     """The room of one node."""
@@ -47,7 +48,7 @@ def rights_service(
             casework=casework,
             mail=mail,
             items=items,
-            deletion=Deletion(member_id, audit, documents.catalogue),
+            deletion=Deletion(member_id, audit, documents.catalogue, holdings),
             member_id=member_id,
             clock=clock,
         ),

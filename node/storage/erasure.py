@@ -23,6 +23,11 @@ def delete_fetched(connection: Connection, pseudonym: bytes) -> int:
     ).rowcount
 
 
+def delete_outcome(connection: Connection, pseudonym: bytes) -> None:
+    """Delete what training would learn from a person."""
+    connection.execute(delete(outcome).where(outcome.c.pseudonym == pseudonym))
+
+
 def delete_own(connection: Connection, pseudonym: bytes) -> None:
     """Delete own signals, outcomes and scores of a person."""
     reference = select(subject.c.subject_ref).where(subject.c.pseudonym == pseudonym)

@@ -149,6 +149,12 @@ def every(connection: Connection) -> Mapping[bytes, Marks]:
     return of_people(connection, marked)
 
 
+def people_with(connection: Connection, kind: MarkKind) -> set[bytes]:
+    """Who has a mark of a kind."""
+    query = select(subject_mark.c.pseudonym).where(subject_mark.c.kind == kind.value).distinct()
+    return set(connection.execute(query).scalars())
+
+
 def put(connection: Connection, pseudonym: bytes, mark: Mark) -> None:
     """Set a mark; one of the same kind, item and cause is replaced."""
     remove(connection, pseudonym, mark.kind, mark.cause)

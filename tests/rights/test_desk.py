@@ -7,6 +7,7 @@ import pytest
 
 from audit.shredding import PayloadErased
 from consent.rights import Kind, RightsConflict, State, TextRefused
+from node.rights import deletion
 from node.rights.corrections import reapply
 from node.rights.errors import ConsentsStillLive, FourEyes, StaffRoleMissing
 from node.rights.steps import Action, Clerk
@@ -127,7 +128,7 @@ def test_deletion_where_nothing_is_kept_destroys_the_keys(there: RightsWorld) ->
     with there.world.node.database.write() as connection:
         fresh = SignalVector(one, BANK, OWN, AS_OF_MS, 1, PAYMENT_ONLY)
         signals.replace_own(connection, BANK, [fresh])
-        reapply(connection, BANK, now_ms())
+        deletion.reapply(connection, BANK, there.world.node.documents.catalogue(), now_ms())
     assert own(there, one) == {}
 
 
