@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import console, rights, rotation
+from api.cli import console, privacy, rights, rotation
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ FETCH_DEADLINE_S = 600.0
 
 app.add_typer(rights.app, name="rights")
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
+app.command("privacy", epilog=privacy.EXAMPLE)(privacy.privacy)
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
