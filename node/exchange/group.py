@@ -20,6 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
+CROWD = 8
+GATHER_S = 0.004
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -54,6 +57,10 @@ class GroupCommit(Generic[Item, Result]):
         self._commit = commit
         self._max_weight = max_weight
         self._lock = threading.Lock()
+        self._enough = threading.Condition(self._lock)
+        self._wanted = 0  # the keeper gathers until so many wait
+        self._waiting = 0
+        self._crowd = 0  # how many were under way at a time, lately
         # By peer, the peer whose turn is next first; no queue is empty.
         self._queues: OrderedDict[str, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._led = False
@@ -90,6 +97,9 @@ class GroupCommit(Generic[Item, Result]):
         """Queue; whether the caller has to see to it that somebody leads."""
         with self._lock:
             self._queues.setdefault(peer, deque()).append(mine)
+            self._waiting += 1
+            if 0 < self._wanted <= self._waiting:
+                self._enough.notify()
             lead, self._led = not self._led, True
             return lead
 
@@ -97,6 +107,20 @@ class GroupCommit(Generic[Item, Result]):
         """Lead until nothing waits."""
         while group := self._take(end=True):
             self._run(group)
+            self._gather(len(group))
+
+    def _gather(self, done: int) -> None:
+        """Where a crowd asks, wait a moment for most of it: every group has its price.
+
+        As PostgreSQL's `commit_delay` does. Who asks alone, or with a few others, does not wait.
+        """
+        with self._lock:
+            self._crowd = max(done + self._waiting, self._crowd - 1)
+            if self._crowd < CROWD:
+                return
+            self._wanted = self._crowd * 2 // 3
+            self._enough.wait_for(lambda: self._waiting >= self._wanted, GATHER_S)
+            self._wanted = 0
 
     def _lead(self, leader: _Waiting[Item, Result]) -> None:
         """Commit groups until the leader's own item is among them."""
@@ -126,6 +150,7 @@ class GroupCommit(Generic[Item, Result]):
                     break
                 weight += queue[0].weight
                 group.append(queue.popleft())
+                self._waiting -= 1
                 self._queues.move_to_end(peer)
                 if not queue:
                     del self._queues[peer]
