@@ -1,11 +1,12 @@
 """Group commit: nothing is lost, doubled or mixed up, whoever leads."""
 
+import asyncio
 import threading
 import time
 
 import pytest
 
-from node.exchange.group import GroupCommit
+from node.exchange.group import CROWD, GATHER_S, GroupCommit
 from protocols.errors import StateConflict
 
 
@@ -78,3 +79,80 @@ def test_a_heavy_item_goes_alone():
     group = GroupCommit(commit, 8)
     assert group.submit("heavy", 100) == "heavy"
     assert groups == [["heavy"]]
+
+
+def test_event_loops_and_threads_share_groups_and_each_gets_its_own_result():
+    def commit(items):
+        time.sleep(0.001)
+        return [StateConflict("no") if item == 7 else item * 10 for item in items]
+
+    group, found = GroupCommit(commit, 64), {}
+
+    def threads():
+        for item in range(100, 130):
+            found[item] = group.submit(item)
+
+    async def loop():
+        async def one(item):
+            try:
+                found[item] = await group.submit_soon(item)
+            except StateConflict as error:
+                found[item] = error
+
+        await asyncio.gather(*map(one, range(60)))
+
+    thread = threading.Thread(target=threads)
+    thread.start()
+    asyncio.run(loop())
+    thread.join()
+    assert isinstance(found.pop(7), StateConflict)
+    assert found == {item: item * 10 for item in (*range(60), *range(100, 130)) if item != 7}
+
+
+def test_a_call_that_is_given_up_costs_the_others_nothing():
+    entered, go_on = threading.Event(), threading.Event()
+
+    def commit(items):
+        entered.set()
+        go_on.wait(5)
+        return list(items)
+
+    group = GroupCommit(commit, 1)
+
+    async def loop():
+        given_up = asyncio.create_task(group.submit_soon("given up"))
+        others = [asyncio.create_task(group.submit_soon(number)) for number in range(3)]
+        await asyncio.to_thread(entered.wait, 5)
+        given_up.cancel()
+        go_on.set()
+        return await asyncio.gather(*others)
+
+    assert asyncio.run(loop()) == [0, 1, 2]
+
+
+def test_a_crowd_is_gathered_and_one_alone_does_not_wait():
+    sizes = []
+
+    def commit(items):
+        sizes.append(len(items))
+        return list(items)
+
+    group = GroupCommit(commit, 1000)
+
+    async def calls(tasks, each):
+        async def one():
+            for number in range(each):
+                await group.submit_soon(number)
+
+        await asyncio.gather(*(one() for _ in range(tasks)))
+
+    asyncio.run(calls(24, 50))
+    assert sum(sizes) == 24 * 50
+    assert len(sizes) < 24 * 50 / 4
+    began = time.monotonic()
+    asyncio.run(calls(1, CROWD))  # the crowd is forgotten
+    sizes.clear()
+    began = time.monotonic()
+    asyncio.run(calls(1, 100))
+    assert sizes == [1] * 100
+    assert (time.monotonic() - began) / 100 < GATHER_S
