@@ -24,6 +24,7 @@ from node.federation.ledger_guard import LedgerGuard
 from node.federation.policy import (
     EPSILON_TOLERANCE,
     CohortTooSmall,
+    LabelOneClass,
     PlanRefused,
     Reviewed,
     TrainingPolicy,
@@ -177,7 +178,9 @@ class Acceptance:
         prices = count_prices(plan.privacy)
         cohort = cohorts.freeze(self._now_ms())
         band = cohort_band(cohort.size, prices.promised.noise_multiplier)
-        enough = band >= self._policy.minimum_cohort(plan)
+        code = CohortTooSmall.code if band < self._policy.minimum_cohort(plan) else ""
+        if not code and cohort.one_class:
+            code = LabelOneClass.code
         with self._database.write() as connection:
             at_ms = self._now_ms()
             cohorts.check(connection, cohort, at_ms)
@@ -188,12 +191,14 @@ class Acceptance:
                 campaign_id=plan.campaign_id,
                 plan_sha256=reviewed.sha256,
                 plan=reviewed.body,
-                cohort_band=band if enough else 0,
-                refusal="" if enough else CohortTooSmall.code,
+                cohort_band=0 if code else band,
+                refusal=CohortTooSmall.code if code else "",
                 at_ms=at_ms,
                 leaf_seq=seq,
             )
             rows.add_campaign(connection, row)
+            if code:
+                self._recorder.refused(connection, plan.campaign_id, code, at_ms)
         return row
 
     def _keep_open(self, reviewed: Reviewed, cohorts: Cohorts) -> None:

@@ -63,6 +63,11 @@ class Cohort:
         """Subjects."""
         return len(self.y)
 
+    @property
+    def one_class(self) -> bool:
+        """Whether nobody, or everybody, of them defaulted: there is nothing to tell apart."""
+        return self.size == 0 or bool(self.y.min() == self.y.max())
+
     def consents(self) -> Iterator[bytes]:
         """The consent hashes one by one."""
         return (self.hashes[start : start + 32] for start in range(0, len(self.hashes), 32))

@@ -30,6 +30,7 @@ from protocols.directory import Directory
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
 from protocols.masking.errors import (
+    CohortOfFew,
     MaskingMalformed,
     MaskingNotReady,
     MaskKeyForeign,
@@ -46,7 +47,14 @@ from protocols.masking.wire import Masked, join, join_map, split, split_map
 log = structlog.get_logger(__name__)
 
 # What an honest coordinator and honest members never cause.
-ATTACKS = (MaskKeyForeign, RosterChanged, ViewInconsistent, ViewRefused, ViewUnsupported)
+ATTACKS = (
+    CohortOfFew,
+    MaskKeyForeign,
+    RosterChanged,
+    ViewInconsistent,
+    ViewRefused,
+    ViewUnsupported,
+)
 MAX_DEALERS_BYTES = 64 * 1024
 
 

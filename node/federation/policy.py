@@ -13,7 +13,8 @@ A plan is accepted only when, in this order:
   8. its noise really keeps that epsilon, follow-up included, by this node's own accounting, and
      this node's noise alone keeps the ceiling set for that;
   9. together with everything charged before, it stays within this node's budget;
- 10. the cohort, counted with noise, is at least the plan's and this node's minimum.
+ 10. the cohort, counted with noise, is at least the plan's and this node's minimum, and holds
+     people of both outcomes.
 1 to 8 are `review`; 9 and 10 need the ledger and stand in `node.federation.trainer`.
 """
 
@@ -95,9 +96,20 @@ class PrivacyPlanInconsistent(PlanRefused):
 
 
 class CohortTooSmall(PlanRefused):
-    """Fewer consented subjects than the minimum."""
+    """Fewer consented subjects than the minimum, or none of one of the two outcomes."""
 
     code = "cohort_too_small"
+
+
+class LabelOneClass(CohortTooSmall):
+    """All consented subjects have the same outcome.
+
+    This code stands in this node's log. The coordinator is told `cohort_too_small`, after the same
+    charged count: that nobody here defaulted is about people, and is not said.
+    """
+
+    code = "label_one_class"
+    next_step = "Wait for outcomes of both kinds, or for more consents."
 
 
 @dataclass(frozen=True)

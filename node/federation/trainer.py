@@ -57,6 +57,16 @@ class RoundUnknown(StateConflict):
     next_step = "Keep to the rounds of the signed plan."
 
 
+LOGGED = (
+    BudgetSpent,
+    CohortTooSmall,
+    LedgerRolledBack,
+    RoundReplayed,
+    RoundUnknown,
+    TensorRefused,
+)
+
+
 @dataclass(frozen=True)
 class Request:
     """What a round asks for.
@@ -126,18 +136,18 @@ class Trainer:
         """Answer a training step: the noisy clipped sum, int64[P + 1] in grid units.
 
         Raises:
-            CredenceError: by its class; nothing is charged then.
+            CredenceError: by its class; nothing is charged then, and refusals that an honest
+                coordinator does not cause in passing stand in the log.
         """
         # 1. The campaign and its plan.
         campaign = self._acceptance.campaign(request.campaign_id, request.plan_sha256)
-        # 2. In the plan.
-        if not 1 <= request.number <= campaign.plan.rounds:
-            raise RoundUnknown(f"the plan has rounds 1 to {campaign.plan.rounds}")
 
         def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
             return campaign.step.noisy_sum(weights, cohort.x, cohort.y)
 
-        return self._round(campaign, request, step_prices(campaign.plan.privacy), mechanism)
+        # 2. In the plan.
+        due = range(1, campaign.plan.rounds + 1)
+        return self._logged(campaign, request, due, step_prices(campaign.plan.privacy), mechanism)
 
     def calibrate(self, request: Request) -> Result:
         """Answer the calibration after the last step: int64[BINS * 2], row by row.
@@ -147,15 +157,31 @@ class Trainer:
         """
         # 1. The campaign and its plan.
         campaign = self._acceptance.campaign(request.campaign_id, request.plan_sha256)
-        # 2. In the plan.
-        if request.number != campaign.plan.rounds + 1:
-            raise RoundUnknown("the calibration is the round after the plan's last")
         noise = campaign.plan.privacy.node_calibration_noise
 
         def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
             return noisy_histogram(logit(weights, cohort.x), cohort.y, noise).reshape(-1)
 
-        return self._round(campaign, request, calibration_prices(campaign.plan.privacy), mechanism)
+        # 2. In the plan.
+        due = range(campaign.plan.rounds + 1, campaign.plan.rounds + 2)
+        prices = calibration_prices(campaign.plan.privacy)
+        return self._logged(campaign, request, due, prices, mechanism)
+
+    def _logged(
+        self,
+        campaign: OpenCampaign,
+        request: Request,
+        due: range,
+        prices: Prices,
+        mechanism: Mechanism,
+    ) -> Result:
+        try:
+            if request.number not in due:
+                raise RoundUnknown(f"such a step is a round {due[0]} to {due[-1]} of the plan")
+            return self._round(campaign, request, prices, mechanism)
+        except LOGGED as error:
+            self._log_refusal(request.campaign_id, error.code)
+            raise
 
     def _round(
         self, campaign: OpenCampaign, request: Request, prices: Prices, mechanism: Mechanism
@@ -185,32 +211,28 @@ class Trainer:
     ) -> Result:
         # 4. The cohort.
         cohort = campaign.cohorts.freeze(self._now_ms())
-        if cohort.size < campaign.minimum_cohort:
+        if cohort.size < campaign.minimum_cohort or cohort.one_class:
             raise CohortTooSmall("too few consents are in force for another round")
         # 5. The result.
         values = mechanism(weights, cohort)
-        try:
-            # 6. Check again, charge and write.
-            with self._database.write() as connection:
-                at_ms = self._now_ms()
-                campaign.cohorts.check(connection, cohort, at_ms)
-                _refuse_charged(connection, request)
-                seq, epsilon = self._recorder.charged(
-                    connection, request.campaign_id, request.number, prices, cohort, model_hash,
-                    at_ms,
-                )  # fmt: skip
-                rows.add_round(
-                    connection, request.campaign_id, request.number, cohort_root=cohort.root,
-                    model_hash=model_hash, at_ms=at_ms, leaf_seq=seq,
-                )  # fmt: skip
-                bytes_ = values.astype("<i8").tobytes()
-                rows.keep_reply(
-                    connection,
-                    rows.ReplyRow(request.campaign_id, request.number, model_hash, bytes_, epsilon),
-                )
-        except (BudgetSpent, LedgerRolledBack) as error:
-            self._log_refusal(request.campaign_id, error.code)
-            raise
+        # 6. Check again, charge and write.
+        with self._database.write() as connection:
+            at_ms = self._now_ms()
+            campaign.cohorts.check(connection, cohort, at_ms)
+            _refuse_charged(connection, request)
+            seq, epsilon = self._recorder.charged(
+                connection, request.campaign_id, request.number, prices, cohort, model_hash,
+                at_ms,
+            )  # fmt: skip
+            rows.add_round(
+                connection, request.campaign_id, request.number, cohort_root=cohort.root,
+                model_hash=model_hash, at_ms=at_ms, leaf_seq=seq,
+            )  # fmt: skip
+            bytes_ = values.astype("<i8").tobytes()
+            rows.keep_reply(
+                connection,
+                rows.ReplyRow(request.campaign_id, request.number, model_hash, bytes_, epsilon),
+            )
         # 7. Committed: it may be sent.
         return Result(values, epsilon)
 

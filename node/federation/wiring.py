@@ -46,6 +46,7 @@ class Worker:
         bundles: fetches and activates bundles.
         app: its Flower app, which runs on any engine of Flower's.
         accept: answers a signed plan, which comes before the app's first message.
+        guard: watches the ledger.
     """
 
     stream: TrainingStream
@@ -54,6 +55,7 @@ class Worker:
     bundles: Bundles
     app: ClientApp
     accept: Callable[[Document], Answer]
+    guard: LedgerGuard
 
     def run(self, stop: threading.Event) -> None:
         """Train whenever the coordinator asks, until `stop` is set."""
@@ -210,7 +212,7 @@ def build_worker(
         return open_channel(endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits)
 
     stream = TrainingStream(dial, node.member_id, handler, timing=timing)
-    return Worker(stream, trainer, masking, bundles, app, accept)
+    return Worker(stream, trainer, masking, bundles, app, accept, guard)
 
 
 def now_ms() -> int:
