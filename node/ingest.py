@@ -156,9 +156,8 @@ class IngestService:
             corrections.reapply(connection, self._member_id, now_ms)
             outcomes.replace_all(connection, labels)
             deletion.reapply(connection, self._member_id, self._catalogue, now_ms)
-            report = self._report(
-                connection, raw, matrix, outcomes.count(connection), as_of, now_ms
-            )  # 7
+            labelled = outcomes.count(connection)
+            report = self._report(connection, raw, matrix, labelled, as_of, now_ms)  # 7
             staged.publish()  # 8
         return report
 

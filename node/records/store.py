@@ -173,5 +173,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _unwritable(directory: Path, error: Exception) -> RecordsUnwritable:
-    reason = getattr(error, "strerror", None) or "a file is damaged"
+    reason = "a file is damaged"
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
     return RecordsUnwritable(f"{directory} cannot be written: {reason}")

@@ -109,7 +109,7 @@ class Deletion:
         erasure.delete_fetched(connection, pseudonym)
         erasure.delete_outcome(connection, pseudonym)
         if plan.kept:
-            self._restrict(connection, pseudonym, plan, now_ms)
+            self._restrict(connection, pseudonym, now_ms)
             mark = Mark(MarkKind.RESTRICTED, self._member_id, "", cause, now_ms)
             marks.put(connection, pseudonym, mark)
             return plan
@@ -124,7 +124,7 @@ class Deletion:
             self._audit.erase(connection, name, actor=actor, at_ms=now_ms)
         return plan
 
-    def _restrict(self, connection: Connection, pseudonym: bytes, plan: Plan, now_ms: int) -> None:
+    def _restrict(self, connection: Connection, pseudonym: bytes, now_ms: int) -> None:
         vector = signals.find(connection, pseudonym, self._member_id, OWN, now_ms)
         if vector is not None:
             signals.put_many(connection, [_kept_of(vector, self._catalogue())])

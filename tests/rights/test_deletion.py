@@ -1,4 +1,4 @@
-"""What a deletion reaches beside signals: the account, the records, both names during a key change."""
+"""What a deletion reaches beside signals: the account, the records, both names of a key change."""
 
 from collections.abc import Iterator
 from pathlib import Path
