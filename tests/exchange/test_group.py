@@ -8,6 +8,7 @@ import pytest
 
 from node.exchange.group import CROWD, GATHER_S, GroupCommit
 from protocols.errors import StateConflict
+from tests.support.loops import run
 
 
 def call_all(commit, items, max_weight=8):
@@ -103,7 +104,7 @@ def test_event_loops_and_threads_share_groups_and_each_gets_its_own_result():
 
     thread = threading.Thread(target=threads)
     thread.start()
-    asyncio.run(loop())
+    run(loop())
     thread.join()
     assert isinstance(found.pop(7), StateConflict)
     assert found == {item: item * 10 for item in (*range(60), *range(100, 130)) if item != 7}
@@ -127,7 +128,7 @@ def test_a_call_that_is_given_up_costs_the_others_nothing():
         go_on.set()
         return await asyncio.gather(*others)
 
-    assert asyncio.run(loop()) == [0, 1, 2]
+    assert run(loop()) == [0, 1, 2]
 
 
 def test_a_crowd_is_gathered_and_one_alone_does_not_wait():
@@ -146,13 +147,13 @@ def test_a_crowd_is_gathered_and_one_alone_does_not_wait():
 
         await asyncio.gather(*(one() for _ in range(tasks)))
 
-    asyncio.run(calls(24, 50))
+    run(calls(24, 50))
     assert sum(sizes) == 24 * 50
     assert len(sizes) < 24 * 50 / 4
     began = time.monotonic()
-    asyncio.run(calls(1, CROWD))  # the crowd is forgotten
+    run(calls(1, CROWD))  # the crowd is forgotten
     sizes.clear()
     began = time.monotonic()
-    asyncio.run(calls(1, 100))
+    run(calls(1, 100))
     assert sizes == [1] * 100
     assert (time.monotonic() - began) / 100 < GATHER_S

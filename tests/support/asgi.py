@@ -1,9 +1,9 @@
 """An httpx client over an ASGI application in this process, from an address that a test chooses."""
 
-import asyncio
-
 import httpx
 from starlette.types import ASGIApp
+
+from tests.support.loops import run
 
 
 class InProcess(httpx.BaseTransport):
@@ -14,7 +14,7 @@ class InProcess(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, and read its answer to the end."""
-        return asyncio.run(self._whole(request))
+        return run(self._whole(request))
 
     async def _whole(self, request: httpx.Request) -> httpx.Response:
         sent = httpx.Request(
