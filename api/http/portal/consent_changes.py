@@ -93,8 +93,8 @@ def change_routes(pages: Pages, sessions: PortalSessions, personal: PersonalCons
             body = b64url_decode(form.text("body", max_length=MAX_BODY))
             personal.apply(session.pseudonym, body, PasskeyProof(assertion.encode()))
         else:
-            sessions.require_fresh(request, session, f"{CONSENTS}/{consent_id}")
-            personal.resume(session.pseudonym, consent_id, AccountProof(session.method))
+            proof = sessions.account_proof(request, session, f"{CONSENTS}/{consent_id}")
+            personal.resume(session.pseudonym, consent_id, proof)
         return see_other(f"{CONSENTS}/{consent_id}?done=resumed")
 
     return router

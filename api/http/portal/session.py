@@ -8,9 +8,19 @@ from api.http.accounts.cookies import Cookie
 from api.http.accounts.site import Site
 from api.http.web.forms import Form
 from api.http.web.routes import SeeOther
+from node.consents.personal import AccountProof
 from node.people.sessions import Session, Sessions
+from protocols.errors import CredenceError
 
 PREFIX = "/portal"
+
+
+class SecondFactorMissing(CredenceError):
+    """The session was opened with one factor; a consent given in it would prove too little."""
+
+    code = "second_factor_missing"
+    category = "forbidden"
+    next_step = "Show again who you are, with a passkey or with password and code."
 
 
 class PortalSessions:
@@ -21,6 +31,7 @@ class PortalSessions:
         session = portal.require(request)            # or the person is sent to sign in
         portal.require_csrf(request, form)           # before anything is changed
         portal.require_fresh(request, session, back) # before what is hard to undo
+        proof = portal.account_proof(request, session, back) # where the session itself is the proof
     """
 
     def __init__(self, sessions: Sessions, site: Site) -> None:
@@ -74,6 +85,27 @@ class PortalSessions:
         if not self._sessions.is_fresh(session):
             to = back if back is not None else _here(request)
             raise SeeOther(f"{PREFIX}/confirm?{urlencode({'next': to})}")
+
+    def account_proof(
+        self, request: Request, session: Session, back: str | None = None
+    ) -> AccountProof:
+        """That the person confirmed in this session, with a second factor and lately.
+
+        To withdraw and to pause no more than a session is asked for: make the proof there directly.
+
+        Args:
+            request: the call.
+            session: theirs.
+            back: the page to come back to; None: that of the request.
+
+        Raises:
+            SecondFactorMissing: one factor opened it.
+            SeeOther: it is not fresh, to where they show again who they are.
+        """
+        if not session.second_factor or session.method == "activation":
+            raise SecondFactorMissing("this session was opened with one factor")
+        self.require_fresh(request, session, back)
+        return AccountProof(session.method)
 
 
 def _here(request: Request) -> str:
