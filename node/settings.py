@@ -137,6 +137,8 @@ class NodeSettings(BaseSettings):
         max_epsilon_alone: the most a population may lose by this node's own noise alone, that is
             if all other parties conspire (`distributed` plans only); None: no such ceiling.
         minimum_quorum: fewest members that must be in every round that this node takes part in.
+        masked_only: whether only masked sums are taken part in; otherwise the coordinator may see
+            this node's part of them.
         max_hidden: largest hidden layer of a network that it trains.
         architectures: kinds of network it trains: `wide_deep`, and `wide_deep_prior`, which starts
             from a public prior.
@@ -187,6 +189,7 @@ class NodeSettings(BaseSettings):
     minimum_cohort: int = Field(default=100, ge=1)
     max_epsilon_alone: float | None = Field(default=None, gt=0, le=1000)
     minimum_quorum: int = Field(default=2, ge=1, le=1000)
+    masked_only: bool = True
     max_hidden: int = Field(default=128, ge=1, le=256)
     architectures: tuple[Literal["wide_deep", "wide_deep_prior"], ...] = (
         "wide_deep",

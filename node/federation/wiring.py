@@ -127,6 +127,7 @@ def build_training(node: Node, accountant: Accountant) -> Training:
         delta=settings.delta,
         minimum_cohort=settings.minimum_cohort,
         minimum_quorum=settings.minimum_quorum,
+        masked_only=settings.masked_only,
         max_hidden=settings.max_hidden,
         architectures=settings.architectures,
         purposes=settings.train_purposes,

@@ -277,3 +277,22 @@ def test_the_secret_of_a_campaign_is_sealed_and_forgotten_with_the_next(table):
     with table.bank.node.database.write() as connection:
         rows.begin(connection, replace(row, campaign_id="camp-2"))
         assert rows.find(connection, "camp-1") is None
+
+
+def test_a_cohort_of_one_node_stands_in_the_log(table):
+    """A coordinator that names this node alone would see its part; the round is not opened."""
+    table.agree()
+    table.input(1)
+    with pytest.raises(CohortOfFew):
+        table.ask(names.VIEW_STEP, table.view(1, (US,)).to_body())
+    assert CohortOfFew.code in table.refusals()
+
+
+def test_different_models_to_different_nodes_open_nothing_and_stand_in_the_log(table):
+    """A view about another model than the one this node was sent is not signed."""
+    table.agree()
+    table.input(1)
+    other = replace(table.view(1), model_sha256=bytes(32))
+    with pytest.raises(ViewRefused):
+        table.ask(names.VIEW_STEP, other.to_body())
+    assert table.refusals()[-1] == ViewRefused.code
