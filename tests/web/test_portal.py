@@ -11,18 +11,19 @@ import httpx
 import pytest
 
 from audit.verifier.inclusion import check_leaf_proof
-from node.people.sessions import csrf_token
-from tests.browser.portal_world import PortalWorld, open_portal
-from tests.network import person
+from node.people.sessions import PORTAL, Sessions, csrf_token
+from node.storage import people
+from tests.browser.portal_world import PortalWorld, open_portal, ref
+from tests.network import now_ms, person
 
-ANNA, BEN, MANY = 1, 2, 3
+ANNA, BEN, MANY, CARL = 1, 2, 3, 4
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
     with open_portal(tmp_path_factory.mktemp("portal")) as opened:
-        for number in (ANNA, BEN, MANY):
+        for number in (ANNA, BEN, MANY, CARL):
             opened.enrol(number)
         yield opened
 
@@ -30,8 +31,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
 class Reader:
     """A person's browser without a screen."""
 
-    def __init__(self, world: PortalWorld, number: int, language: str = "en") -> None:
-        self.token = world.session(number, language)
+    def __init__(
+        self, world: PortalWorld, number: int, language: str = "en", token: str = ""
+    ) -> None:
+        self.token = token or world.session(number, language)
         self.origin = world.url
         self.http = httpx.Client(base_url=world.url, cookies={"credence": self.token}, timeout=20)
 
@@ -207,6 +210,65 @@ def test_nothing_from_a_form_becomes_markup(anna: Reader, annas: str) -> None:
         assert answer.status_code in {400, 401, 422}
         assert "<img" not in answer.text
         assert "evil.example" not in answer.text
+
+
+def _session(world: PortalWorld, number: int, *, minutes_ago: int, second_factor: bool) -> str:
+    """The token of a session that was opened a while ago, with one factor or more."""
+    world.session(number)
+    sessions = Sessions(world.node.database, lambda: now_ms() - 60_000 * minutes_ago)
+    with world.node.database.write() as connection:
+        account = people.by_login(connection, PORTAL, ref(number))
+        assert account is not None
+        return sessions.open(connection, account, "oidc", "test", None, second_factor=second_factor)
+
+
+def _confirmed(reader: Reader) -> httpx.Response:
+    """Read a consent and confirm it with the account, as the page would."""
+    page = reader.get(
+        "/portal/consents/confirm?purpose=score&recipient=bank-a&class=payment&days=30"
+    )
+    body = re.search(r'name="body" value="([^"]+)"', page.text)
+    return reader.post("/portal/consents/grant", body=body[1] if body else BODY)
+
+
+BODY = "e30"
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "second_factor", "status", "to"),
+    [(0, True, 303, "done=granted"), (11, True, 303, "/portal/confirm?"), (0, False, 403, "")],
+)
+def test_a_session_proves_a_consent_when_it_is_fresh_and_has_a_second_factor(
+    world: PortalWorld, minutes_ago: int, second_factor: bool, status: int, to: str
+) -> None:
+    """One factor: nothing is granted or resumed. A stale session: to where one shows it again."""
+    token = _session(world, CARL, minutes_ago=minutes_ago, second_factor=second_factor)
+    reader = Reader(world, CARL, token=token)
+    before = len(world.node.personal_consents().of_person(person(CARL)))
+    answer = _confirmed(reader)
+    assert (answer.status_code, to in answer.headers.get("location", "")) == (status, True)
+    granted = len(world.node.personal_consents().of_person(person(CARL))) - before
+    assert granted == ("granted" in to)
+    paused = world.grant(CARL)
+    assert reader.post(f"/portal/consents/{paused}/pause").status_code == 303
+    answer = reader.post(f"/portal/consents/{paused}/resume")
+    assert answer.status_code == status
+    resumed = world.node.consents.get(paused).terms.state.value == "active"
+    assert resumed == ("granted" in to)
+    assert reader.post(f"/portal/consents/{paused}/withdraw").status_code == 303
+    reader.http.close()
+
+
+def test_a_session_with_one_factor_is_told_what_to_add(world: PortalWorld) -> None:
+    """The page offers no button that would fail, and says where to show more."""
+    token = _session(world, CARL, minutes_ago=0, second_factor=False)
+    reader = Reader(world, CARL, token=token)
+    page = reader.get(
+        "/portal/consents/confirm?purpose=score&recipient=bank-a&class=payment&days=30"
+    ).text
+    assert "Confirm with my account" not in page
+    assert "/portal/confirm?next=" in page
+    reader.http.close()
 
 
 def test_what_others_wrote_is_shown_as_text(world: PortalWorld, annas: str) -> None:

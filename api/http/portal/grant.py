@@ -6,7 +6,7 @@ JavaScript the account's confirmation is what there is.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api.http.portal.consents import CONSENTS
 from api.http.portal.names import MemberNames
 from api.http.portal.passkey_choice import Passkeys
-from api.http.portal.session import PREFIX, PortalSessions
+from api.http.portal.session import PREFIX, PortalSessions, SecondFactorMissing
 from api.http.web.forms import Form, SentForm
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router, see_other
@@ -41,6 +41,12 @@ from protocols.errors import InvalidInput, SignatureInvalid
 MAX_CHOSEN = 64
 MAX_BODY = 24 * 1024
 MAX_ASSERTION = 8 * 1024
+
+_WHY: Mapping[type[Exception], str] = {
+    PreparedExpired: "expired",
+    SignatureInvalid: "passkey",
+    SecondFactorMissing: "second_factor",
+}
 
 Many = Annotated[list[str], Query(max_length=MAX_CHOSEN)]
 Classes = Annotated[list[str], Query(alias="class", max_length=MAX_CHOSEN)]
@@ -152,6 +158,18 @@ class Grants:
             member_name=self.names.of,
         )
 
+    def failed(self, request: Request, session: Session, why: str, back: str) -> Response:
+        """Nothing was granted: why, and where to go on."""
+        return self.pages.render(
+            request,
+            "portal/grant_failed.html",
+            session=session,
+            status=403 if why == "second_factor" else 422,
+            why=why,
+            back=back,
+            confirm=f"{PREFIX}/confirm?{urlencode({'next': back})}",
+        )
+
 
 def grant_routes(grants: Grants) -> APIRouter:
     """`/portal/consents/new`, its confirmation, and answers to what was asked for."""
@@ -214,21 +232,11 @@ def grant_routes(grants: Grants) -> APIRouter:
         session = sessions.require(request)
         sessions.require_csrf(request, form)
         back = _own_page(form)
-        body, proof = _given(form, session)
-        if isinstance(proof, AccountProof):
-            sessions.require_fresh(request, session, back)
         try:
+            body, proof = _given(sessions, request, form, session, back)
             recorded = personal.grant(session.pseudonym, body, proof)
-        except (PreparedExpired, SignatureInvalid) as error:
-            why = "expired" if isinstance(error, PreparedExpired) else "passkey"
-            return grants.pages.render(
-                request,
-                "portal/grant_failed.html",
-                session=session,
-                status=422,
-                why=why,
-                back=back,
-            )
+        except tuple(_WHY) as error:
+            return grants.failed(request, session, _WHY[type(error)], back)
         return see_other(f"{CONSENTS}/{recorded.consent_id}?done=granted")
 
     return router
@@ -238,12 +246,14 @@ def _told(body: bytes) -> str:
     return b64url_encode(body)
 
 
-def _given(form: Form, session: Session) -> tuple[bytes, PasskeyProof | AccountProof]:
+def _given(
+    sessions: PortalSessions, request: Request, form: Form, session: Session, back: str
+) -> tuple[bytes, PasskeyProof | AccountProof]:
     body = b64url_decode(form.text("body", max_length=MAX_BODY))
     assertion = form.text("assertion", max_length=MAX_ASSERTION, default="")
     if assertion:
         return body, PasskeyProof(assertion.encode())
-    return body, AccountProof(session.method)
+    return body, sessions.account_proof(request, session, back)
 
 
 def _own_page(form: Form) -> str:
