@@ -1,4 +1,4 @@
-"""Tables of secure aggregation: what a campaign's masks follow from, and the views that were signed.
+"""Tables of secure aggregation: what a campaign's masks follow from, and the signed views.
 
 The secret stands sealed under the node's key-encryption key and is deleted when another campaign
 begins: past sums then cannot be opened from this database, whoever holds its keys later.
