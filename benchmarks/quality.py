@@ -174,16 +174,15 @@ def our_rows(
     for epsilon in epsilons:
         if not np.isfinite(epsilon):
             free = train_freely(
-                study.recipe.catalogue, study.encoder, study.architecture, study.prior, parts,
-                study.settings,
-            )  # fmt: skip
+                study.recipe.catalogue, study.encoder, study.architecture, parts, study.settings
+            )
             rows["Credence, no privacy"] = measured(study, cut, free.risk(test_x), free.pd(test_x))
             continue
         for mode in modes:
             name = f"Credence, epsilon {epsilon:g}, {mode}"
             plan = make_plan(
                 study.recipe.catalogue, study.nodes, study.architecture, study.settings,
-                epsilon=epsilon, delta=DELTA, mode=mode,
+                epsilon=epsilon, delta=DELTA, mode=mode, rows=len(cut.train),
             )  # fmt: skip
             trained = train(plan, study.encoder, study.prior, parts)
             rows[name] = measured(study, cut, trained.risk(test_x), trained.pd(test_x))

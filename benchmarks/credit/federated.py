@@ -41,23 +41,29 @@ class Settings:
         rounds: DP steps.
         learning_rate: in Newton steps.
         momentum: of the optimiser.
-        pull: decay back to the prior's start.
+        pull: decay back to the prior's start, for each unit of noise a round adds to the mean of
+            all rows; the decay itself stays from .01 to .1.
         clip: far below a row's gradient: every row counts alike.
         calibration_noise, count_noise: in people.
         free_rounds, free_rate, free_sampling, free_pull: of training without privacy.
     """
 
-    rounds: int = 60
+    rounds: int = 150
     learning_rate: float = 1.0
     momentum: float = 0.9
-    pull: float = 0.03
+    pull: float = 28.0
     clip: float = 0.5
     calibration_noise: float = 12.0
     count_noise: float = 20.0
-    free_rounds: int = 800
-    free_rate: float = 2e-3
-    free_sampling: float = 0.02
+    free_rounds: int = 1600
+    free_rate: float = 4e-3
+    free_sampling: float = 0.01
     free_pull: float = 0.3
+
+    def decay(self, plan: CampaignPlan, rows: int) -> float:
+        """What `pull` comes to: the more noise there is, the more the start is worth."""
+        noise = plan.privacy.node_noise_multiplier * float(np.sqrt(len(plan.members))) / rows
+        return float(np.clip(self.pull * noise, 0.01, 0.1))
 
     def without_prior(self) -> "Settings":
         """For a table that no synthetic world resembles: Adam on the bins themselves."""
@@ -96,9 +102,21 @@ def make_plan(
     epsilon: float,
     delta: float,
     mode: TrustMode,
+    rows: int,
 ) -> CampaignPlan:
-    """The plan of one cell of the grid: every row in every round, nobody falls out."""
-    return propose(
+    """The plan of one cell of the grid: every row in every round, nobody falls out.
+
+    Args:
+        catalogue: of the table.
+        members: institutions.
+        architecture: of the network.
+        settings: how.
+        epsilon: of the whole cell.
+        delta: where it holds.
+        mode: who is trusted.
+        rows: of all institutions, which their cohort bands tell.
+    """
+    plan = propose(
         catalogue,
         "benchmark",
         [f"bank-{number}" for number in range(members)],
@@ -110,7 +128,6 @@ def make_plan(
         optimiser=OptimiserPlan(
             learning_rate=settings.learning_rate,
             beta1=settings.momentum,
-            weight_decay=settings.pull,
         ),
         sampling_rate=1.0,
         clip=settings.clip,
@@ -120,6 +137,8 @@ def make_plan(
         quorum=members,
         mode=mode if members > 1 else "local",
     )
+    decay = settings.decay(plan, rows)
+    return replace(plan, optimiser=replace(plan.optimiser, weight_decay=decay))
 
 
 def train(
@@ -147,14 +166,13 @@ def train_freely(
     catalogue: Catalogue,
     encoder: Encoder,
     architecture: Architecture,
-    prior: Prior | None,
     cohorts: Sequence[Cohort],
     settings: Settings,
 ) -> Trained:
-    """The same federation without privacy: small samples, no clipping, no noise, all weights."""
+    """The same federation without privacy: small samples, no clipping, no noise, no prior."""
     plan = make_plan(
         catalogue, 1, replace(architecture, prior=""), settings,
-        epsilon=8.0, delta=1e-5, mode="local",
+        epsilon=8.0, delta=1e-5, mode="local", rows=1,
     )  # fmt: skip
     privacy = replace(plan.privacy, clip=1000.0, sampling_rate=settings.free_sampling)
     optimiser_plan = OptimiserPlan(
@@ -166,7 +184,7 @@ def train_freely(
     )
     plan = replace(plan, privacy=privacy, optimiser=optimiser_plan, rounds=settings.free_rounds)
     steps = [LocalStep(plan, encoder) for _ in cohorts]
-    optimiser = ServerOptimiser(plan, encoder, None if prior is None else prior.start)
+    optimiser = ServerOptimiser(plan, encoder, None)
     generator = np.random.default_rng(0)
     for _ in range(plan.rounds):
         weights = optimiser.weights

@@ -44,8 +44,8 @@ class PriorSettings:
 
     worlds: int = 8
     people: int = 6_000
-    rank: int = 2
-    energy: float = 1.0
+    rank: int = 6
+    energy: float = 0.25
     ridge: float = 0.3
     power: float = 0.25
     deep_scale: float = 0.0

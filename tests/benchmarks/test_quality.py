@@ -212,7 +212,7 @@ def test_each_cell_spends_its_whole_epsilon_and_no_more():
     for epsilon in (1.0, 3.0):
         plan = make_plan(
             recipe.catalogue, 3, Architecture(), Settings(rounds=20),
-            epsilon=epsilon, delta=1e-5, mode="distributed",
+            epsilon=epsilon, delta=1e-5, mode="distributed", rows=20_000,
         )  # fmt: skip
         assert plan.privacy.honest_minimum == 3
         assert plan.privacy.sampling_rate == 1.0
