@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from coordinator.bootstrap import Coordinator, open_coordinator
+from coordinator.campaigns import UNFINISHED
 from coordinator.federation.journal import RoundJournal, restore
 from coordinator.federation.masked_strategy import MaskedStrategy, Masks
 from coordinator.federation.office import CampaignBelowQuorum, Office, Patience
@@ -182,7 +183,12 @@ class EngineCampaign:
             time.sleep(POLL_S)
 
     def _proposed(self) -> CampaignPlan:
-        return make_proposals(self._coordinator).propose(
+        proposals = make_proposals(self._coordinator)
+        with self._office.database.read() as connection:
+            left = rows.in_states(connection, UNFINISHED)
+        for row in left:  # of a run that was stopped
+            proposals.abort(row.campaign_id, now_ms())
+        return proposals.propose(
             (),
             now_ms(),
             rounds=self._wanted.rounds,

@@ -5,7 +5,7 @@ Which node it is stands in Flower's node configuration: `home`, the path of its 
 
 Flower's engines hand a node's messages to whatever process is free, so two processes may have the
 same node open, one after the other. What must last is in the node's database, as when a worker is
-killed; what a process remembers besides is dropped when another has answered since.
+killed; what a process remembers of the masks is dropped when another has answered since.
 """
 
 import fcntl
@@ -68,12 +68,15 @@ class VirtualNode:
         self._home = home
         self._node = open_virtual(home)
         self._worker: Worker | None = None
+        self._plan = b""  # the one that is open in this process
 
     def answer(self, message: Message, context: Context) -> Message:
         """Answer one message."""
         with self._turn() as uninterrupted:
-            if self._worker is None or not uninterrupted:
+            if self._worker is None:
                 self._worker = build_worker(self._node, accountant=_accountant())
+            if not uninterrupted:
+                self._worker.masking.forget()
                 self._reopen(self._worker)
             if message.metadata.message_type == OFFER_QUERY:
                 return self._offered(self._worker, message)
@@ -86,6 +89,7 @@ class VirtualNode:
             raise InvalidInput("an offer carries a plan")
         answer = worker.accept(_read(data))
         (self._home / PLAN_FILE).write_bytes(data)
+        self._plan = data
         said = ConfigRecord(
             {
                 MEMBER: self._node.member_id,
@@ -98,8 +102,10 @@ class VirtualNode:
     def _reopen(self, worker: Worker) -> None:
         """Hold the offered campaign open again; the node gives the answer that it kept."""
         plan = self._home / PLAN_FILE
-        if plan.exists():
-            worker.accept(_read(plan.read_bytes()))
+        offered = plan.read_bytes() if plan.exists() else b""
+        if offered != self._plan:
+            worker.accept(_read(offered))
+            self._plan = offered
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:

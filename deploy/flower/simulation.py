@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.flower.campaign import Wanted, build_campaign_app
-from deploy.flower.homes import make_network
+from deploy.flower.homes import Layout, make_network
 from deploy.flower.node_app import VirtualNodes
 
 CUSTOMERS = 80
@@ -29,11 +29,13 @@ class Times:
 def simulate(
     root: Path, *, nodes: int, rounds: int, people: int = CUSTOMERS, processes: int = 4
 ) -> Times:
-    """Make a network below `root` and run one campaign; the outcome is `root`/report.json.
+    """Make a network below `root`, unless there is one, and run one campaign.
+
+    The outcome is `root`/report.json.
 
     Args:
-        root: a new or empty directory.
-        nodes: virtual nodes.
+        root: a new or empty directory, or one with such a network.
+        nodes: virtual nodes, as many as the network has.
         rounds: DP steps.
         people: customers of each node.
         processes: Ray actors that answer for the nodes.
@@ -44,7 +46,9 @@ def simulate(
     from flwr.simulation import run_simulation
 
     started = time.monotonic()
-    layout = make_network(root, nodes=nodes, people=people)
+    layout = Layout(root)
+    if not layout.coordinator.exists():
+        make_network(root, nodes=nodes, people=people)
     made = time.monotonic()
     run_simulation(
         server_app=build_campaign_app(
@@ -67,7 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--people", type=int, default=CUSTOMERS, help="customers of each node")
     parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--dir", type=Path, help="keeps the homes and the report; new or empty")
+    parser.add_argument(
+        "--dir", type=Path, help="keeps homes and report; homes there are used again"
+    )
     options = parser.parse_args(arguments)
     if find_spec("ray") is None:
         parser.error("Ray is missing: pip install 'credence[simulation]'")

@@ -139,6 +139,10 @@ class Masking:
             self._log_refusal(request.campaign_id, error)
             raise
 
+    def forget(self) -> None:
+        """Read the party anew from the database: another process may have moved it on."""
+        self._party = None
+
     def require_ready(self, campaign: OpenCampaign) -> None:
         """Refuse a round before its campaign's masks are agreed.
 
