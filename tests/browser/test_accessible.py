@@ -7,17 +7,19 @@ import pytest
 
 from node.consents.offers import OfferTerms
 from node.people.sessions import DESK
+from node.rights.steps import Action, Clerk
 from node.storage import people
 from node.storage.people import AccountRow
 from protocols.identifiers import new_id
 from tests.browser.conftest import Complaints, sign_in
-from tests.browser.portal_world import PortalWorld
+from tests.browser.portal_world import PortalWorld, ref
 from tests.network import now_ms, person
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed (make setup)")
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
-NUMBER = 301
+NUMBER, OTHER = 301, 302
+_DESK = frozenset({"desk", "privacy_officer"})
 # WCAG 2.2 AA and what axe calls best practice.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CHOICE = "purpose=score&purpose=train&recipient=bank-a&class=payment&class=tax&days=90"
@@ -32,16 +34,43 @@ PAGES = {
     "choose": "/portal/consents/new",
     "choose_again": "/portal/consents/confirm?days=30",
     "confirm": f"/portal/consents/confirm?{CHOICE}",
+    "confirm_each": f"/portal/consents/confirm?{CHOICE}&recipient=bank-b",
     "answer": "/portal/consents/{asked}/answer",
     "access": "/portal/access?show=all",
     "score": "/portal/score",
     "data": "/portal/data",
     "rights": "/portal/rights",
+    "dispute_items": "/portal/rights/dispute",
+    "dispute": "/portal/rights/dispute?source=bank-a&signal=credit_limit",
+    "disputed": "/portal/rights/requests/{dispute}",
+    "corrected": "/portal/rights/requests/{correction}",
+    "correct": "/portal/rights/correct",
+    "delete": "/portal/rights/delete",
+    "object": "/portal/rights/object",
+    "copy": "/portal/rights/copy",
+    "reports": "/portal/rights/report",
+    "report": "/portal/rights/report/{report}",
+    "confirm_again": "/portal/confirm?next=/portal/data",
     "security": "/portal/security",
     "absent": "/portal/nothing-here",
 }
 OUTSIDE = {"sign_in": "/portal/sign-in", "activate": "/portal/activate", "desk": "/desk/sign-in"}
-DESK_PAGES = {"queue": "/desk/"}
+DESK_PAGES = {
+    "queue": "/desk/",
+    "queue_of_a_kind": "/desk/?kind=dispute",
+    "ended": "/desk/ended",
+    "statements": "/desk/statements",
+    "person": "/desk/person",
+    "dispute": "/desk/requests/{dispute}",
+    "correction": "/desk/requests/{correction}",
+    "deletion": "/desk/requests/{deletion}",
+    "review": "/desk/requests/{review}",
+    "copy": "/desk/requests/{copy}",
+    "done": "/desk/requests/{done}",
+    "security": "/desk/security",
+    "confirm_again": "/desk/confirm?next=/desk/",
+    "absent": "/desk/requests/rgt_absent",
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +85,32 @@ def ids(world: PortalWorld) -> dict[str, str]:
     asked = world.node.consents.requests.ask(
         person(NUMBER), offer, requested_by="desk", message="For the loan you have.", days=7
     )
-    return {"running": running, "ended": ended, "asked": asked.consent_id}
+    return {"running": running, "ended": ended, "asked": asked.consent_id, **_rights(world)}
+
+
+def _rights(world: PortalWorld) -> dict[str, str]:
+    """A request of every kind, at every stage a page shows differently."""
+    world.enrol(OTHER, kind=1)
+    bank, one = world.node.rights, person(NUMBER)
+    anna, ben = Clerk("stf_anna", _DESK), Clerk("stf_ben", _DESK)
+    dispute = bank.dispute(one, "payments", "paid_ratio_1m", "I paid.", statement="Paid in May.")
+    correction = bank.person.correct(one, "credit_limit", "It is 60,000.")
+    bank.act(anna, correction.request_id, Action.PROPOSE, "You are right.", 60_000.0)
+    done = bank.person.access(person(OTHER), "Please send it.")
+    bank.act(anna, done.request_id, Action.REFUSE, "You have had one.")
+    review = bank.person.object(one, "Please look again.")
+    bank.act(ben, review.request_id, Action.TAKE)
+    report = bank.person.take_report(one)
+    found = {
+        "dispute": dispute,
+        "correction": correction,
+        "deletion": bank.person.delete(person(OTHER), "Please delete it all."),
+        "review": review,
+        "copy": bank.person.access(one, ""),
+        "done": done,
+    }
+    ids = {name: request.request_id for name, request in found.items()}
+    return {**ids, "report": f"{report.year}/{report.number}"}
 
 
 def _proof() -> Any:
@@ -73,12 +127,17 @@ def anyway(complaints: Complaints) -> None:
 
 def check(page: Any, address: str) -> dict[str, list[str]]:
     """What is wrong with a page, by how it is looked at; nothing at best."""
+    page.goto(address)
+    return looked_at(page)
+
+
+def looked_at(page: Any) -> dict[str, list[str]]:
+    """What is wrong with the page that is open, on a phone and on a desk, in light and dark."""
     found = {}
     for width in (360, 1280):
         for scheme in ("light", "dark"):
             page.set_viewport_size({"width": width, "height": 800})
             page.emulate_media(color_scheme=scheme)
-            page.goto(address)
             found[f"{scheme} at {width}"] = violations(page)
     return {look: wrong for look, wrong in found.items() if wrong}
 
@@ -119,11 +178,30 @@ def test_a_page_before_sign_in_is_for_everybody(page: Any, world: PortalWorld, n
 
 
 @pytest.mark.parametrize("name", DESK_PAGES)
-def test_a_page_of_the_desk_is_for_everybody(page: Any, world: PortalWorld, name: str) -> None:
-    page.context.add_cookies(
-        [{"name": "credence-desk", "value": _staff(world), "url": world.url, "httpOnly": True}]
-    )
-    assert check(page, world.url + DESK_PAGES[name]) == {}
+@pytest.mark.usefixtures("anyway")
+def test_a_page_of_the_desk_is_for_everybody(
+    page: Any, world: PortalWorld, ids: dict[str, str], name: str
+) -> None:
+    """axe-core finds nothing, in light and dark, on a phone and on a desk."""
+    at_the_desk(page, world)
+    assert check(page, world.url + DESK_PAGES[name].format(**ids)) == {}
+
+
+@pytest.mark.usefixtures("ids")
+def test_what_a_form_shows_is_for_everybody(page: Any, world: PortalWorld) -> None:
+    """A person's file at the desk, which no address leads to."""
+    at_the_desk(page, world)
+    page.goto(f"{world.url}/desk/person")
+    page.fill("[name=subject]", ref(NUMBER))
+    page.fill("[name=reason]", "They called about their dispute.")
+    page.click("form[action='/desk/person'] button")
+    assert looked_at(page) == {}
+
+
+def at_the_desk(page: Any, world: PortalWorld) -> None:
+    """Give the browser a member of staff's session."""
+    cookie = {"name": "credence-desk", "value": _staff(world), "url": world.url, "httpOnly": True}
+    page.context.add_cookies([cookie])
 
 
 def test_the_checker_sees_what_is_wrong(page: Any, world: PortalWorld) -> None:
