@@ -126,10 +126,11 @@ class LocalStep:
         proper = _proper(rows, y)
         if not proper.all():
             rows, y = np.where(proper[:, None], rows, 0), np.where(proper, y, 0)
-        z, unit, deep = self._coordinates.rows(rows), self._coordinates.unit, self._deep
+        x, unit, deep = rows.astype(np.float64), self._coordinates.unit, self._deep
+        z = x if self._coordinates.prior is None else self._coordinates.rows(rows)
         squares = np.einsum("ij,ij->i", z, z)
         lit = squares * unit**2 + 1
-        activation, logit = network.forward(rows.astype(np.float64))
+        activation, logit = network.forward(x)
         squared = activation * activation
         chance = 0.5 + 0.5 * _tanh(0.5 * logit)
         error, worst = chance - y, np.maximum(chance, 1 - chance)
