@@ -19,6 +19,14 @@ import structlog
 
 from coordinator.bootstrap import Coordinator, open_coordinator
 from coordinator.campaigns import UNFINISHED
+from coordinator.federation.flower import (
+    ConfigRecord,
+    Context,
+    Grid,
+    Message,
+    RecordDict,
+    ServerApp,
+)
 from coordinator.federation.journal import RoundJournal, restore
 from coordinator.federation.masked_strategy import MaskedStrategy, Masks
 from coordinator.federation.office import CampaignBelowQuorum, Office, Patience
@@ -29,9 +37,8 @@ from coordinator.federation.streams import Streams
 from coordinator.proposals import make_proposals
 from coordinator.storage import bundles as bundle_rows
 from coordinator.storage import campaigns as rows
-from deploy.flower.flower import ConfigRecord, Context, Grid, Message, RecordDict, ServerApp
 from deploy.flower.grid import MemberGrid
-from deploy.flower.homes import MINIMUM_COHORT, now_ms
+from deploy.flower.layout import MINIMUM_COHORT, now_ms
 from deploy.flower.offers import BAND, DOCUMENT, MEMBER, OFFER, OFFER_QUERY, REFUSAL
 from models.encoder import Encoder
 from models.plan import CampaignPlan

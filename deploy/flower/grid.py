@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from deploy.flower.flower import Grid, Message, RecordDict, Run
+from coordinator.federation.flower import Grid, Message, RecordDict, Run
 
 
 class MemberGrid(Grid):

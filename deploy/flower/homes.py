@@ -6,7 +6,6 @@ homes, because on Flower's engines no coordinator serves them.
 """
 
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -20,9 +19,9 @@ from consent.authority import device_key
 from coordinator.bootstrap import Coordinator, init_coordinator, open_coordinator
 from coordinator.membership import JoinAttempt
 from coordinator.settings import make_settings
+from deploy.flower.layout import MINIMUM_COHORT, Layout, member_id, now_ms, open_virtual
 from deploy.flower.people import Person, make_people
 from node.bootstrap import init_node, open_node
-from node.network.documents import Documents
 from node.network.joining import store_membership
 from node.parts import Node
 from node.storage import consents, outcomes, signals
@@ -30,13 +29,11 @@ from node.storage.consents import NewConsent
 from node.storage.outcomes import Outcome
 from node.storage.signals import OWN, SignalVector
 from protocols.certificates import make_csr
-from protocols.documents import Document, from_proto, to_proto
+from protocols.documents import to_proto
 from protocols.joining import Declaration, sign_join
-from protocols.keys import SigningKey, VerifyKey
-from protocols.v1.membership_pb2 import SignedDocument
+from protocols.keys import SigningKey
 
 DAY_MS = 86_400_000
-MINIMUM_COHORT = 40
 NOWHERE = "127.0.0.1:1"  # no virtual node dials or is dialled
 DOCUMENTS = ("directory", "catalogue")
 PAYMENTS = "payments"
@@ -44,30 +41,10 @@ HOMES_A_PROCESS = 16
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the homes lie below `root`."""
-
-    root: Path
-
-    @property
-    def coordinator(self) -> Path:
-        """The coordinator's home."""
-        return self.root / "coordinator"
-
-    def node(self, number: int) -> Path:
-        """A node's home."""
-        return self.root / "nodes" / member_id(number)
-
-    def document(self, kind: str) -> Path:
-        """A signed document that all nodes read."""
-        return self.root / "documents" / kind
-
-
-@dataclass(frozen=True)
 class _Joiner:
     home: Path
     invitation_id: str
-    token: str
+    token: bytes
 
 
 @dataclass(frozen=True)
@@ -75,16 +52,6 @@ class _Joined:
     home: Path
     people: Sequence[Person]
     as_of_ms: int
-
-
-def member_id(number: int) -> str:
-    """A virtual node's id."""
-    return f"node-{number:03d}"
-
-
-def now_ms() -> int:
-    """UTC milliseconds."""
-    return int(time.time() * 1000)
 
 
 def make_network(root: Path, *, nodes: int, people: int, seed: int = 1) -> Layout:
@@ -118,18 +85,6 @@ def make_network(root: Path, *, nodes: int, people: int, seed: int = 1) -> Layou
             ]
             list(pool.map(_populate, shares))
     return layout
-
-
-def open_virtual(home: Path) -> Node:
-    """Open a node whose documents lie beside its network's homes."""
-    opened = open_node(home)
-    layout = Layout(home.parent.parent)
-    key = VerifyKey(bytes.fromhex(opened.settings.directory_key or ""))
-
-    def published(kind: str) -> Document:
-        return from_proto(SignedDocument.FromString(layout.document(kind).read_bytes()))
-
-    return replace(opened, documents=Documents(opened.database, key, published))
 
 
 class _Pool:

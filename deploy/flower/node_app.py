@@ -17,10 +17,10 @@ from pathlib import Path
 
 import structlog
 
-from deploy.flower.flower import ClientApp, ConfigRecord, Context, Message, RecordDict
-from deploy.flower.homes import Layout, open_virtual
+from deploy.flower.layout import Layout, open_virtual
 from deploy.flower.offers import BAND, DOCUMENT, MEMBER, OFFER, OFFER_QUERY, REFUSAL
 from models.privacy.accountant import Accountant
+from node.federation.flower import ClientApp, ConfigRecord, Context, Message, RecordDict
 from node.federation.wiring import Worker, build_worker
 from protocols.documents import Document, from_proto
 from protocols.errors import InvalidInput

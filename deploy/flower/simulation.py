@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.flower.campaign import Wanted, build_campaign_app
-from deploy.flower.homes import Layout, make_network
+from deploy.flower.homes import make_network
+from deploy.flower.layout import Layout
 from deploy.flower.node_app import VirtualNodes
 
 CUSTOMERS = 80

@@ -18,7 +18,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flower.homes import Layout, make_network, member_id
+from deploy.flower.homes import make_network
+from deploy.flower.layout import Layout, member_id
 from protocols.errors import InvalidInput, Unavailable
 
 COMMANDS = ("flower-superlink", "flower-supernode", "flwr")
