@@ -8,8 +8,8 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from node.network.rpc_errors import PeerFailed, PeerTooSlow, TooManyRequests, remote_errors
 from node.network.gate import MemberGate
+from node.network.rpc_errors import PeerFailed, PeerTooSlow, TooManyRequests, remote_errors
 from node.network.transport import (
     DeadlineRequired,
     TransportLimits,
