@@ -94,9 +94,7 @@ def newest_evidence(connection: Connection, consent_ids: Iterable[str]) -> dict[
     for chunk in _chunks(consent_ids):
         query = (
             select(consent_event.c.consent_id, consent_event.c.evidence)
-            .where(
-                consent_event.c.consent_id.in_(chunk), consent_event.c.evidence.is_not(None)
-            )
+            .where(consent_event.c.consent_id.in_(chunk), consent_event.c.evidence.is_not(None))
             .order_by(consent_event.c.event_id)
         )
         found.update({row.consent_id: row.evidence for row in connection.execute(query)})
