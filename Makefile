@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint check-protos check-readme bench protos lock clean
+.PHONY: help setup demo test engines fuzz lint check-protos check-readme bench protos lock clean
 
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
+	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)
 
 fuzz: setup ## Fuzz what parses bytes from outside (ARGS="envelope --seconds 300")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -10,7 +10,7 @@ from tests.engines.ledgers import charged
 from tests.engines.processes import run
 
 pytestmark = [
-    pytest.mark.e2e,
+    pytest.mark.engines,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
         find_spec("ray") is None, reason="Ray is not installed: pip install '.[simulation]'"

@@ -10,7 +10,7 @@ from tests.engines.ledgers import charged
 from tests.engines.processes import run
 
 pytestmark = [
-    pytest.mark.e2e,
+    pytest.mark.engines,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
         bool(missing_commands()), reason="Flower's commands are not installed beside Python"
