@@ -40,7 +40,7 @@ from models.plan import Architecture, TrustMode
 from models.prior import Prior
 from models.privacy.guarantees import Guarantees
 from models.training import fit_plain
-from models.weights import logit
+from models.weights import Weights, logit
 from protocols.errors import CredenceError, InvalidInput
 
 DELTA = 1e-5
@@ -127,7 +127,8 @@ def rival_rows(study: Study, cut: Split, epsilons: Sequence[float], seed: int) -
     """What others make of all rows in one place."""
     table, chosen, held = study.table, cut.train, cut.test
     y = table.label[chosen]
-    everything = np.stack(list(table.columns.values()), axis=1)
+    kept = [name for name in table.columns if name not in study.recipe.ignore]
+    everything = np.stack([table.columns[name] for name in kept], axis=1)
     read = np.stack([table.columns[name] for name in sorted(study.recipe.columns())], axis=1)
     x, test_x = study.x[chosen], study.x[held]
     risks = {
@@ -146,18 +147,33 @@ def rival_rows(study: Study, cut: Split, epsilons: Sequence[float], seed: int) -
     return {f"{name} (pooled)": measured(study, cut, risk) for name, risk in risks.items()}
 
 
-def alone_row(study: Study, cut: Split, parts: Sequence[Cohort], seed: int) -> Row:
-    """Each institution's own network, without privacy, for its own customers."""
-    label, bank = study.table.label[cut.test], cut.bank[cut.test]
-    found = []
-    for number, part in enumerate(parts):
-        weights = fit_plain(
+def alone_rows(
+    study: Study, cut: Split, parts: Sequence[Cohort], epsilons: Sequence[float], seed: int
+) -> dict[str, Row]:
+    """What each institution makes of its own rows, for its own customers."""
+    rows: dict[str, Row] = {}
+    for epsilon in epsilons:
+        found = []
+        for number, part in enumerate(parts):
+            own = cut.test[cut.bank[cut.test] == number]
+            risk = logit(_alone(study, part, epsilon, seed), study.x[own])
+            found.append(auc(study.table.label[own], risk))
+        said = f"epsilon {epsilon:g}" if np.isfinite(epsilon) else "no privacy"
+        rows[f"each bank alone, {said}"] = {"banks": found}
+    return rows
+
+
+def _alone(study: Study, part: Cohort, epsilon: float, seed: int) -> Weights:
+    if not np.isfinite(epsilon):
+        return fit_plain(
             study.encoder, study.architecture, part.x, part.y,
             seed=seed, epochs=12, weight_decay=0.3,
         )  # fmt: skip
-        own = bank == number
-        found.append(auc(label[own], logit(weights, study.x[cut.test[own]])))
-    return {"banks": found}
+    plan = make_plan(
+        study.recipe.catalogue, 1, study.architecture, study.settings,
+        epsilon=epsilon, delta=DELTA, mode="local", rows=len(part.x),
+    )  # fmt: skip
+    return train(plan, study.encoder, study.prior, [part]).weights
 
 
 def our_rows(
@@ -224,7 +240,7 @@ def run(
         cut = split(table, recipe, nodes, seed)
         parts = cohorts(study, cut)
         rows = rival_rows(study, cut, epsilons, seed)
-        rows["each bank alone, no privacy"] = alone_row(study, cut, parts, seed)
+        rows |= alone_rows(study, cut, parts, epsilons, seed)
         ours, kept = our_rows(study, cut, parts, epsilons, modes)
         for name, row in (rows | ours).items():
             found.setdefault(name, []).append(row)

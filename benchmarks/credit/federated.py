@@ -42,16 +42,16 @@ class Settings:
         learning_rate: in Newton steps.
         momentum: of the optimiser.
         pull: decay back to the prior's start, for each unit of noise a round adds to the mean of
-            all rows; the decay itself stays from .01 to .1.
+            all rows; the decay itself stays from .01 to .05.
         clip: far below a row's gradient: every row counts alike.
         calibration_noise, count_noise: in people.
         free_rounds, free_rate, free_sampling, free_pull: of training without privacy.
     """
 
-    rounds: int = 150
+    rounds: int = 120
     learning_rate: float = 1.0
     momentum: float = 0.9
-    pull: float = 28.0
+    pull: float = 14.0
     clip: float = 0.5
     calibration_noise: float = 12.0
     count_noise: float = 20.0
@@ -63,7 +63,7 @@ class Settings:
     def decay(self, plan: CampaignPlan, rows: int) -> float:
         """What `pull` comes to: the more noise there is, the more the start is worth."""
         noise = plan.privacy.node_noise_multiplier * float(np.sqrt(len(plan.members))) / rows
-        return float(np.clip(self.pull * noise, 0.01, 0.1))
+        return float(np.clip(self.pull * noise, 0.01, 0.05))
 
     def without_prior(self) -> "Settings":
         """For a table that no synthetic world resembles: Adam on the bins themselves."""

@@ -110,7 +110,7 @@ def _shapes(
         )
         values = bins @ curves
         spread, turn = np.linalg.eigh(values.T @ values / len(values))
-        for number in range(1, settings.rank + 1):
+        for number in range(1, min(settings.rank, len(parts)) + 1):
             if spread[-number] < 1e-3 * max(spread[-1], 1e-12):
                 break
             shape = np.zeros(encoder.width)

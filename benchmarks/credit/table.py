@@ -22,6 +22,7 @@ from protocols.errors import InvalidInput
 MAX_FILE_BYTES = 1 << 30
 MAX_CATALOGUE_BYTES = 1 << 20
 MAX_COLUMNS = 1_000
+WORLDS = ("", "statements")
 _DEFAULTS = {
     "unit": "number",
     "source_class": "table",
@@ -43,6 +44,7 @@ class Recipe:
         formulas: how each signal is computed, by id.
         ranges: public range of each column that a model may read.
         segments: columns that sort rows into institutions; the first signal's without them.
+        ignore: columns that no model reads, rivals included: identifiers.
         world: name of the synthetic world a prior is made from, or empty.
     """
 
@@ -50,6 +52,7 @@ class Recipe:
     formulas: Mapping[str, "Formula"]
     ranges: Mapping[str, tuple[float, float]]
     segments: tuple[str, ...]
+    ignore: frozenset[str]
     world: str
 
     def columns(self) -> set[str]:
@@ -181,8 +184,11 @@ def read_recipe(path: Path) -> Recipe:
     items = fields.items("signals", 256)
     ranges = fields.raw("ranges")
     segments = tuple(fields.texts("segments", 16, 64))
+    ignore = frozenset(fields.texts("ignore", MAX_COLUMNS, 64))
     world = fields.possibly_empty_text("world", 40)
     fields.done()
+    if world not in WORLDS:
+        raise CatalogueInvalid(f"{path.name}: no world {world!r}; there are {', '.join(WORLDS)}")
     if not isinstance(ranges, Mapping):
         raise CatalogueInvalid(f"{path.name}: ranges must be an object of [low, high] by column")
     formulas, signals = {}, []
@@ -195,7 +201,7 @@ def read_recipe(path: Path) -> Recipe:
         formulas[str(item["id"])] = formula(str(item["id"]), item["from"])
     catalogue = Catalogue.from_body({"version": version, "signals": signals})
     read = {str(name): _range(str(name), value) for name, value in ranges.items()}
-    return Recipe(catalogue, formulas, read, segments, world)
+    return Recipe(catalogue, formulas, read, segments, ignore, world)
 
 
 def _range(column: str, value: object) -> tuple[float, float]:

@@ -24,6 +24,7 @@ SMALL = {
     "version": 1,
     "world": "",
     "segments": ["income"],
+    "ignore": ["id"],
     "ranges": {"income": [0, 100]},
     "signals": [
         {"id": "income", "from": "income", "edges": [20, 40, 60, 80], "monotone": -1},
@@ -67,6 +68,7 @@ def test_a_small_table_gives_the_whole_grid(small, tmp_path, capsys):
         "WOE scorecard (pooled)",
         "DP-EBM, epsilon 8 (pooled)",
         "each bank alone, no privacy",
+        "each bank alone, epsilon 8",
         "Credence, no privacy",
         "Credence, epsilon 8, local",
         "Credence, epsilon 8, distributed",
@@ -143,6 +145,8 @@ def test_a_word_in_a_column_that_is_read_is_refused_by_line(small, capsys):
         {"ranges": ["income"]},
         {"segments": "income"},
         {"version": 0},
+        {"world": "of wonders"},
+        {"ignore": "id"},
         {"extra": 1},
     ],
 )
