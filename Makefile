@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
+# Many tests wait for processes of theirs: more workers than processors keep two busy.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test engines fuzz lint check-protos check-readme bench protos lock clean
@@ -32,7 +34,7 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 	@$(BIN)/credence demo $(ARGS)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)
