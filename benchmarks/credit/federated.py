@@ -42,7 +42,7 @@ class Settings:
         learning_rate: in Newton steps.
         momentum: of the optimiser.
         pull: decay back to the prior's start, for each unit of noise a round adds to the mean of
-            all rows; the decay itself stays from .01 to .05.
+            all rows; the decay itself stays from .01 to .3.
         clip: far below a row's gradient: every row counts alike.
         calibration_noise, count_noise: in people.
         free_rounds, free_rate, free_sampling, free_pull: of training without privacy.
@@ -63,7 +63,7 @@ class Settings:
     def decay(self, plan: CampaignPlan, rows: int) -> float:
         """What `pull` comes to: the more noise there is, the more the start is worth."""
         noise = plan.privacy.node_noise_multiplier * float(np.sqrt(len(plan.members))) / rows
-        return float(np.clip(self.pull * noise, 0.01, 0.05))
+        return float(np.clip(self.pull * noise, 0.01, 0.3))
 
     def without_prior(self) -> "Settings":
         """For a table that no synthetic world resembles: Adam on the bins themselves."""
