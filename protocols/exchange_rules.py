@@ -15,7 +15,6 @@ from protocols.v1.exchange_pb2 import (
     AnswerBody,
     RequestBody,
     SignalStatus,
-    SignalValue,
     SubjectAnswer,
     SubjectQuery,
 )
@@ -68,8 +67,8 @@ def wrong_shape(body: RequestBody, limits: Limits) -> str | None:
     lifetime = body.expires_at_ms - body.issued_at_ms
     rules = (
         (is_record_id(body.request_id), "the request id"),
-        (is_member_id(getattr(body, "from")), "the sender's member id"),
-        (is_member_id(body.to), "the holder's member id"),
+        (_is_member(getattr(body, "from")), "the sender's member id"),
+        (_is_member(body.to), "the holder's member id"),
         (len(body.nonce) == NONCE_BYTES, "the nonce is 16 bytes"),
         (len(body.recipient_epk) == suite(body.suite).public_bytes, "the one-use key's length"),
         (body.purpose in PURPOSES, "the purpose"),
@@ -91,44 +90,43 @@ def _whole_query(query: SubjectQuery) -> bool:
 
 def wrong_answer(answer: AnswerBody, body: RequestBody, limits: Limits) -> str | None:
     """What is wrong with an answer to `body`, or None."""
+    if answer.request_id != body.request_id:
+        return "another request id"
+    if answer.holder != body.to:
+        return "another holder"
     earliest = body.issued_at_ms - limits.clock_skew_ms
-    latest = body.expires_at_ms + limits.clock_skew_ms
-    asked = set(body.signals)
-    rules = (
-        (answer.request_id == body.request_id, "another request id"),
-        (answer.holder == body.to, "another holder"),
-        (earliest <= answer.answered_at_ms <= latest, "answered outside the request's time"),
-        (
-            [item.consent_hash for item in answer.answers]
-            == [query.consent_hash for query in body.queries],
-            "not one answer per query in order",
-        ),
-        (all(_whole_answer(item, asked, limits) for item in answer.answers), "a subject's answer"),
-    )
-    return next((reason for holds, reason in rules if not holds), None)
+    if not earliest <= answer.answered_at_ms <= body.expires_at_ms + limits.clock_skew_ms:
+        return "answered outside the request's time"
+    answered = [item.consent_hash for item in answer.answers]
+    if answered != [query.consent_hash for query in body.queries]:
+        return "not one answer per query in order"
+    asked = frozenset(body.signals)
+    if not all(_whole_answer(item, asked, limits) for item in answer.answers):
+        return "a subject's answer"
+    return None
 
 
-def _whole_answer(item: SubjectAnswer, asked: set[str], limits: Limits) -> bool:
+def _whole_answer(item: SubjectAnswer, asked: frozenset[str], limits: Limits) -> bool:
+    signals = item.signals
     if item.refusal:
-        return is_field_name(item.refusal) and not item.signals
-    names = [signal.signal for signal in item.signals]
-    distinct = set(names)
-    return (
-        len(names) == len(distinct) <= limits.max_signals
-        and (asked.issuperset(distinct) if asked else all(map(_is_signal_name, distinct)))
-        and all(map(_whole_signal, item.signals))
-    )
-
-
-# A batch repeats the same few names for every subject.
-_is_signal_name = lru_cache(maxsize=1024)(is_field_name)
-
-
-def _whole_signal(signal: SignalValue) -> bool:
-    status, value = signal.status, signal.value
-    if signal.as_of_ms < 0:
+        return is_field_name(item.refusal) and not signals
+    names = set()
+    for signal in signals:
+        names.add(signal.signal)
+        status = signal.status
+        if signal.as_of_ms < 0:
+            return False
+        if status in _VALUED:
+            if not math.isfinite(signal.value):
+                return False
+        # A value beside any other status would leak what the status withholds.
+        elif status not in _WITHHELD or signal.value != 0:
+            return False
+    if not len(names) == len(signals) <= limits.max_signals:
         return False
-    if status in _VALUED:
-        return math.isfinite(value)
-    # A value beside any other status would leak what the status withholds.
-    return status in _WITHHELD and value == 0
+    return asked.issuperset(names) if asked else all(map(_is_signal_name, names))
+
+
+# The same few members, and for every subject of a batch the same few signals.
+_is_member = lru_cache(maxsize=1024)(is_member_id)
+_is_signal_name = lru_cache(maxsize=1024)(is_field_name)

@@ -3,7 +3,6 @@
 A name that passes here is safe in a path, a log line, a DNS label and a URI.
 """
 
-import base64
 import re
 import secrets
 
@@ -23,6 +22,8 @@ _MEMBER_ID = re.compile(r"[a-z][a-z0-9-]{1,40}")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RECORD_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _ENDPOINT = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def is_member_id(text: str) -> bool:
@@ -72,7 +73,9 @@ def check_role(text: str) -> str:
 
 def base32_lower(data: bytes) -> str:
     """RFC 4648 base32 of `data`, lower case, without padding."""
-    return base64.b32encode(data).decode().rstrip("=").lower()
+    characters = -(-len(data) * 8 // 5)
+    number = int.from_bytes(data, "big") << (characters * 5 - len(data) * 8)
+    return "".join(_BASE32[number >> shift & 31] for shift in range((characters - 1) * 5, -1, -5))
 
 
 def new_id(prefix: str) -> str:
