@@ -37,7 +37,7 @@ class PriorInvalid(InvalidInput):
     """A prior is malformed, unknown here, or for another catalogue or architecture."""
 
     code = "prior_invalid"
-    next_step = "Use the prior that ships with this release, or a plan without one."
+    next_step = "Use a prior that every node has installed, or a plan without one."
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Prior:
 
 
 def installed(digest: str) -> Prior:
-    """The prior of that hash that ships with this release.
+    """The prior of that hash among those installed beside this file, `*.prior.safetensors`.
 
     Raises:
         PriorInvalid: there is none.
