@@ -63,6 +63,13 @@ class Fields:
             raise self._fail(name, f"must be an integer from {low} to {high}")
         return value
 
+    def optional_integer(self, name: str, low: int, high: int) -> int | None:
+        """An integer in [low, high], or None for null."""
+        if self._left.get(name, low) is None:
+            self._left.pop(name)
+            return None
+        return self.integer(name, low, high)
+
     def number(
         self, name: str, low: float, high: float, *, above: bool = False, below: bool = False
     ) -> float:

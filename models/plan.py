@@ -201,6 +201,8 @@ class CampaignPlan:
         seed: public seed of the first weights.
         aggregation: how sums are taken.
         purpose: what the model is for, one word; nodes allow some and refuse the others.
+        deadline_at_ms: when the whole campaign is over, UTC milliseconds: from then on nothing is
+            released for it and nothing of it is published; None: it has no end of its own.
     """
 
     campaign_id: str
@@ -218,6 +220,7 @@ class CampaignPlan:
     seed: int = 0
     aggregation: AggregationPlan = IN_CLEAR
     purpose: str = CREDIT_SCORING
+    deadline_at_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not _HEX64.fullmatch(self.catalogue_sha256):
@@ -247,7 +250,13 @@ class CampaignPlan:
         """Hex SHA-256 of the canonical body."""
         return sha256(self.to_body()).hex()
 
-    def follow_up(self, campaign_id: str, start_bundle: str) -> "CampaignPlan":
+    def expired(self, now_ms: int) -> bool:
+        """Whether the campaign's own deadline has passed."""
+        return self.deadline_at_ms is not None and now_ms >= self.deadline_at_ms
+
+    def follow_up(
+        self, campaign_id: str, start_bundle: str, deadline_at_ms: int | None = None
+    ) -> "CampaignPlan":
         """The announced small campaign that continues from a bundle of this one.
 
         It spends the reserve of this plan: same people, same ceiling, same noise. Its steps are
@@ -265,6 +274,7 @@ class CampaignPlan:
             rounds=self.privacy.follow_up_rounds,
             privacy=replace(self.privacy, follow_up_rounds=0),
             optimiser=optimiser,
+            deadline_at_ms=deadline_at_ms,
         )
 
     def to_body(self) -> bytes:
@@ -285,6 +295,7 @@ class CampaignPlan:
             "seed": self.seed,
             "aggregation": self.aggregation.to_json(),
             "purpose": self.purpose,
+            "deadline_at_ms": self.deadline_at_ms,
         }
         return canonical_json(body)
 
@@ -313,6 +324,7 @@ class CampaignPlan:
             seed=fields.integer("seed", 0, 2**53 - 1),
             aggregation=AggregationPlan.from_json(fields.raw("aggregation"), PlanInvalid),
             purpose=fields.text("purpose", 40),
+            deadline_at_ms=fields.optional_integer("deadline_at_ms", 1, 2**53 - 1),
         )
         fields.done()
         return plan

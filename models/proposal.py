@@ -58,6 +58,7 @@ def propose(
     honest_minimum: int | None = None,
     masked: bool | None = None,
     purpose: str = CREDIT_SCORING,
+    deadline_at_ms: int | None = None,
 ) -> CampaignPlan:
     """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
 
@@ -84,6 +85,7 @@ def propose(
         honest_minimum: of `distributed`; defaults to the quorum, that is, nobody colludes.
         masked: whether sums are masked; by default when there are two members or more.
         purpose: what the model is for.
+        deadline_at_ms: when the campaign is over, UTC milliseconds; None: it has no end.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
@@ -129,6 +131,7 @@ def propose(
         seed=seed,
         aggregation=aggregation,
         purpose=purpose,
+        deadline_at_ms=deadline_at_ms,
     )
     # A coordinator must not propose what a node would refuse.
     return CampaignPlan.from_body(plan.to_body())
