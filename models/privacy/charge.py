@@ -104,3 +104,13 @@ def privacy_charges(
         (count_charge(privacy), campaigns),
         (calibration_charge(privacy, alone=alone), campaigns),
     ]
+
+
+def tally_charge(name: str, noise_multiplier: float) -> Charge:
+    """A noised tally of everybody (`models/tally.py`).
+
+    Args:
+        name: of the mechanism, as it stands in ledgers.
+        noise_multiplier: sigma over the layout's sensitivity; see `Layout.noisy`.
+    """
+    return Charge(name, noise_multiplier, 1.0)
