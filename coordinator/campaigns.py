@@ -8,7 +8,8 @@ log tells the same life. `completed` is reached only with a bundle published in 
     running    rounds are made, each checkpointed
     paused     fewer nodes than the quorum are there, or an operator holds it; it waits
     completed  a signed bundle is published; its detail names every member that was missing
-    failed     it could not go on: below quorum for too long, budgets spent, an error
+    failed     it could not go on: below quorum for too long, budgets spent, an error, or its own
+               deadline passed (`expire`), held or not: then nothing but its end is written any more
     aborted    it was not accepted, or an operator ended it; nothing is published
 
 A hold is the operator's own: it may be laid on any unfinished campaign, takes effect between two
@@ -23,33 +24,39 @@ from audit.database import Connection
 from audit.leaf import Entry
 from coordinator.storage import bundles as bundle_rows
 from coordinator.storage import campaigns as rows
+from models.plan import require_time
 from protocols.documents import Document
 from protocols.errors import NotFound, StateConflict
 
 State = Literal["proposed", "accepted", "running", "paused", "completed", "failed", "aborted"]
-Event = Literal["accept", "start", "pause", "resume", "complete", "fail", "abort"]
+Event = Literal["accept", "start", "pause", "resume", "complete", "fail", "expire", "abort"]
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
     {
         ("proposed", "accept"): "accepted",
         ("proposed", "fail"): "failed",
+        ("proposed", "expire"): "failed",
         ("proposed", "abort"): "aborted",
         ("accepted", "start"): "running",
         ("accepted", "fail"): "failed",
+        ("accepted", "expire"): "failed",
         ("accepted", "abort"): "aborted",
         ("running", "pause"): "paused",
         ("running", "complete"): "completed",
         ("running", "fail"): "failed",
+        ("running", "expire"): "failed",
         ("running", "abort"): "aborted",
         ("paused", "pause"): "paused",  # by an operator while it waits, or the reverse
         ("paused", "resume"): "running",
         ("paused", "fail"): "failed",
+        ("paused", "expire"): "failed",
         ("paused", "abort"): "aborted",
     }
 )
 UNFINISHED: frozenset[State] = frozenset({"proposed", "accepted", "running", "paused"})
 FINAL: frozenset[State] = frozenset({"completed", "failed", "aborted"})
 STATES: frozenset[State] = UNFINISHED | FINAL
+ENDS: frozenset[Event] = frozenset({"fail", "expire", "abort"})
 HELD = "held by the operator"
 
 
@@ -106,7 +113,14 @@ class Campaigns:
         self._audit = audit
         self._actor = actor
 
-    def propose(self, connection: Connection, campaign_id: str, plan: Document, at_ms: int) -> None:
+    def propose(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        plan: Document,
+        at_ms: int,
+        deadline_at_ms: int | None = None,
+    ) -> None:
         """Store a new campaign.
 
         Raises:
@@ -114,7 +128,7 @@ class Campaigns:
         """
         if rows.find(connection, campaign_id) is not None:
             raise StateConflict(f"there is a campaign {campaign_id} already")
-        rows.add(connection, campaign_id, plan, "proposed", at_ms)
+        rows.add(connection, campaign_id, plan, "proposed", at_ms, deadline_at_ms)
         self._log(connection, campaign_id, "campaign.proposed", {}, at_ms)
 
     def move(
@@ -131,6 +145,7 @@ class Campaigns:
         Raises:
             UnknownCampaign: no such campaign.
             CampaignTransitionInvalid: not in the table.
+            CampaignExpired: its deadline has passed, and the event is not one that ends it.
         """
         if event == "complete":
             raise CampaignTransitionInvalid("a campaign completes only with its bundle")
@@ -189,6 +204,11 @@ class Campaigns:
             bundle: what is published.
             at_ms: UTC milliseconds.
             missing: which members were not in all rounds, and why.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it does not run.
+            CampaignExpired: its deadline has passed.
         """
         bundle_rows.add(connection, bundle)
         published = {"version": bundle.version, "key_id": bundle.key_id}
@@ -226,8 +246,9 @@ class Campaigns:
 
         Raises:
             CampaignTransitionInvalid: the campaign does not run (an operator ended it).
+            CampaignExpired: its deadline has passed.
         """
-        self._refuse_unless_under_way(connection, campaign_id)
+        self._refuse_unless_under_way(connection, campaign_id, row.at_ms)
         rows.add_round(connection, campaign_id, row)
         rows.save_checkpoint(connection, campaign_id, row.round, checkpoint)
         rows.count_part(connection, campaign_id, counted, failures)
@@ -254,18 +275,22 @@ class Campaigns:
 
         Raises:
             CampaignTransitionInvalid: the campaign does not run.
+            CampaignExpired: its deadline has passed.
         """
-        self._refuse_unless_under_way(connection, campaign_id)
+        self._refuse_unless_under_way(connection, campaign_id, at_ms)
         rows.save_checkpoint(connection, campaign_id, number, checkpoint)
         self._log(connection, campaign_id, "campaign.round_lost", {"round": number}, at_ms)
 
-    def _refuse_unless_under_way(self, connection: Connection, campaign_id: str) -> None:
+    def _refuse_unless_under_way(
+        self, connection: Connection, campaign_id: str, at_ms: int
+    ) -> None:
         row = rows.find(connection, campaign_id)
         # Held while a round was under way: that round is kept.
         if row is None or not (
             row.state == "running" or (row.state == "paused" and row.held_at_ms)
         ):
             raise CampaignTransitionInvalid("only a running campaign has rounds")
+        require_time(row.deadline_at_ms, at_ms)
 
     def _found(self, connection: Connection, campaign_id: str) -> rows.CampaignRow:
         row = rows.find(connection, campaign_id)
@@ -285,6 +310,8 @@ class Campaigns:
     ) -> State:
         row = self._found(connection, campaign_id)
         state = advance(row.state, event)  # type: ignore[arg-type] # a state we stored
+        if event not in ENDS:
+            require_time(row.deadline_at_ms, at_ms)
         finished = at_ms if state in FINAL else None
         rows.set_state(
             connection,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.database import Database
+from audit.database import Connection, Database
 from coordinator.bootstrap import Coordinator
 from coordinator.campaigns import UNFINISHED, Campaigns
 from coordinator.membership import ACTOR, Membership
@@ -24,6 +24,7 @@ from protocols.errors import InvalidInput, StateConflict
 from protocols.keys import SigningKey
 
 TRAINING_ROLE = "bank"
+HOUR_MS = 3_600_000
 
 
 class CampaignUnfinished(StateConflict):
@@ -43,6 +44,7 @@ class Proposals:
         membership: who may train, and the catalogue.
         registry: bundles that a follow-up may start from.
         key: the network's directory key.
+        life_ms: from a campaign's proposal to its deadline, unless another is asked for.
     """
 
     database: Database
@@ -50,6 +52,7 @@ class Proposals:
     membership: Membership
     registry: BundleRegistry
     key: SigningKey
+    life_ms: int
 
     def propose(self, members: Sequence[str], at_ms: int, **options: Any) -> CampaignPlan:
         """Propose a campaign.
@@ -63,6 +66,17 @@ class Proposals:
             InvalidInput: a value is out of range, or a member cannot train.
             CampaignUnfinished: there is another one under way.
         """
+        plan = self.plan(members, at_ms, **options)
+        with self.database.write() as connection:
+            self.store(connection, plan, at_ms)
+        return plan
+
+    def plan(self, members: Sequence[str], at_ms: int, **options: Any) -> CampaignPlan:
+        """The plan that `propose` would propose; nothing is stored.
+
+        Raises:
+            InvalidInput: a value is out of range, or a member cannot train.
+        """
         directory = self.membership.directory()
         chosen = tuple(members) or _banks(directory)
         if not chosen:
@@ -70,9 +84,8 @@ class Proposals:
         for member_id in chosen:
             directory.active_member(member_id)
         catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
-        plan = propose(catalogue, _new_id(), chosen, **options)
-        self._store(plan, at_ms)
-        return plan
+        options.setdefault("deadline_at_ms", at_ms + self.life_ms)
+        return propose(catalogue, _new_id(), chosen, **options)
 
     def follow_up(self, version: str, at_ms: int) -> CampaignPlan:
         """Propose the announced small campaign that continues from a bundle (empty: the newest).
@@ -87,8 +100,10 @@ class Proposals:
             row = rows.find(connection, bundle.campaign_id)
         if row is None:
             raise InvalidInput(f"the campaign of bundle {bundle.version} is not here")
-        plan = CampaignPlan.from_body(row.plan).follow_up(_new_id(), bundle.version)
-        self._store(plan, at_ms)
+        before = CampaignPlan.from_body(row.plan)
+        plan = before.follow_up(_new_id(), bundle.version, at_ms + self.life_ms)
+        with self.database.write() as connection:
+            self.store(connection, plan, at_ms)
         return plan
 
     def abort(self, campaign_id: str, at_ms: int) -> None:
@@ -124,15 +139,19 @@ class Proposals:
         with self.database.write() as connection:
             return self.campaigns.release(connection, campaign_id, at_ms)
 
-    def _store(self, plan: CampaignPlan, at_ms: int) -> None:
+    def store(self, connection: Connection, plan: CampaignPlan, at_ms: int) -> None:
+        """Sign a plan and put it into the campaign table, in the caller's write transaction.
+
+        Raises:
+            CampaignUnfinished: there is another campaign under way.
+        """
         document = sign_document("plan", plan.to_body(), self.key)
-        with self.database.write() as connection:
-            unfinished = rows.in_states(connection, UNFINISHED)
-            if unfinished:
-                raise CampaignUnfinished(
-                    f"campaign {unfinished[0].campaign_id} is {unfinished[0].state}"
-                )
-            self.campaigns.propose(connection, plan.campaign_id, document, at_ms)
+        unfinished = rows.in_states(connection, UNFINISHED)
+        if unfinished:
+            raise CampaignUnfinished(
+                f"campaign {unfinished[0].campaign_id} is {unfinished[0].state}"
+            )
+        self.campaigns.propose(connection, plan.campaign_id, document, at_ms, plan.deadline_at_ms)
 
 
 def make_proposals(coordinator: Coordinator) -> Proposals:
@@ -143,6 +162,7 @@ def make_proposals(coordinator: Coordinator) -> Proposals:
         membership=coordinator.membership,
         registry=coordinator.registry,
         key=coordinator.keys.directory,
+        life_ms=coordinator.settings.campaign_hours * HOUR_MS,
     )
 
 

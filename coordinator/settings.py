@@ -56,6 +56,7 @@ class CoordinatorSettings(BaseSettings):
         overlap_hours: how long a replaced certificate is honoured beside its successor, 1..720.
         invitation_hours: life of an invitation, 1..720.
         campaign_poll_s: how often the campaign table is looked at, seconds.
+        campaign_hours: from a campaign's proposal to its deadline, unless it asks for another.
     """
 
     model_config = SettingsConfigDict(
@@ -74,6 +75,7 @@ class CoordinatorSettings(BaseSettings):
     overlap_hours: int = Field(default=72, ge=1, le=720)
     invitation_hours: int = Field(default=72, ge=1, le=720)
     campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
+    campaign_hours: int = Field(default=48, ge=1, le=24 * 90)
 
     @classmethod
     def settings_customise_sources(

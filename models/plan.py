@@ -13,7 +13,7 @@ from typing import Any, Literal
 from models.aggregation_plan import IN_CLEAR, AggregationPlan, coordinate_bound
 from models.fields import Fields
 from protocols.canonical import canonical_json, parse_json, sha256
-from protocols.errors import InvalidInput
+from protocols.errors import InvalidInput, StateConflict
 
 MAX_BYTES = 64 * 1024
 MAX_HIDDEN = 256
@@ -32,6 +32,13 @@ class PlanInvalid(InvalidInput):
 
     code = "plan_invalid"
     next_step = "The coordinator must propose a plan within the limits of models/plan.py."
+
+
+class CampaignExpired(StateConflict):
+    """The campaign's own deadline has passed: nothing more is released for it or published."""
+
+    code = "campaign_expired"
+    next_step = "Propose a new campaign; give it a later deadline if it was too short."
 
 
 @dataclass(frozen=True)
@@ -250,9 +257,13 @@ class CampaignPlan:
         """Hex SHA-256 of the canonical body."""
         return sha256(self.to_body()).hex()
 
-    def expired(self, now_ms: int) -> bool:
-        """Whether the campaign's own deadline has passed."""
-        return self.deadline_at_ms is not None and now_ms >= self.deadline_at_ms
+    def require_time(self, now_ms: int) -> None:
+        """Go on only before the campaign's own deadline.
+
+        Raises:
+            CampaignExpired: it has passed.
+        """
+        require_time(self.deadline_at_ms, now_ms)
 
     def follow_up(
         self, campaign_id: str, start_bundle: str, deadline_at_ms: int | None = None
@@ -328,3 +339,13 @@ class CampaignPlan:
         )
         fields.done()
         return plan
+
+
+def require_time(deadline_at_ms: int | None, now_ms: int) -> None:
+    """Go on only before a campaign's deadline; None: it has none.
+
+    Raises:
+        CampaignExpired: it has passed.
+    """
+    if deadline_at_ms is not None and now_ms >= deadline_at_ms:
+        raise CampaignExpired("the campaign's deadline has passed")

@@ -33,6 +33,15 @@ def train(
     minimum_cohort: Annotated[
         int, typer.Option(min=1, help="Fewest consented subjects a member must have.")
     ] = 100,
+    deadline_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Hours until the campaign is over, whatever is missing; the coordinator's "
+            "campaign_hours when left out.",
+            show_default=False,
+        ),
+    ] = None,
     follow_up: Annotated[
         str | None,
         typer.Option(
@@ -60,9 +69,15 @@ def train(
         if follow_up is not None:
             plan = proposals.follow_up("" if follow_up == "newest" else follow_up, _now_ms())
         else:
-            options = {"epsilon": epsilon, "delta": delta, "minimum_cohort": minimum_cohort}
+            options: dict[str, Any] = {
+                "epsilon": epsilon,
+                "delta": delta,
+                "minimum_cohort": minimum_cohort,
+            }
             if rounds is not None:
                 options["rounds"] = rounds
+            if deadline_hours is not None:
+                options["deadline_at_ms"] = _now_ms() + int(deadline_hours * 3_600_000)
             chosen = [name.strip() for name in members.split(",") if name.strip()]
             plan = proposals.propose(chosen, _now_ms(), **options)
         _watch(home, coordinator, plan.campaign_id, plan.rounds, quiet=as_json)

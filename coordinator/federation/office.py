@@ -18,6 +18,7 @@ from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.streams import Streams
 from coordinator.storage import campaigns as rows
 from models.catalogue import Catalogue
+from models.plan import require_time
 from protocols.directory import Directory
 from protocols.errors import Unavailable
 from protocols.keys import SigningKey
@@ -109,6 +110,7 @@ class Office:
 
         Raises:
             CampaignTransitionInvalid: it was ended meanwhile.
+            CampaignExpired: its deadline has passed, held or not.
             StreamsClosed: the process stops.
         """
         while True:
@@ -116,6 +118,7 @@ class Office:
                 row = rows.find(connection, campaign_id)
             if row is None or row.state in FINAL:
                 raise CampaignTransitionInvalid(f"campaign {campaign_id} was ended")
+            require_time(row.deadline_at_ms, self.now_ms())
             if row.held_at_ms is None:
                 return row.state  # type: ignore[return-value]
             self.streams.idle(HELD_POLL_S)

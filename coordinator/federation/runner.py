@@ -25,6 +25,7 @@ from coordinator.storage import campaigns as rows
 from coordinator.storage import member_ledgers, members
 from coordinator.transport import peer_member
 from models.catalogue import Catalogue
+from models.plan import CampaignExpired
 from protocols.directory import UnknownMember
 from protocols.errors import CredenceError
 from protocols.v1.federation_pb2_grpc import add_FederationServicer_to_server
@@ -80,6 +81,8 @@ class CampaignRunner:
             raise
         except CampaignBelowQuorum as error:
             self._end(row.campaign_id, error.message)
+        except CampaignExpired as error:
+            self._end(row.campaign_id, f"{error.code}: {error.message}", "expire")
         except CampaignTransitionInvalid:
             log.warning("campaign.ended_meanwhile", campaign=row.campaign_id)
         except CredenceError as error:
@@ -88,13 +91,13 @@ class CampaignRunner:
             log.exception("campaign.crashed", campaign=row.campaign_id)
             self._end(row.campaign_id, f"internal: {type(error).__name__}")
 
-    def _end(self, campaign_id: str, detail: str) -> None:
+    def _end(self, campaign_id: str, detail: str, how: Event = "fail") -> None:
         with self._office.database.read() as connection:
             row = rows.find(connection, campaign_id)
         if row is None or row.state not in UNFINISHED:
             return  # completed before the error, or ended by an operator
         # Never accepted: nothing ran that could have failed.
-        event: Event = "abort" if row.state == "proposed" else "fail"
+        event: Event = "abort" if (row.state, how) == ("proposed", "fail") else how
         self._office.move(campaign_id, event, detail)
 
     def _work(self) -> None:

@@ -25,6 +25,7 @@ class CampaignRow:
         plan, signature, key_id: the signed plan document.
         detail: why it is paused, failed or aborted; of a completed one, who was missing.
         held_at_ms: since when an operator holds it; None: nobody does.
+        deadline_at_ms: when the whole of it is over, as its plan says.
     """
 
     campaign_id: str
@@ -37,6 +38,7 @@ class CampaignRow:
     created_at_ms: int
     finished_at_ms: int | None
     held_at_ms: int | None = None
+    deadline_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,14 @@ class RoundRow:
     at_ms: int
 
 
-def add(connection: Connection, campaign_id: str, plan: Document, state: str, at_ms: int) -> None:
+def add(
+    connection: Connection,
+    campaign_id: str,
+    plan: Document,
+    state: str,
+    at_ms: int,
+    deadline_at_ms: int | None = None,
+) -> None:
     """Store a new campaign."""
     connection.execute(
         insert(campaign).values(
@@ -100,6 +109,7 @@ def add(connection: Connection, campaign_id: str, plan: Document, state: str, at
             created_at_ms=at_ms,
             finished_at_ms=None,
             held_at_ms=None,
+            deadline_at_ms=deadline_at_ms,
         )
     )
 

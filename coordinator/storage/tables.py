@@ -67,6 +67,7 @@ campaign = Table(
     Column("created_at_ms", BigInteger, nullable=False),
     Column("finished_at_ms", BigInteger, nullable=True),
     Column("held_at_ms", BigInteger, nullable=True),  # since when an operator holds it
+    Column("deadline_at_ms", BigInteger, nullable=True),  # as in the plan
 )
 
 campaign_member = Table(

@@ -117,10 +117,12 @@ class Acceptance:
 
         Raises:
             CampaignNotAccepted: another one is open, or none.
+            CampaignExpired: its deadline has passed.
         """
         found = self._open
         if found is None or (found.plan.campaign_id, found.sha256) != (campaign_id, plan_sha256):
             raise CampaignNotAccepted("no such campaign was accepted here, or under another plan")
+        found.plan.require_time(self._now_ms())
         return found
 
     def accept(self, document: Document) -> Answer:
@@ -131,7 +133,7 @@ class Acceptance:
         """
         campaign_id = ""
         try:
-            reviewed = self._policy.review(document)
+            reviewed = self._policy.review(document, self._now_ms())
             campaign_id = reviewed.plan.campaign_id
             self._guard.require()
             row = self._answer(reviewed)

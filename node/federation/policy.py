@@ -3,7 +3,7 @@
 A plan is accepted only when, in this order:
   1. it is signed by the network's directory key, as a document of kind "plan";
   2. it reads within the limits of models/plan.py;
-  3. it names this node;
+  3. it names this node, and its deadline has not passed;
   4. it is for the signal catalogue in force here, by version and hash;
   5. its purpose is one that this node's operator allows, and so is its network: the kind, and
      how large it is;
@@ -172,12 +172,13 @@ class TrainingPolicy:
         self._catalogue = catalogue
         self._accountant = accountant
 
-    def review(self, document: Document) -> Reviewed:
+    def review(self, document: Document, now_ms: int) -> Reviewed:
         """Read a plan and decide on checks 1 to 8.
 
         Raises:
             SignatureInvalid, Malformed: check 1.
             PlanInvalid: check 2.
+            CampaignExpired: its deadline has passed (check 3).
             PlanRefused: checks 3 to 8, by its subclass.
         """
         # 1. Signature.
@@ -187,6 +188,7 @@ class TrainingPolicy:
         # 3. This node.
         if self._member_id not in plan.members:
             raise PlanNotForUs(f"the plan names {len(plan.members)} members, not this one")
+        plan.require_time(now_ms)
         # 4. Catalogue.
         self._check_catalogue(plan)
         # 5. Purpose and architecture.

@@ -218,6 +218,7 @@ class Trainer:
         # 6. Check again, charge and write.
         with self._database.write() as connection:
             at_ms = self._now_ms()
+            campaign.plan.require_time(at_ms)
             campaign.cohorts.check(connection, cohort, at_ms)
             _refuse_charged(connection, request)
             seq, epsilon = self._recorder.charged(

@@ -60,6 +60,7 @@ def _create_campaigns() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("held_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("deadline_at_ms", sa.BigInteger(), nullable=True),
     )
     op.create_table(
         "campaign_member",
