@@ -87,11 +87,11 @@ def check(
     Example: credence audit check entry-1234.json
     """
     from audit.verifier import NoteKey
-    from audit.verifier.inclusion import MAX_PROOF_BYTES, check_leaf_proof
+    from audit.verifier.receipt import MAX_RECEIPT_BYTES, check_receipt
 
     with file.open("rb") as stream:
-        data = stream.read(MAX_PROOF_BYTES + 1)
-    found = check_leaf_proof(data, [NoteKey.parse(text) for text in key or []])
+        data = stream.read(MAX_RECEIPT_BYTES + 1)
+    found = check_receipt(data, [NoteKey.parse(text) for text in key or []])
     if as_json:
         console.print_json(
             {

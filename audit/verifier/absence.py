@@ -6,8 +6,8 @@ The file is a JSON object:
 |---|---|
 | `format` | `credence.training-proof/1` |
 | `consent_id`, `consent_hashes` | the consent, and the hash of each of its versions, hex |
-| `withdrawal` | the log's entry of the withdrawal, a leaf proof (`audit/verifier/inclusion.py`) |
-| `rounds` | the log's entry of every training round after it, leaf proofs in the log's order |
+| `withdrawal` | the log's entry of the withdrawal, a receipt (`audit/verifier/receipt.py`) |
+| `rounds` | the log's entry of every training round after it, receipts in the log's order |
 | `absences` | by cohort root, hex: for each hash of the consent, in their order, its neighbours |
 
 A round's entry names the *cohort* it drew from: the root of the Merkle tree (RFC 9162) over the
@@ -34,8 +34,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.verifier.inclusion import CheckedEntry, LeafProofInvalid, check_leaf_proof, root_of
 from audit.verifier.note import NoteKey
+from audit.verifier.receipt import CheckedEntry, ReceiptInvalid, check_receipt, root_of
 from protocols.errors import Malformed
 
 TRAINING_PROOF_FORMAT = "credence.training-proof/1"
@@ -79,7 +79,7 @@ def check_training_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedAb
 
     Raises:
         Malformed: check 1.
-        LeafProofInvalid: checks 2 to 5.
+        ReceiptInvalid: checks 2 to 5.
         SignatureInvalid: check 2.
     """
     fields = _parse(data)  # 1
@@ -88,19 +88,19 @@ def check_training_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedAb
     rounds = [_entry(one, keys) for one in fields["rounds"]]
     signer = (withdrawal.checkpoint.origin, withdrawal.key.encode())
     if any((one.checkpoint.origin, one.key.encode()) != signer for one in rounds):
-        raise LeafProofInvalid("the entries are not of one log under one key")
+        raise ReceiptInvalid("the entries are not of one log under one key")
     # 3
     hashes = fields["consent_hashes"]
-    leaf = withdrawal.leaf
-    if leaf.get("kind") != WITHDRAWN or withdrawal.payload.get("consent_hash") not in hashes:
-        raise LeafProofInvalid("the entry is not the withdrawal of this consent")
+    leaf, said = withdrawal.leaf, withdrawal.payload or {}
+    if leaf.get("kind") != WITHDRAWN or said.get("consent_hash") not in hashes:
+        raise ReceiptInvalid("the entry is not the withdrawal of this consent")
     if leaf.get("correlation") != fields["consent_id"]:
-        raise LeafProofInvalid("the withdrawal is that of another consent")
+        raise ReceiptInvalid("the withdrawal is that of another consent")
     before = withdrawal.seq
     for one in rounds:
         # 4
         if one.leaf.get("kind") != ROUND or one.seq <= before:
-            raise LeafProofInvalid("an entry is no training round after the withdrawal")
+            raise ReceiptInvalid("an entry is no training round after the withdrawal")
         before = one.seq
         _check_round(one, [bytes.fromhex(text) for text in hashes], fields["absences"])  # 5
     return CheckedAbsence(
@@ -116,10 +116,11 @@ def check_training_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedAb
 
 
 def _check_round(entry: CheckedEntry, hashes: Sequence[bytes], absences: Mapping[str, Any]) -> None:
-    root, size = entry.payload.get("cohort_root"), entry.payload.get("cohort_size")
+    payload = entry.payload or {}
+    root, size = payload.get("cohort_root"), payload.get("cohort_size")
     shown = absences.get(root) if isinstance(root, str) else None
     if type(size) is not int or not isinstance(shown, list) or len(shown) != len(hashes):
-        raise LeafProofInvalid("a round's cohort is not shown to be without the consent")
+        raise ReceiptInvalid("a round's cohort is not shown to be without the consent")
     for wanted, one in zip(hashes, shown, strict=True):
         check_absent(wanted, _digest(root), size, one)
 
@@ -135,21 +136,21 @@ def check_absent(wanted: bytes, root: bytes, size: int, shown: Any) -> None:
 
     Raises:
         Malformed: `shown` has another form.
-        LeafProofInvalid: it does not show that.
+        ReceiptInvalid: it does not show that.
     """
     if not isinstance(shown, dict) or set(shown) != {"below", "above"}:
         raise Malformed("an absence is shown by the neighbours below and above")
     below, above = (_neighbour(shown[side], root, size) for side in ("below", "above"))
     if below is None and above is None:
         if size != 0 or not hmac.compare_digest(root, _EMPTY_ROOT):
-            raise LeafProofInvalid("a set that is not empty shows no neighbour")
+            raise ReceiptInvalid("a set that is not empty shows no neighbour")
         return
     first = 0 if below is None else below[0] + 1
     last = size if above is None else above[0]
     if first != last:
-        raise LeafProofInvalid("the neighbours do not stand next to one another")
+        raise ReceiptInvalid("the neighbours do not stand next to one another")
     if (below is not None and below[1] >= wanted) or (above is not None and above[1] <= wanted):
-        raise LeafProofInvalid("the consent does not lie between the neighbours")
+        raise ReceiptInvalid("the consent does not lie between the neighbours")
 
 
 def _neighbour(value: Any, root: bytes, size: int) -> tuple[int, bytes] | None:
@@ -166,12 +167,12 @@ def _neighbour(value: Any, root: bytes, size: int) -> tuple[int, bytes] | None:
     member = _digest(value["member"])
     path = [_digest(one) for one in value["path"]]
     if not hmac.compare_digest(root_of(value["index"], size, member, path), root):
-        raise LeafProofInvalid("a neighbour is not in the cohort")
+        raise ReceiptInvalid("a neighbour is not in the cohort")
     return value["index"], member
 
 
 def _entry(value: Any, keys: Sequence[NoteKey]) -> CheckedEntry:
-    return check_leaf_proof(json.dumps(value).encode(), keys)
+    return check_receipt(json.dumps(value).encode(), keys)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

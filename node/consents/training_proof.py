@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.database import Connection, Database
 from audit.leaf import parse_payload
-from audit.proofs import LeafProof, prove
+from audit.receipts import Receipt, prove
 from audit.sorted_set import SortedSet
 from audit.store import AuditLog
 from audit.verifier.absence import MAX_ROUNDS, TRAINING_PROOF_FORMAT
@@ -65,9 +65,10 @@ def make_training_proof(
 
 
 def _absences(
-    connection: Connection, rounds: Sequence[LeafProof], hashes: Sequence[bytes]
+    connection: Connection, rounds: Sequence[Receipt], hashes: Sequence[bytes]
 ) -> Mapping[str, Any]:
-    roots = {parse_payload(one.opening.payload)["cohort_root"] for one in rounds}
+    shown = [one.opening for one in rounds if one.opening is not None]
+    roots = {parse_payload(one.payload)["cohort_root"] for one in shown}
     found: dict[str, Any] = {}
     for root in sorted(roots):
         cohort = SortedSet(training.cohort_hashes(connection, bytes.fromhex(root)))

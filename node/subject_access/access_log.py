@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
-from audit.proofs import LeafProof, prove
+from audit.receipts import Receipt, prove
 from audit.store import AuditLog, StoredLeaf
 from node.storage import clients
 from protocols.directory import Directory, UnknownMember
@@ -122,7 +122,7 @@ class AccessLog:
             leaves = self._audit.newest_about(pseudonym, limit=1_000_000, connection=connection)
             return self._entries(connection, leaves)
 
-    def proof(self, pseudonym: bytes, seq: int) -> LeafProof:
+    def proof(self, pseudonym: bytes, seq: int) -> Receipt:
         """The proof of one entry of the person.
 
         Raises:

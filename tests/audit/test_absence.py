@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from audit.sorted_set import MemberPresent, SortedSet
 from audit.verifier.absence import check_absent
-from audit.verifier.inclusion import LeafProofInvalid
+from audit.verifier.receipt import ReceiptInvalid
 from protocols.errors import Malformed
 
 HASHES = st.binary(min_size=32, max_size=32)
@@ -30,7 +30,7 @@ def test_a_member_cannot_be_shown_absent(members: list[bytes], data: st.DataObje
     wanted = data.draw(st.sampled_from(members))
     others = SortedSet([one for one in members if one != wanted])
     shown = others.prove_absent(wanted).to_json()
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(wanted, SortedSet(members).root, len(members), shown)
 
 
@@ -48,22 +48,22 @@ def shown(wanted: int) -> dict[str, Any]:
 
 def test_neighbours_that_are_not_adjacent_show_nothing():
     gap = {"below": shown(15)["below"], "above": shown(35)["above"]}
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(number(25), SET.root, 8, gap)
 
 
 @pytest.mark.parametrize("side", ["below", "above"])
 def test_one_neighbour_in_the_middle_is_not_enough(side: str):
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(number(15), SET.root, 8, shown(15) | {side: None})
 
 
 def test_an_end_is_only_an_end():
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(number(85), SET.root, 9, shown(85))
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(number(5), SET.root, 8, {"below": None, "above": None})
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check_absent(number(5), SET.root, 0, {"below": None, "above": None})
 
 

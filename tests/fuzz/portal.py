@@ -8,7 +8,7 @@ from audit.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from audit.leaf import Entry, commitment, seal_entries
 from audit.merkle import leaf_hash
 from audit.shredding import DataKey
-from audit.verifier.inclusion import PROOF_FORMAT, check_leaf_proof
+from audit.verifier.receipt import RECEIPT_FORMAT, check_receipt
 from protocols.keys import SigningKey
 from tests.fuzz.trying import attempt
 
@@ -18,7 +18,7 @@ ORIGIN = "credence.example/bank-a"
 def run(data: bytes) -> bool:
     """The bytes as a form whose every field is read, as a header, and as a proof file."""
     accepted(data.decode("latin-1"))
-    taken = [attempt(formed, data), attempt(check_leaf_proof, data)]
+    taken = [attempt(formed, data), attempt(check_receipt, data)]
     return any(taken)
 
 
@@ -55,9 +55,10 @@ def _proof() -> bytes:
     note = sign_checkpoint(Checkpoint(ORIGIN, 1, leaf_hash(text.encode())), key)
     return json.dumps(
         {
-            "format": PROOF_FORMAT,
+            "format": RECEIPT_FORMAT,
             "seq": 0,
             "leaf": text,
+            "content": "shown",
             "payload": payload.decode(),
             "salt": salt.hex(),
             "path": [],

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.consent import app
-from audit.verifier.inclusion import LeafProofInvalid
+from audit.verifier.receipt import ReceiptInvalid
 from node.consents.training_proof import NotWithdrawn
 from protocols.errors import Malformed
 from tests.granting import grant, know, withdraw
@@ -57,7 +57,7 @@ def test_a_changed_file_and_what_is_no_file_are_refused(withdrawn, tmp_path):
     proof = json.loads(file.read_text())
     proof["consent_id"] = "con_" + "a" * 26
     file.write_text(json.dumps(proof))
-    assert isinstance(invoke("check-training-proof", file).exception, LeafProofInvalid)
+    assert isinstance(invoke("check-training-proof", file).exception, ReceiptInvalid)
     file.write_text("nothing")
     assert isinstance(invoke("check-training-proof", file).exception, Malformed)
     assert invoke("check-training-proof", tmp_path / "absent.json").exit_code == 2

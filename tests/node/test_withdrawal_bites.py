@@ -9,7 +9,7 @@ from audit.checkpoint import NoteKey
 from audit.leaf import Entry
 from audit.sorted_set import SortedSet
 from audit.verifier.absence import check_training_proof
-from audit.verifier.inclusion import LeafProofInvalid
+from audit.verifier.receipt import ReceiptInvalid
 from consent.deletion import parse_signed, sign_deletion
 from consent.delivery import Acknowledgement
 from consent.lifecycle import Event
@@ -323,7 +323,7 @@ def broken(proof, name):
     ],
 )
 def test_a_proof_that_was_changed_does_not_hold(trained, consent_id, name):
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check(broken(proof_of(trained, consent_id), name))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from audit.verifier.inclusion import check_leaf_proof
+from audit.verifier.receipt import check_receipt
 from node.people.sessions import PORTAL, Sessions, csrf_token
 from node.storage import people
 from tests.browser.portal_world import PortalWorld, open_portal, ref
@@ -300,7 +300,7 @@ def test_a_proof_from_the_portal_checks_without_the_log(
     for seq in set(seqs):
         answer = anna.get(f"/portal/access/{seq}/proof.json")
         assert "attachment" in answer.headers["content-disposition"]
-        kinds.add(check_leaf_proof(answer.content).leaf["kind"])
+        kinds.add(check_receipt(answer.content).leaf["kind"])
     assert {"score.issued", "consent.granted"} <= kinds
 
 

@@ -1,5 +1,5 @@
 // Checks an entry of the log in the reader's own browser (RFC 9162 section 2.1.3.2).
-// The same checks, in the same order, as audit/verifier/inclusion.py; nothing is sent anywhere.
+// The same checks, in the same order, as audit/verifier/receipt.py; nothing is sent anywhere.
 const text = new TextEncoder();
 const DOMAIN = "credence/1|audit-payload|";
 
@@ -54,7 +54,7 @@ function checkForm(proof) {
   const whole =
     proof !== null &&
     typeof proof === "object" &&
-    proof.format === "credence.leaf-proof/1" &&
+    proof.format === "credence.receipt/1" &&
     Number.isSafeInteger(proof.seq) &&
     Array.isArray(proof.path) &&
     proof.path.length <= 64 &&

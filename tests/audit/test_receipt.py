@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from api.cli.audit import app
 from audit.checkpoint import NoteKey
-from audit.proofs import prove
+from audit.receipts import prove
 from audit.shredding import PayloadErased
 from audit.store import LeafNotFound
-from audit.verifier.inclusion import LeafProofInvalid, check_leaf_proof
+from audit.verifier.receipt import ReceiptInvalid, check_receipt
 from protocols.errors import CredenceError, Malformed, SignatureInvalid
 from protocols.keys import SigningKey
 from tests.audit.world import ORIGIN, World, entry
@@ -33,7 +33,7 @@ def proof(world: World, seq: int, key: SigningKey = KEY) -> dict[str, Any]:
 
 
 def check(fields: dict[str, Any], *keys: NoteKey) -> Any:
-    return check_leaf_proof(json.dumps(fields).encode(), keys)
+    return check_receipt(json.dumps(fields).encode(), keys)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 255, 256, 257, 700])
@@ -85,7 +85,7 @@ def test_a_changed_entry_or_path_is_found(world: World, change: Change) -> None:
     world.fill(30)
     fields = proof(world, 5)
     change(fields)
-    with pytest.raises(LeafProofInvalid):
+    with pytest.raises(ReceiptInvalid):
         check(fields, NOTE_KEY)
 
 
@@ -93,7 +93,7 @@ def test_a_changed_checkpoint_is_found(world: World) -> None:
     world.fill(30)
     fields = proof(world, 5)
     _size(fields)
-    with pytest.raises((SignatureInvalid, LeafProofInvalid)):
+    with pytest.raises((SignatureInvalid, ReceiptInvalid)):
         check(fields, NOTE_KEY)
 
 
@@ -128,14 +128,14 @@ def test_a_file_of_another_form_is_malformed(world: World, change: Change) -> No
     world.fill(30)
     fields = proof(world, 5)
     change(fields)
-    with pytest.raises((Malformed, LeafProofInvalid)):
+    with pytest.raises((Malformed, ReceiptInvalid)):
         check(fields, NOTE_KEY)
 
 
 @given(st.binary(max_size=500))
 def test_any_bytes_are_refused_with_a_code(data: bytes) -> None:
     with pytest.raises(CredenceError):
-        check_leaf_proof(data)
+        check_receipt(data)
 
 
 def test_an_entry_is_about_one_person_alone(world: World) -> None:
@@ -177,7 +177,7 @@ def test_a_person_checks_a_file_at_a_prompt(world: World) -> None:
     file.write_text(json.dumps(changed), encoding="utf-8")
     refused = CliRunner().invoke(app, ["check", str(file)])
     assert refused.exit_code != 0
-    assert isinstance(refused.exception, LeafProofInvalid)
+    assert isinstance(refused.exception, ReceiptInvalid)
 
 
 def test_many_payloads_are_read_at_once_without_the_erased(world: World) -> None:

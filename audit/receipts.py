@@ -1,0 +1,159 @@
+"""The receipt of one act: its leaf with all that shows somebody, without the log, that it stands.
+
+The file is JSON; `audit/verifier/receipt.py` documents and checks it. A receipt is made against a
+checkpoint that witnesses have cosigned, where there is one that covers the leaf, and otherwise
+against the head of this moment, signed by the log alone: its holder then asks again later.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from audit.checkpoint import NoteKey, sign_checkpoint
+from audit.database import Connection
+from audit.leaf import Opening
+from audit.shredding import PayloadErased
+from audit.store import AuditLog, LeafNotFound
+from audit.verifier.note import Checkpoint, Note
+from audit.verifier.receipt import ERASED, RECEIPT_FORMAT, SHOWN, WITHHELD
+from protocols.keys import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A leaf, what is behind it, and its way to a signed root.
+
+    Attributes:
+        seq: sequence number of the leaf.
+        leaf: its bytes.
+        opening: its payload and salt; None: withheld or erased.
+        erased: whether the payload's key was destroyed.
+        path: inclusion proof (RFC 9162 section 2.1.3), leaf's sibling first.
+        checkpoint: signed note.
+        key: who signed it.
+    """
+
+    seq: int
+    leaf: bytes
+    opening: Opening | None
+    erased: bool
+    path: tuple[bytes, ...]
+    checkpoint: bytes
+    key: NoteKey
+
+    def to_json(self) -> dict[str, Any]:
+        """As the verifier reads it."""
+        shown = self.opening
+        return {
+            "format": RECEIPT_FORMAT,
+            "seq": self.seq,
+            "leaf": self.leaf.decode("ascii"),
+            "content": ERASED if self.erased else WITHHELD if shown is None else SHOWN,
+            "payload": None if shown is None else shown.payload.decode("utf-8"),
+            "salt": None if shown is None else shown.salt.hex(),
+            "path": [one.hex() for one in self.path],
+            "checkpoint": self.checkpoint.decode("utf-8"),
+            "key": self.key.encode(),
+        }
+
+
+def prove(
+    log: AuditLog,
+    connection: Connection,
+    seq: int,
+    signing_key: SigningKey,
+    witnessed: bytes | None = None,
+) -> Receipt:
+    """The receipt of one leaf for who may know what it says.
+
+    Args:
+        log: the log.
+        connection: of a read transaction, so that the head is a committed one.
+        seq: which leaf.
+        signing_key: the log's own, by which the directory names its owner.
+        witnessed: the newest checkpoint with its cosignatures; used where it covers the leaf.
+
+    Raises:
+        LeafNotFound: there is no such leaf.
+        PayloadErased: the payload's key was destroyed.
+    """
+    opening = log.opening(seq, connection)
+    return _made(log, connection, seq, signing_key, witnessed, opening, erased=False)
+
+
+def prove_blind(
+    log: AuditLog,
+    connection: Connection,
+    seq: int,
+    signing_key: SigningKey,
+    witnessed: bytes | None = None,
+) -> Receipt:
+    """The receipt of one leaf for anybody: it says whether the content is gone, never what it is.
+
+    Raises:
+        LeafNotFound: there is no such leaf.
+    """
+    try:
+        log.opening(seq, connection)
+    except PayloadErased:
+        return _made(log, connection, seq, signing_key, witnessed, None, erased=True)
+    return _made(log, connection, seq, signing_key, witnessed, None, erased=False)
+
+
+def prove_for_owner(
+    log: AuditLog,
+    connection: Connection,
+    seq: int,
+    signing_key: SigningKey,
+    witnessed: bytes | None = None,
+) -> Receipt:
+    """As `prove`, but of an erased leaf the receipt that says so.
+
+    Raises:
+        LeafNotFound: there is no such leaf.
+    """
+    try:
+        return prove(log, connection, seq, signing_key, witnessed)
+    except PayloadErased:
+        return _made(log, connection, seq, signing_key, witnessed, None, erased=True)
+
+
+def _made(
+    log: AuditLog,
+    connection: Connection,
+    seq: int,
+    signing_key: SigningKey,
+    witnessed: bytes | None,
+    opening: Opening | None,
+    *,
+    erased: bool,
+) -> Receipt:
+    found = list(log.leaves(connection, seq, seq + 1))
+    if not found:
+        raise LeafNotFound(f"the log has no leaf {seq}")
+    note, size = _checkpoint(log, connection, seq, signing_key, witnessed)
+    return Receipt(
+        seq=seq,
+        leaf=found[0].leaf,
+        opening=opening,
+        erased=erased,
+        path=tuple(log.inclusion_proof(seq, size, connection)),
+        checkpoint=note,
+        key=NoteKey(log.origin, signing_key.verify_key),
+    )
+
+
+def _checkpoint(
+    log: AuditLog,
+    connection: Connection,
+    seq: int,
+    signing_key: SigningKey,
+    witnessed: bytes | None,
+) -> tuple[bytes, int]:
+    """A signed note that covers the leaf, and its size."""
+    head = log.head(connection)
+    if witnessed is not None:
+        size = Checkpoint.parse(Note.parse(witnessed).text).size
+        if seq < size <= head.size:
+            return witnessed, size
+    checkpoint = Checkpoint(origin=log.origin, size=head.size, root=head.root)
+    return sign_checkpoint(checkpoint, signing_key), head.size
