@@ -80,7 +80,7 @@ class Scorer:
 
     def explain(self, status: Status, value: Values) -> list[tuple[Reason, ...]]:
         """Up to four reasons per subject, heaviest first; see models/reasons.py."""
-        return [principal_reasons(row, self.encoder) for row in self.points_lost(status, value)]
+        return principal_reasons(self.points_lost(status, value), self.encoder)
 
     def points_lost(self, status: Status, value: Values) -> NDArray[np.float64]:
         """Points that each signal takes from a score against the reference, float64[n, m]."""

@@ -82,22 +82,32 @@ def contributions(
     return np.add.reduceat(per_column, starts, axis=1)
 
 
-def principal_reasons(points_lost: Floats, encoder: Encoder) -> tuple[Reason, ...]:
-    """The reasons of one subject, heaviest first.
+def principal_reasons(points_lost: Floats, encoder: Encoder) -> list[tuple[Reason, ...]]:
+    """The reasons of each subject, heaviest first.
 
     Args:
-        points_lost: float64[signals], points each signal takes from the score.
+        points_lost: float64[n, signals], points each signal takes from a score.
         encoder: of the catalogue.
     """
-    families: dict[str, list[tuple[float, str]]] = {}
-    for spec, lost in zip(encoder.catalogue.signals, points_lost, strict=True):
-        families.setdefault(spec.family, []).append((float(lost), spec.id))
-    found = [
-        Reason(code=max(members)[1], family=family, points=round(total, 1))
-        for family, members in families.items()
-        if (total := sum(lost for lost, _ in members)) >= _LEAST_POINTS
+    families, specs = _families(encoder), encoder.catalogue.signals
+    totals = np.stack([points_lost[:, places].sum(axis=1) for places in families.values()], axis=1)
+    leaders = np.stack(
+        [np.asarray(places)[points_lost[:, places].argmax(axis=1)] for places in families.values()],
+        axis=1,
+    )
+    heaviest = np.argsort(-totals, axis=1, kind="stable")[:, :MAX_REASONS]
+    weights = np.take_along_axis(totals, heaviest, axis=1)
+    codes = np.take_along_axis(leaders, heaviest, axis=1)
+    names, ids = tuple(families), tuple(spec.id for spec in specs)
+    rows = zip(heaviest.tolist(), codes.tolist(), weights.tolist(), strict=True)
+    return [
+        tuple(
+            Reason(ids[code], names[family], round(points, 1))
+            for family, code, points in zip(*row, strict=True)
+            if points >= _LEAST_POINTS
+        )
+        for row in rows
     ]
-    return tuple(sorted(found, key=lambda reason: -reason.points)[:MAX_REASONS])
 
 
 def factors(points_lost: Floats, encoder: Encoder) -> tuple[Factor, ...]:
@@ -119,6 +129,14 @@ def factors(points_lost: Floats, encoder: Encoder) -> tuple[Factor, ...]:
         for family, members in families.items()
     ]
     return tuple(sorted(found, key=lambda factor: -abs(factor.points)))
+
+
+def _families(encoder: Encoder) -> dict[str, list[int]]:
+    """Places of each family's signals, in catalogue order."""
+    families: dict[str, list[int]] = {}
+    for place, spec in enumerate(encoder.catalogue.signals):
+        families.setdefault(spec.family, []).append(place)
+    return families
 
 
 @cache

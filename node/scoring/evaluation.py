@@ -132,15 +132,16 @@ def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:
     scored = scorer.score(status, value)
     manifest = scorer.bundle.manifest
     band = next(band for band in manifest.bands if band.name == scored.band[0])
-    lost = scorer.points_lost(status, value)[0]
+    lost = scorer.points_lost(status, value)
     return Evaluated(
         score=int(scored.points[0]),
         scale=ScaleEnds(manifest.scale.low, manifest.scale.high),
         pd=float(scored.pd[0]),
         band=ScoreBand(band.name, band.pd),
-        reasons=_told(principal_reasons(lost, scorer.encoder), language),
+        reasons=_told(principal_reasons(lost, scorer.encoder)[0], language),
         factors=tuple(
-            ScoreFactor(one.family, one.code, one.points) for one in factors(lost, scorer.encoder)
+            ScoreFactor(one.family, one.code, one.points)
+            for one in factors(lost[0], scorer.encoder)
         ),
         signal_coverage=float(scored.coverage[0]),
     )
