@@ -11,6 +11,7 @@ alone; this module is the side that signs.
 import re
 from collections.abc import Sequence
 
+from audit.verifier.cosignature import HEADER
 from audit.verifier.note import Checkpoint, Note, NoteKey, NoteSignature, valid_key_name
 from protocols.errors import InvalidInput
 from protocols.keys import SigningKey
@@ -24,9 +25,9 @@ def check_origin(origin: str) -> str:
     """`origin`, if it can name a log: a schema-less URL such as `credence.example/bank-a`.
 
     Raises:
-        InvalidInput: other characters, empty or over 128 long.
+        InvalidInput: other characters, empty, over 128 long, or what cosignatures begin with.
     """
-    if _ORIGIN.fullmatch(origin) is None:
+    if _ORIGIN.fullmatch(origin) is None or origin == HEADER:
         raise InvalidInput("a log's origin is letters, digits and . _ / : - only")
     return origin
 

@@ -51,7 +51,7 @@ class NoteKey:
         match = _VERIFIER_KEY.fullmatch(text)
         if match is None:
             raise Malformed("a verifier key reads <name>+<8 hex digits>+<base64>")
-        body = _unbase64(match[3])
+        body = unbase64(match[3])
         if body[:1] != ED25519:
             raise Malformed("the verifier key is not an Ed25519 key")
         found = cls(match[1], VerifyKey(body[1:]))
@@ -174,7 +174,7 @@ class Checkpoint:
             raise Malformed("a checkpoint has three or more lines, none of them empty")
         if _SIZE.fullmatch(lines[1]) is None:
             raise Malformed("the checkpoint's tree size is not a plain decimal number")
-        root = _unbase64(lines[2])
+        root = unbase64(lines[2])
         if len(root) != 32:
             raise Malformed("the checkpoint's root hash has not 32 bytes")
         return cls(lines[0], int(lines[1]), root, tuple(lines[3:]))
@@ -189,13 +189,18 @@ def _parse_signature(line: str) -> NoteSignature:
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not space or not valid_key_name(name):
         raise Malformed("a signature line reads — <name> <base64>")
-    blob = _unbase64(encoded)
+    blob = unbase64(encoded)
     if len(blob) < 5:
         raise Malformed("a signature line is too short")
     return NoteSignature(name, blob[:4], blob[4:])
 
 
-def _unbase64(text: str) -> bytes:
+def unbase64(text: str) -> bytes:
+    """The bytes of base64 in its only spelling.
+
+    Raises:
+        Malformed: it is not that.
+    """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from audit.database import Database, DatabaseUnavailable
 from audit.store import metadata as audit_metadata
+from audit.witness_tables import metadata as witness_metadata
 from node.storage import migrations, tables
 from node.storage.exchange import Release, record
 from node.storage.migrations import SchemaTooNew
@@ -25,7 +26,7 @@ def database(tmp_path):
 
 def all_tables():
     joined = MetaData()
-    for metadata in (tables.metadata, audit_metadata):
+    for metadata in (tables.metadata, audit_metadata, witness_metadata):
         for table in metadata.tables.values():
             table.to_metadata(joined)
     return joined

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 
 from audit.database import Database
 from audit.store import create_audit_schema
+from audit.witness_tables import create_witness_schema
 from protocols.errors import StateConflict
 
 
@@ -41,3 +42,4 @@ def upgrade(database: Database) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         create_audit_schema(connection)
+        create_witness_schema(connection)

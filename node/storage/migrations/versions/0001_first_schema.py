@@ -7,6 +7,7 @@ import node.storage.people_tables
 import node.storage.request_tables
 import node.storage.status_tables  # noqa: F401
 from audit.store import create_audit_schema
+from audit.witness_tables import create_witness_schema
 from node.storage.append_only import protect
 from node.storage.rights_tables import rights_event
 from node.storage.tables import consent_event, metadata, privacy_charge, release
@@ -19,5 +20,6 @@ def upgrade() -> None:
     connection = op.get_bind()
     metadata.create_all(connection)
     create_audit_schema(connection)
+    create_witness_schema(connection)
     for table in (consent_event, release, privacy_charge, rights_event):
         protect(connection, table)
