@@ -1,8 +1,13 @@
 """The database in which an act and its audit leaf commit together.
 
-One `Database` a process. SQLite (WAL, synchronous=FULL) is the embedded default and any other
-SQLAlchemy URL works unchanged. SQLite needs FULL: with NORMAL a power cut can lose a committed
-leaf whose head was already signed, and an honest node becomes a forker.
+One `Database` a process. SQLite (WAL, synchronous=FULL) is the embedded default, PostgreSQL the
+server's. SQLite needs FULL: with NORMAL a power cut can lose a committed leaf whose head was
+already signed, and an honest node becomes a forker.
+
+Both give the same promise: who writes, writes alone. PostgreSQL would let several write at once,
+and what one checked another could change before it acts; so a write transaction takes an advisory
+lock there, which is let go with it, however it ends. An act that locks the rows it relies on may
+say that others can write beside it (`write(parallel=True)`).
 """
 
 import sqlite3
@@ -23,6 +28,10 @@ SCRUB_TIMEOUT_MS = 500
 CACHE_KIB = 16 * 1024  # of one connection: the pages that a busy writer comes back to
 CHECKPOINT_PAGES = 4096  # 16 MiB of log: a page that many transactions change is copied once
 
+# Held until the transaction ends. Several schemas of one PostgreSQL database are several databases.
+_WRITE_ALONE = "SELECT pg_advisory_xact_lock(1129464132, hashtext(current_schema()))"
+_WRITE_BESIDE = "SELECT pg_advisory_xact_lock_shared(1129464132, hashtext(current_schema()))"
+
 
 class DatabaseUnavailable(Unavailable):
     """The database refuses: full disk, read-only directory, lock held too long, server down."""
@@ -42,7 +51,8 @@ class Database:
     """Short transactions on one engine.
 
     `read()` gives a connection with one consistent snapshot. `write()` takes the write lock at
-    once (`BEGIN IMMEDIATE` on SQLite), so that what was checked inside is still true when it acts.
+    once (`BEGIN IMMEDIATE` on SQLite, an advisory lock on PostgreSQL), so that what was checked
+    inside is still true when it acts.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,6 +60,7 @@ class Database:
         self.url = url
         self.engine = _engine(url)
         sqlite = self.engine.dialect.name == "sqlite"  # where every transaction is a snapshot
+        self.numbers_later = not sqlite  # entries of parallel transactions; see `audit.sequencer`
         self._snapshot: dict[str, Any] = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
         # SQLite's own waiting for its one writer sleeps longer and longer, and is not fair:
         # threads of one process queue here, and only other processes are waited for that way.
@@ -68,13 +79,31 @@ class Database:
             yield plain.execution_options(credence_single=True)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A write transaction; commits at the end, rolls back on any exception."""
-        options = {"credence_write": True}
+    def write(self, *, parallel: bool = False) -> Iterator[Connection]:
+        """A write transaction; commits at the end, rolls back on any exception.
+
+        Args:
+            parallel: whether others that say so too may write meanwhile, where the database can
+                (PostgreSQL). For an act that locks each row which it relies on, and whose entries
+                in the audit log are numbered later (`AuditLog.submit`).
+        """
+        options = {"credence_write": True, "credence_parallel": parallel}
         with self._turn(), _one_error_family(), self.engine.connect() as plain:
             connection = plain.execution_options(**options)
             with connection.begin():
+                if self.numbers_later:
+                    connection.exec_driver_sql(_WRITE_BESIDE if parallel else _WRITE_ALONE)
                 yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A session of a server database that ends with the block; the caller begins transactions.
+
+        Locks that belong to a session end with it, because it does not go back to the pool.
+        """
+        with _one_error_family(), self.engine.connect() as connection:
+            connection.detach()
+            yield connection
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -138,6 +167,8 @@ def _engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _configure_server)
     return engine
 
 
@@ -153,6 +184,17 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _configure_server(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        # An act that was answered for is on disk, also where the server's default is to be quick.
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,39 +1,43 @@
 """The log in its database.
 
 `append` runs inside the caller's write transaction, so that an act and its leaf commit together
-or not at all. The head row is read under the write lock (`BEGIN IMMEDIATE`; a row lock on
-PostgreSQL), so that any number of processes may append to one log. Checkpoints are made of
-committed heads only: a signed head can never be lost.
+or not at all. Checkpoints are made of committed heads only: a signed head can never be lost.
+
+A leaf has its number at once, because who writes writes alone (`Database.write`). Acts that can be
+done beside each other say so (`write(parallel=True)`) and `submit`: their entries commit with them
+too, and on a server database get their numbers after that from one sequencer (`audit.sequencer`);
+who has to answer for the act `wait`s for them. On SQLite there is one writer, and `submit` gives
+the number at once. Whoever appends first numbers all that was submitted: what committed before an
+act that excludes others stands before it in the log, and what committed after it, after.
 """
 
-import hashlib
-import hmac
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import select
 
-from audit import merkle, tiles
-from audit.bulk import BulkInsert, Prepared, SelectByKeys
+from audit import merkle, staging, tree_rows
+from audit.bulk import BulkInsert, SelectByKeys
 from audit.checkpoint import Checkpoint, check_origin
 from audit.database import Connection, Database
 from audit.leaf import (
     Entry,
     Opening,
+    SealedEntry,
     key_id_of,
     open_ciphertext,
     parse_payload,
     seal_entries,
 )
+from audit.sequencer import Sequencer
 from audit.shredding import NO_SUBJECT, DataKeys, Erasure
+from audit.subject_index import SubjectIndex
 from audit.tables import (
     audit_head,
     audit_leaf,
     audit_payload,
-    audit_subject_index,
-    audit_tile,
     create_audit_schema,
     metadata,
 )
@@ -45,20 +49,15 @@ __all__ = [
     "Head",
     "LeafNotFound",
     "StoredLeaf",
+    "Submitted",
     "create_audit_schema",
     "metadata",
 ]
 
+WAIT_S = 10.0
+
 _INSERT_LEAVES = BulkInsert(audit_leaf)
 _INSERT_PAYLOADS = BulkInsert(audit_payload)
-_INSERT_INDEX = BulkInsert(audit_subject_index)
-# Built once: for one leaf, building a statement costs more than running it.
-_LOCKED_HEAD = Prepared(select(audit_head.c.size, audit_head.c.frontier).with_for_update())
-_UPDATE_HEAD = Prepared(
-    update(audit_head).values(
-        size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
-    )
-)
 _SEALED = SelectByKeys(
     lambda seqs: (
         select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_payload.c.ciphertext)
@@ -79,6 +78,16 @@ class Appended(NamedTuple):
 
     seq: int
     leaf_hash: bytes
+
+
+class Submitted(NamedTuple):
+    """An entry that commits with the caller's transaction; its leaf's hash names it.
+
+    `seq` is None where it gets its number after that.
+    """
+
+    leaf_hash: bytes
+    seq: int | None
 
 
 class StoredLeaf(NamedTuple):
@@ -102,6 +111,11 @@ class AuditLog:
 
     Every method that reads takes an optional `connection`; without one it reads its own snapshot
     of what is committed.
+
+    Attributes:
+        origin: the log's name in its checkpoints.
+        sequencer: gives numbers to what was submitted; whoever serves for long starts and stops it.
+            None where the writer does that itself.
     """
 
     def __init__(
@@ -115,12 +129,11 @@ class AuditLog:
             data_keys: where payload keys live, in another database.
             index_key: 32 bytes; keys the subject index.
         """
-        if len(index_key) != 32:
-            raise InvalidInput("the audit index key must have 32 bytes")
         self.origin = check_origin(origin)
+        self.sequencer = Sequencer(database) if database.numbers_later else None
         self._database = database
         self._data_keys = data_keys
-        self._tags = hmac.new(index_key, b"credence/1|audit-subject|", "sha256")
+        self._index = SubjectIndex(index_key)
 
     # -- writing
 
@@ -135,35 +148,43 @@ class AuditLog:
             InvalidInput: an entry cannot be written; then none is, and the transaction is as it
                 was before.
         """
-        _require_write(connection)
-        if not entries:
-            return []
-        pairs = [(entry.subject or NO_SUBJECT, entry.purpose) for entry in entries]
-        frontier = _locked_frontier(connection)
-        keys = self._data_keys.keys_for(pairs)
-        sealed = seal_entries(entries, [keys[pair] for pair in pairs])
-        hashes = [merkle.leaf_hash(item.leaf) for item in sealed]
-        first = frontier.size
-        _INSERT_LEAVES(
+        _require_write(connection, alone=True)
+        return self._append(connection, entries)
+
+    def submit(self, connection: Connection, entries: Sequence[Entry]) -> list[Submitted]:
+        """Let entries commit with the caller's write transaction, which may be a parallel one.
+
+        Raises:
+            InvalidInput: as `append_many`.
+        """
+        _require_write(connection, alone=False)
+        if self.sequencer is None:
+            return [Submitted(one.leaf_hash, one.seq) for one in self._append(connection, entries)]
+        sealed = self._seal(entries)
+        tags = [
+            None if entry.subject is None else self._index.tag(entry.subject) for entry in entries
+        ]
+        staging.stage(
             connection,
-            [
-                (seq, item.leaf, leaf_hash)
-                for seq, (item, leaf_hash) in enumerate(zip(sealed, hashes, strict=True), first)
-            ],
+            [(item.leaf, item.ciphertext, tag) for item, tag in zip(sealed, tags, strict=True)],
         )
-        _INSERT_PAYLOADS(
-            connection, [(seq, item.ciphertext) for seq, item in enumerate(sealed, first)]
-        )
-        self._index(connection, entries, first)
-        grown = frontier.extend(hashes)
-        _store_tiles(connection, first, hashes)
-        _UPDATE_HEAD.run(
-            connection,
-            new_size=grown.size,
-            new_root=grown.root(),
-            new_frontier=grown.to_bytes(),
-        )
-        return [Appended(seq, leaf_hash) for seq, leaf_hash in enumerate(hashes, first)]
+        return [Submitted(merkle.leaf_hash(item.leaf), None) for item in sealed]
+
+    def wait(self, submitted: Sequence[Submitted], timeout_s: float = WAIT_S) -> list[Appended]:
+        """Where submitted entries stand, once the transaction that submitted them has committed.
+
+        Raises:
+            NotNumbered: one has no number after `timeout_s` seconds. It will have one: the act and
+                its entry are committed.
+        """
+        found: dict[bytes, int] = {}
+        pending = [one.leaf_hash for one in submitted if one.seq is None]
+        if pending and self.sequencer is not None:
+            found = self.sequencer.wait(pending, timeout_s)
+        return [
+            Appended(found[one.leaf_hash] if one.seq is None else one.seq, one.leaf_hash)
+            for one in submitted
+        ]
 
     def erase(
         self, connection: Connection, subject: bytes, *, actor: str, at_ms: int
@@ -176,12 +197,11 @@ class AuditLog:
         never claims an erasure that did not happen. Holding the write lock meanwhile keeps other
         processes from appending under a key that is being destroyed.
         """
-        _require_write(connection)
-        _locked_frontier(connection)
+        _require_write(connection, alone=True)
+        self._number_submitted(connection)  # also what is about the subject
+        tree_rows.locked_frontier(connection)
         erasure = self._data_keys.erase(subject)
-        rows = connection.execute(
-            delete(audit_subject_index).where(audit_subject_index.c.tag == self._tag(subject))
-        ).rowcount
+        rows = self._index.drop(connection, subject)
         entry = Entry(
             kind="erasure.performed",
             actor=actor,
@@ -258,13 +278,8 @@ class AuditLog:
 
     def about(self, subject: bytes, connection: Connection | None = None) -> list[int]:
         """Sequence numbers of the leaves about `subject`, in order; none after erasure."""
-        query = (
-            select(audit_subject_index.c.seq)
-            .where(audit_subject_index.c.tag == self._tag(subject))
-            .order_by(audit_subject_index.c.seq)
-        )
         with self._reading(connection) as reader:
-            return list(reader.execute(query).scalars())
+            return self._index.about(reader, subject)
 
     def newest_about(
         self,
@@ -275,26 +290,13 @@ class AuditLog:
         connection: Connection | None = None,
     ) -> list[StoredLeaf]:
         """Up to `limit` leaves about `subject`, the newest first, all before leaf `before`."""
-        index = audit_subject_index.c
-        query = (
-            select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_leaf.c.leaf_hash)
-            .join(audit_subject_index, index.seq == audit_leaf.c.seq)
-            .where(index.tag == self._tag(subject))
-            .order_by(index.seq.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            query = query.where(index.seq < before)
         with self._reading(connection) as reader:
-            return [StoredLeaf(*row) for row in reader.execute(query)]
+            return [StoredLeaf(*row) for row in self._index.newest(reader, subject, before, limit)]
 
     def is_about(self, seq: int, subject: bytes, connection: Connection | None = None) -> bool:
         """Whether leaf `seq` is about `subject`."""
-        query = select(audit_subject_index.c.seq).where(
-            audit_subject_index.c.tag == self._tag(subject), audit_subject_index.c.seq == seq
-        )
         with self._reading(connection) as reader:
-            return reader.execute(query).first() is not None
+            return self._index.holds(reader, subject, seq)
 
     # -- proving
 
@@ -308,7 +310,7 @@ class AuditLog:
         """
         with self._reading(connection) as reader:
             self._require_size(reader, size)
-            return merkle.inclusion_proof(seq, size, _nodes(reader))
+            return merkle.inclusion_proof(seq, size, tree_rows.nodes(reader))
 
     def consistency_proof(
         self, old: int, new: int, connection: Connection | None = None
@@ -320,7 +322,7 @@ class AuditLog:
         """
         with self._reading(connection) as reader:
             self._require_size(reader, new)
-            return merkle.consistency_proof(old, new, _nodes(reader))
+            return merkle.consistency_proof(old, new, tree_rows.nodes(reader))
 
     def checkpoint(self) -> Checkpoint:
         """The committed head under the log's name, ready to be signed."""
@@ -337,80 +339,41 @@ class AuditLog:
         if size > have:
             raise InvalidInput(f"the log has {have} leaves, not {size}")
 
-    def _index(self, connection: Connection, entries: Sequence[Entry], first: int) -> None:
-        tags = [
-            (self._tag(entry.subject), seq)
-            for seq, entry in enumerate(entries, first)
-            if entry.subject is not None
-        ]
-        _INSERT_INDEX(connection, [(tag, seq, index_guard(tag, seq)) for tag, seq in tags])
-
-    def _tag(self, subject: bytes) -> bytes:
-        mac = self._tags.copy()
-        mac.update(subject)
-        return mac.digest()
-
-
-def index_guard(tag: bytes, seq: int) -> bytes:
-    """Checksum of an index row, 8 bytes, so that a verifier without any key sees it damaged."""
-    return hashlib.sha256(b"credence/1|audit-index|" + seq.to_bytes(8, "big") + tag).digest()[:8]
-
-
-def _require_write(connection: Connection) -> None:
-    if not connection.get_execution_options().get("credence_write", False):
-        raise RuntimeError("the audit log is written inside Database.write() only")
-
-
-def _locked_frontier(connection: Connection) -> merkle.Frontier:
-    """The head, with its row locked until the transaction ends (a no-op on SQLite)."""
-    ((size, frontier),) = _LOCKED_HEAD.rows(connection)
-    return merkle.Frontier.from_bytes(size, frontier)
-
-
-def _store_tiles(connection: Connection, old: int, new_hashes: Sequence[bytes]) -> None:
-    """Store the tiles that became full, lowest level first: a tile's root is its parent's hash."""
-    start, added, level = old, list(new_hashes), 0
-    while full := tiles.completed(start, start + len(added)):
-        # Hashes from the first new tile's beginning on: those stored before, then the new ones.
-        begin = full.start * tiles.TILE_WIDTH
-        row = [*_level_hashes(connection, level, begin, start), *added]
-        made = [
-            b"".join(row[at : at + tiles.TILE_WIDTH])
-            for at in range(0, len(full) * tiles.TILE_WIDTH, tiles.TILE_WIDTH)
-        ]
-        roots = [tiles.tile_root(hashes) for hashes in made]
-        connection.execute(
-            insert(audit_tile),
+    def _append(self, connection: Connection, entries: Sequence[Entry]) -> list[Appended]:
+        if not entries:
+            return []
+        self._number_submitted(connection)
+        frontier = tree_rows.locked_frontier(connection)
+        sealed = self._seal(entries)
+        hashes = [merkle.leaf_hash(item.leaf) for item in sealed]
+        first = frontier.size
+        _INSERT_LEAVES(
+            connection,
             [
-                {"level": level, "idx": index, "hashes": hashes, "root": root}
-                for index, hashes, root in zip(full, made, roots, strict=True)
+                (seq, item.leaf, leaf_hash)
+                for seq, (item, leaf_hash) in enumerate(zip(sealed, hashes, strict=True), first)
             ],
         )
-        start, added, level = full.start, roots, level + 1
-
-
-def _nodes(connection: Connection) -> tiles.TileNodes:
-    def hashes(level: int, index: int) -> bytes:
-        query = select(audit_tile.c.hashes).where(
-            audit_tile.c.level == level, audit_tile.c.idx == index
+        _INSERT_PAYLOADS(
+            connection, [(seq, item.ciphertext) for seq, item in enumerate(sealed, first)]
         )
-        stored: bytes | None = connection.execute(query).scalar_one_or_none()
-        if stored is not None:
-            return stored
-        start = index * tiles.TILE_WIDTH
-        return b"".join(_level_hashes(connection, level, start, start + tiles.TILE_WIDTH))
+        self._index.add(connection, [entry.subject for entry in entries], first)
+        tree_rows.grow(connection, frontier, hashes)
+        return [Appended(seq, leaf_hash) for seq, leaf_hash in enumerate(hashes, first)]
 
-    return tiles.TileNodes(hashes)
+    def _seal(self, entries: Sequence[Entry]) -> list[SealedEntry]:
+        pairs = [(entry.subject or NO_SUBJECT, entry.purpose) for entry in entries]
+        keys = self._data_keys.keys_for(pairs)
+        return seal_entries(entries, [keys[pair] for pair in pairs])
+
+    def _number_submitted(self, connection: Connection) -> None:
+        if self.sequencer is not None:
+            staging.integrate_all(connection)
 
 
-def _level_hashes(connection: Connection, level: int, start: int, stop: int) -> Sequence[bytes]:
-    """The hashes start <= i < stop of one tile level that exist: leaf hashes, or tile roots."""
-    if start >= stop:
-        return ()
-    if level == 0:
-        column, at = audit_leaf.c.leaf_hash, audit_leaf.c.seq
-        query = select(column)
-    else:
-        column, at = audit_tile.c.root, audit_tile.c.idx
-        query = select(column).where(audit_tile.c.level == level - 1)
-    return connection.execute(query.where(at >= start, at < stop).order_by(at)).scalars().all()
+def _require_write(connection: Connection, *, alone: bool) -> None:
+    options = connection.get_execution_options()
+    if not options.get("credence_write", False):
+        raise RuntimeError("the audit log is written inside Database.write() only")
+    if alone and options.get("credence_parallel", False):
+        raise RuntimeError("a parallel act has no number yet: submit, and wait after the commit")

@@ -9,6 +9,8 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Identity,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -72,6 +74,34 @@ audit_subject_index = Table(
     sqlite_with_rowid=False,
 )
 
+# What a server database has besides, where several transactions append at once (`audit.sequencer`).
+server_metadata = MetaData()
+
+# Sealed entries of committed acts that have no number yet. `id` names a row and orders a batch: it
+# is no number of the log, for a higher one may commit first.
+audit_staging = Table(
+    "audit_staging",
+    server_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("leaf", Blob, nullable=False),
+    Column("ciphertext", Blob, nullable=False),
+    Column("tag", Blob(32), nullable=True),
+)
+
+# One row: how many times somebody became the one who numbers entries. Who was before is refused.
+audit_sequencer = Table(
+    "audit_sequencer",
+    server_metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="ck_audit_sequencer_single"),
+)
+
+# By its hash the one who staged a leaf finds its number; and no leaf is there twice.
+_BY_HASH = Index("ix_audit_leaf_hash", audit_leaf.c.leaf_hash, unique=True).ddl_if(
+    dialect="postgresql"
+)
+
 # Table -> when a change of that kind is refused; the condition is SQL over OLD and NEW.
 # SQLite's INSERT OR REPLACE deletes without a delete trigger, hence the conditions on inserts.
 _REFUSED: dict[str, dict[str, str]] = {
@@ -99,6 +129,14 @@ _REFUSED: dict[str, dict[str, str]] = {
     # Erasure deletes rows of the index; nothing changes one.
     "audit_subject_index": {"UPDATE": "1 = 1"},
 }
+# Staged rows are moved into the log, and changed by nobody.
+_REFUSED_ON_A_SERVER: dict[str, dict[str, str]] = {
+    "audit_staging": {"UPDATE": "1 = 1"},
+    "audit_sequencer": {
+        "UPDATE": "NEW.epoch <= OLD.epoch OR NEW.id <> OLD.id",
+        "DELETE": "1 = 1",
+    },
+}
 
 
 def create_audit_schema(connection: Connection) -> None:
@@ -107,15 +145,26 @@ def create_audit_schema(connection: Connection) -> None:
     For a migration: `create_audit_schema(op.get_bind())`. The caller commits.
     """
     metadata.create_all(connection)
-    for table, refused in _REFUSED.items():
-        for operation, condition in refused.items():
-            for statement in _trigger(connection.dialect.name, table, operation, condition):
-                connection.exec_driver_sql(statement)
-        if connection.dialect.name == "postgresql" and "DELETE" in refused:
-            connection.exec_driver_sql(_truncate_trigger(table))
+    _protect(connection, _REFUSED)
     if connection.execute(select(audit_head.c.id)).first() is None:
         empty = {"id": 1, "size": 0, "root": EMPTY_ROOT, "frontier": b""}
         connection.execute(insert(audit_head), empty)
+    if connection.dialect.name == "postgresql":
+        server_metadata.create_all(connection)
+        _protect(connection, _REFUSED_ON_A_SERVER)
+        if connection.execute(select(audit_sequencer.c.id)).first() is None:
+            connection.execute(insert(audit_sequencer), {"id": 1, "epoch": 0})
+
+
+def _protect(connection: Connection, tables: dict[str, dict[str, str]]) -> None:
+    dialect = connection.dialect.name
+    for table, refused in tables.items():
+        for operation, condition in refused.items():
+            for statement in _trigger(dialect, table, operation, condition):
+                connection.exec_driver_sql(statement)
+        if dialect == "postgresql":
+            connection.exec_driver_sql(_REFUSE_TRUNCATE)
+            connection.exec_driver_sql(_truncate_trigger(table))
 
 
 def _trigger(dialect: str, table: str, operation: str, condition: str) -> list[str]:
@@ -134,8 +183,16 @@ def _trigger(dialect: str, table: str, operation: str, condition: str) -> list[s
     ]
 
 
+_REFUSE_TRUNCATE = """
+CREATE OR REPLACE FUNCTION audit_truncate_refused() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION USING ERRCODE = '23000', MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$
+"""
+
+
 def _truncate_trigger(table: str) -> str:
-    """TRUNCATE fires no row trigger; the function that refuses DELETE refuses it too."""
-    name = f"{table}_truncate_refused"
+    """TRUNCATE fires no row trigger."""
     when = f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
-    return f"CREATE OR REPLACE TRIGGER {name} {when} EXECUTE FUNCTION {table}_delete_refused()"
+    return (
+        f"CREATE OR REPLACE TRIGGER {table}_truncate_refused {when}"
+        " EXECUTE FUNCTION audit_truncate_refused()"
+    )

@@ -4,12 +4,12 @@ from sqlalchemy import Connection, Table
 
 _POSTGRESQL_FUNCTION = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = '23000'; END $$
+BEGIN RAISE EXCEPTION USING ERRCODE = '23000', MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$
 """
 
 
 def protect(connection: Connection, table: Table) -> None:
-    """Refuse UPDATE and DELETE on `table` from now on; its primary key is one integer."""
+    """Refuse UPDATE, DELETE and TRUNCATE on `table` from now on; its primary key is one integer."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_POSTGRESQL_FUNCTION)
         for verb in ("UPDATE", "DELETE"):
@@ -17,6 +17,10 @@ def protect(connection: Connection, table: Table) -> None:
                 f"CREATE TRIGGER {table.name}_{verb.lower()}_refused BEFORE {verb}"
                 f" ON {table.name} FOR EACH ROW EXECUTE FUNCTION refuse_change()"
             )
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {table.name}_truncate_refused BEFORE TRUNCATE"
+            f" ON {table.name} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
         return
     key = next(iter(table.primary_key.columns)).name
     replaces = f"EXISTS (SELECT 1 FROM {table.name} WHERE {key} = NEW.{key})"  # noqa: S608

@@ -14,8 +14,9 @@ from audit.database import Database
 from audit.leaf import Entry, seal_entries
 from audit.merkle import Frontier, leaf_hash
 from audit.shredding import DataKeys
-from audit.store import AuditLog, _store_tiles, create_audit_schema
+from audit.store import AuditLog, create_audit_schema
 from audit.tables import audit_head, audit_leaf, audit_payload
+from audit.tree_rows import store_tiles
 
 KEK = bytes(range(32))
 INDEX_KEY = bytes(range(32, 64))
@@ -57,7 +58,7 @@ class World:
             BulkInsert(audit_leaf)(connection, rows)
             payloads = [(seq, sealed.ciphertext) for seq in range(count)]
             BulkInsert(audit_payload)(connection, payloads)
-            _store_tiles(connection, 0, hashes)
+            store_tiles(connection, 0, hashes)
             connection.execute(
                 update(audit_head).values(
                     size=count, root=frontier.root(), frontier=frontier.to_bytes()
