@@ -83,4 +83,4 @@ def integrate_all(connection: Connection) -> None:
 def numbers(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes, int]:
     """The numbers of those leaves that are in the log, by hash."""
     rows = _NUMBERS(connection, sorted(set(hashes)))
-    return {leaf_hash: seq for leaf_hash, seq in rows}
+    return {row[0]: row[1] for row in rows}

@@ -79,6 +79,7 @@ def running(
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
+        _number_entries(node, stack)
         outward = face(node) if face else None
         if outward is not None:
             stack.callback(outward.stop)  # its port is let go whatever fails below
@@ -97,6 +98,13 @@ def running(
         log.info("node.serving", member=node.member_id, port=port)
         yield Running(node, port, line)
         log.info("node.stopping", member=node.member_id)
+
+
+def _number_entries(node: Node, stack: ExitStack) -> None:
+    sequencer = node.audit.sequencer
+    if sequencer is not None:  # a server database
+        stack.callback(sequencer.stop)
+        sequencer.start()
 
 
 def _serve(node: Node, gate: MemberGate, stack: ExitStack) -> int | None:

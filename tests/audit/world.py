@@ -32,6 +32,7 @@ class World:
     """One home: its log, its database and its data keys."""
 
     home: Path
+    url: str
     database: Database
     keys_database: Database
     keys: DataKeys
@@ -65,19 +66,27 @@ class World:
                 )
             )
 
+    def restarted(self) -> "World":
+        """The same home and database, opened anew."""
+        self.close()
+        return open_world(self.home, self.url)
+
     def close(self) -> None:
         self.database.close()
         self.keys_database.close()
 
 
-def open_world(home: Path) -> World:
+def open_world(home: Path, url: str = "") -> World:
+    """A log in `url`; without one, in SQLite's file in `home`."""
     home.mkdir(exist_ok=True)
-    database = Database(f"sqlite:///{home}/node.db")
+    url = url or f"sqlite:///{home}/node.db"
+    database = Database(url)
     with database.write() as connection:
         create_audit_schema(connection)
     keys_database = Database(f"sqlite:///{home}/datakeys.db")
     keys = DataKeys(keys_database, KEK)
-    return World(home, database, keys_database, keys, AuditLog(ORIGIN, database, keys, INDEX_KEY))
+    log = AuditLog(ORIGIN, database, keys, INDEX_KEY)
+    return World(home, url, database, keys_database, keys, log)
 
 
 def entry(number: int = 0, *, subject: bytes | None = None, **changes: Any) -> Entry:
