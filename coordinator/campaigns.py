@@ -120,6 +120,7 @@ class Campaigns:
         plan: Document,
         at_ms: int,
         deadline_at_ms: int | None = None,
+        kind: str = "training",
     ) -> None:
         """Store a new campaign.
 
@@ -128,7 +129,7 @@ class Campaigns:
         """
         if rows.find(connection, campaign_id) is not None:
             raise StateConflict(f"there is a campaign {campaign_id} already")
-        rows.add(connection, campaign_id, plan, "proposed", at_ms, deadline_at_ms)
+        rows.add(connection, campaign_id, plan, "proposed", at_ms, deadline_at_ms, kind)
         self._log(connection, campaign_id, "campaign.proposed", {}, at_ms)
 
     def move(

@@ -26,6 +26,7 @@ class CampaignRow:
         detail: why it is paused, failed or aborted; of a completed one, who was missing.
         held_at_ms: since when an operator holds it; None: nobody does.
         deadline_at_ms: when the whole of it is over, as its plan says.
+        kind: `training` or `watch`.
     """
 
     campaign_id: str
@@ -39,6 +40,7 @@ class CampaignRow:
     finished_at_ms: int | None
     held_at_ms: int | None = None
     deadline_at_ms: int | None = None
+    kind: str = "training"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def add(
     state: str,
     at_ms: int,
     deadline_at_ms: int | None = None,
+    kind: str = "training",
 ) -> None:
     """Store a new campaign."""
     connection.execute(
@@ -110,6 +113,7 @@ def add(
             finished_at_ms=None,
             held_at_ms=None,
             deadline_at_ms=deadline_at_ms,
+            kind=kind,
         )
     )
 
@@ -135,6 +139,18 @@ def newest(connection: Connection) -> CampaignRow | None:
     """The campaign proposed last, or None."""
     rows = connection.execute(
         select(campaign).order_by(campaign.c.created_at_ms.desc(), campaign.c.campaign_id).limit(1)
+    )
+    row = rows.mappings().one_or_none()
+    return _row(row) if row is not None else None
+
+
+def newest_of(connection: Connection, kind: str) -> CampaignRow | None:
+    """The campaign of a kind that was proposed last, or None."""
+    rows = connection.execute(
+        select(campaign)
+        .where(campaign.c.kind == kind)
+        .order_by(campaign.c.created_at_ms.desc(), campaign.c.campaign_id)
+        .limit(1)
     )
     row = rows.mappings().one_or_none()
     return _row(row) if row is not None else None

@@ -68,6 +68,7 @@ campaign = Table(
     Column("finished_at_ms", BigInteger, nullable=True),
     Column("held_at_ms", BigInteger, nullable=True),  # since when an operator holds it
     Column("deadline_at_ms", BigInteger, nullable=True),  # as in the plan
+    Column("kind", String(16), nullable=False, default="training"),  # or watch
 )
 
 campaign_member = Table(

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from coordinator.storage import console_tables  # noqa: F401 - its tables stand on the metadata
+# Their tables stand on the metadata.
+from coordinator.storage import console_tables, watch_tables  # noqa: F401
 from coordinator.storage.tables import metadata
 
 context.configure(

@@ -13,6 +13,7 @@ def upgrade() -> None:
     _create_campaigns()
     _create_ceremonies()
     _create_console()
+    _create_watch()
 
 
 def _create_members() -> None:
@@ -61,6 +62,7 @@ def _create_campaigns() -> None:
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("held_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("deadline_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("kind", sa.String(16), nullable=False),
     )
     op.create_table(
         "campaign_member",
@@ -172,4 +174,41 @@ def _create_console() -> None:
         sa.Column("agent", sa.String(80), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_watch() -> None:
+    op.create_table(
+        "schedule",
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("interval_ms", sa.BigInteger(), nullable=False),
+        sa.Column("gap_ms", sa.BigInteger(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("on_drift", sa.Integer(), nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("campaign_id", sa.String(40), nullable=False),
+        sa.Column("settled", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+    )
+    op.create_table(
+        "watch_result",
+        sa.Column("campaign_id", sa.String(40), primary_key=True),
+        sa.Column("bundle_version", sa.String(40), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(16), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "watch_alert",
+        sa.Column("alert_id", sa.String(40), primary_key=True),
+        sa.Column("rule", sa.String(40), nullable=False),
+        sa.Column("about", sa.String(120), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("tone", sa.String(8), nullable=False),
+        sa.Column("number", sa.Float(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
     )
