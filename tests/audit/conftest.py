@@ -4,10 +4,29 @@ from pathlib import Path
 import pytest
 
 from tests.audit.world import World, open_world
+from tests.postgresql import Server
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
+    """A log in SQLite, the embedded default."""
     opened = open_world(tmp_path / "home")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def server_world(tmp_path: Path, postgresql: Server) -> Iterator[World]:
+    """A log in PostgreSQL."""
+    opened = open_world(tmp_path / "home", postgresql.url())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_world(request: pytest.FixtureRequest) -> World:
+    """A log in every database that there is."""
+    opened: World = request.getfixturevalue(
+        "world" if request.param == "sqlite" else "server_world"
+    )
+    return opened
