@@ -8,7 +8,7 @@ ARGS   ?=
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test engines fuzz lint check-protos check-readme bench protos lock clean
+.PHONY: help setup demo test thorough engines fuzz lint check-protos check-readme bench protos lock clean
 
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+thorough: setup ## The tests with ten times the generated examples (most of an hour)
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)

@@ -167,7 +167,7 @@ def test_a_killed_coordinator_resumes_after_its_last_checkpoint(tmp_path):
         world.runner.stop()
         shutil.copytree(world.coordinator.home, copy)
         before = len(world.rounds(plan.campaign_id))
-        assert world.campaign(plan.campaign_id).state == "running"
+        assert world.campaign(plan.campaign_id).state in {"running", "paused"}  # its members left
         with open_coordinator_side(copy, IMPATIENT, world.port) as second:
             row = second.finish(plan.campaign_id)
             assert row.state == "completed", row.detail
