@@ -5,7 +5,7 @@ its integrated gradient (Sundararajan, Taly and Yan 2017). For one tanh layer th
 a closed form, so the shares are exact, add up to the difference, and cost one forward pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,7 +21,7 @@ from protocols.errors import InvalidInput
 MAX_REASONS = 4
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
 # A family that costs less than this many points is not a reason.
-_LEAST_POINTS = 1.0
+LEAST_POINTS = 1.0
 
 Floats = NDArray[np.float64]
 
@@ -90,11 +90,7 @@ def principal_reasons(points_lost: Floats, encoder: Encoder) -> list[tuple[Reaso
         encoder: of the catalogue.
     """
     families, specs = _families(encoder), encoder.catalogue.signals
-    totals = np.stack([points_lost[:, places].sum(axis=1) for places in families.values()], axis=1)
-    leaders = np.stack(
-        [np.asarray(places)[points_lost[:, places].argmax(axis=1)] for places in families.values()],
-        axis=1,
-    )
+    totals, leaders = _by_family(points_lost, families.values(), np.asarray)
     heaviest = np.argsort(-totals, axis=1, kind="stable")[:, :MAX_REASONS]
     weights = np.take_along_axis(totals, heaviest, axis=1)
     codes = np.take_along_axis(leaders, heaviest, axis=1)
@@ -104,31 +100,46 @@ def principal_reasons(points_lost: Floats, encoder: Encoder) -> list[tuple[Reaso
         tuple(
             Reason(ids[code], names[family], round(points, 1))
             for family, code, points in zip(*row, strict=True)
-            if points >= _LEAST_POINTS
+            if points >= LEAST_POINTS
         )
         for row in rows
     ]
 
 
-def factors(points_lost: Floats, encoder: Encoder) -> tuple[Factor, ...]:
-    """What every family does to one subject's score, heaviest first.
+def factors(points_lost: Floats, encoder: Encoder) -> list[tuple[Factor, ...]]:
+    """What every family does to each subject's score, heaviest first.
 
     Args:
-        points_lost: float64[signals], points each signal takes from the score.
+        points_lost: float64[n, signals], points each signal takes from a score.
         encoder: of the catalogue.
     """
-    families: dict[str, list[tuple[float, str]]] = {}
-    for spec, lost in zip(encoder.catalogue.signals, points_lost, strict=True):
-        families.setdefault(spec.family, []).append((float(-lost), spec.id))
-    found = [
-        Factor(
-            family=family,
-            code=max(members, key=lambda member: abs(member[0]))[1],
-            points=round(sum(points for points, _ in members), 1),
+    families = _families(encoder)
+    totals, leaders = _by_family(points_lost, families.values(), np.abs)
+    order = np.argsort(-np.abs(totals), axis=1, kind="stable")
+    codes = np.take_along_axis(leaders, order, axis=1).tolist()
+    added = np.take_along_axis(-totals, order, axis=1).round(1).tolist()
+    names, ids = tuple(families), tuple(spec.id for spec in encoder.catalogue.signals)
+    return [
+        tuple(
+            Factor(names[family], ids[code], points)
+            for family, code, points in zip(*row, strict=True)
         )
-        for family, members in families.items()
+        for row in zip(order.tolist(), codes, added, strict=True)
     ]
-    return tuple(sorted(found, key=lambda factor: -abs(factor.points)))
+
+
+def _by_family(
+    points_lost: Floats,
+    families: Iterable[list[int]],
+    weight: Callable[[Floats], Floats],
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Each family's points float64[n, families], and the place of the signal that weighs most."""
+    totals, leaders = [], []
+    for places in families:
+        members = points_lost[:, places]
+        totals.append(members.sum(axis=1))
+        leaders.append(np.asarray(places)[weight(members).argmax(axis=1)])
+    return np.stack(totals, axis=1), np.stack(leaders, axis=1)
 
 
 def _families(encoder: Encoder) -> dict[str, list[int]]:

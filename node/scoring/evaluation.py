@@ -125,26 +125,62 @@ def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:
         InsufficientData: no signal says anything.
         InvalidInput: no such language.
     """
+    check_enough(merged)
+    return evaluate_many(scorer, [merged], [language])[0]
+
+
+def evaluate_many(
+    scorer: Scorer, people: Sequence[Signals], languages: Sequence[str]
+) -> list[Evaluated]:
+    """Score subjects, all in one pass.
+
+    Args:
+        scorer: the model in use.
+        people: signal id -> (status, value), of one subject each; see `check_enough`.
+        languages: of each one's reasons' texts, of `models.reasons.LANGUAGES`.
+
+    Raises:
+        InvalidInput: no such language.
+    """
+    if not people:
+        return []
+    manifest, encoder = scorer.bundle.manifest, scorer.encoder
+    status, value = matrix(people, [spec.id for spec in encoder.catalogue.signals])
+    scored = scorer.score(status, value)
+    lost = scorer.points_lost(status, value)
+    bands = {band.name: ScoreBand(band.name, band.pd) for band in manifest.bands}
+    scale = ScaleEnds(manifest.scale.low, manifest.scale.high)
+    return [
+        Evaluated(
+            score=points,
+            scale=scale,
+            pd=pd,
+            band=bands[band],
+            reasons=_told(reasons, language),
+            factors=tuple(ScoreFactor(one.family, one.code, one.points) for one in told),
+            signal_coverage=covered,
+        )
+        for points, pd, band, covered, reasons, told, language in zip(
+            scored.points.tolist(),
+            scored.pd.tolist(),
+            scored.band,
+            scored.coverage.tolist(),
+            principal_reasons(lost, encoder),
+            factors(lost, encoder),
+            languages,
+            strict=True,
+        )
+    ]
+
+
+def check_enough(merged: Signals) -> None:
+    """There is something to score with.
+
+    Raises:
+        InsufficientData: no signal says anything.
+    """
     if not any(status in _SAYS for status, _ in merged.values()):
         raise InsufficientData("no institution said anything about this subject")
-    catalogue = scorer.encoder.catalogue
-    status, value = matrix([merged], [spec.id for spec in catalogue.signals])
-    scored = scorer.score(status, value)
-    manifest = scorer.bundle.manifest
-    band = next(band for band in manifest.bands if band.name == scored.band[0])
-    lost = scorer.points_lost(status, value)
-    return Evaluated(
-        score=int(scored.points[0]),
-        scale=ScaleEnds(manifest.scale.low, manifest.scale.high),
-        pd=float(scored.pd[0]),
-        band=ScoreBand(band.name, band.pd),
-        reasons=_told(principal_reasons(lost, scorer.encoder)[0], language),
-        factors=tuple(
-            ScoreFactor(one.family, one.code, one.points)
-            for one in factors(lost[0], scorer.encoder)
-        ),
-        signal_coverage=float(scored.coverage[0]),
-    )
 
 
 def _told(reasons: Sequence[Reason], language: str) -> tuple[ScoreReason, ...]:

@@ -1,11 +1,12 @@
 """Scores that were given out, as they were given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 
+from audit.bulk import BulkInsert, SelectByKeys
 from audit.database import Connection
 from node.storage.tables import score
 
@@ -33,13 +34,23 @@ class ScoreRow:
     request_sha256: bytes
 
 
-# Built once: on this path the statement costs more to build than to run.
-_INSERT = insert(score)
+_INSERT = BulkInsert(score)
+_UNDER_KEYS = SelectByKeys(
+    lambda keys: select(score).where(
+        score.c.client_id == bindparam("one_client"), score.c.idempotency_key.in_(keys)
+    )
+)
+
+
+def add_many(connection: Connection, rows: Sequence[ScoreRow]) -> None:
+    """Store scores; a second one under one client's key is a constraint violation."""
+    names = score.columns.keys()
+    _INSERT(connection, [tuple(getattr(row, name) for name in names) for row in rows])
 
 
 def add(connection: Connection, row: ScoreRow) -> None:
-    """Store a score; a second one under one client's key is a constraint violation."""
-    connection.execute(_INSERT, row.__dict__)
+    """Store one score; see `add_many`."""
+    add_many(connection, [row])
 
 
 def find(connection: Connection, score_id: str) -> ScoreRow | None:
@@ -54,12 +65,24 @@ def newest_of(connection: Connection, subject_ref: str, limit: int) -> list[Scor
     return [_row(row) for row in rows.mappings()]
 
 
+def under_keys(
+    connection: Connection, asked: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], ScoreRow]:
+    """The scores given under keys, by client and key; `asked` are pairs of client and key."""
+    keys: dict[str, set[str]] = {}
+    for client_id, key in asked:
+        keys.setdefault(client_id, set()).add(key)
+    found: dict[tuple[str, str], ScoreRow] = {}
+    for client_id, wanted in keys.items():
+        for row in _UNDER_KEYS(connection, sorted(wanted), one_client=client_id):
+            one = ScoreRow(*row)
+            found[client_id, one.idempotency_key or ""] = one
+    return found
+
+
 def under_key(connection: Connection, client_id: str, idempotency_key: str) -> ScoreRow | None:
     """The score that a client was given under that key, or None."""
-    return _one(
-        connection,
-        (score.c.client_id == client_id) & (score.c.idempotency_key == idempotency_key),
-    )
+    return under_keys(connection, [(client_id, idempotency_key)]).get((client_id, idempotency_key))
 
 
 def free_key(connection: Connection, client_id: str, idempotency_key: str) -> None:

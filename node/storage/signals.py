@@ -97,12 +97,20 @@ def find(
 
 def of_subject(connection: Connection, pseudonym: bytes, now_ms: int) -> list[SignalVector]:
     """All live vectors about one person, by source and purpose."""
-    rows = connection.execute(
-        select(signal_vector)
-        .where(signal_vector.c.pseudonym == pseudonym, _alive(now_ms))
-        .order_by(signal_vector.c.source, signal_vector.c.purpose)
-    )
-    return [_from_row(row) for row in rows]
+    return of_subjects(connection, [pseudonym], now_ms).get(pseudonym, [])
+
+
+def of_subjects(
+    connection: Connection, pseudonyms: Iterable[bytes], now_ms: int
+) -> dict[bytes, list[SignalVector]]:
+    """All live vectors about some people, by source and purpose; who has none is absent."""
+    found: dict[bytes, list[SignalVector]] = {}
+    rows = _OF_SUBJECTS(connection, sorted(set(pseudonyms)), now_ms=now_ms)
+    for vector in map(_from_row, rows):
+        found.setdefault(vector.pseudonym, []).append(vector)
+    for vectors in found.values():
+        vectors.sort(key=lambda one: (one.source, one.purpose))
+    return found
 
 
 def of_source(
@@ -210,6 +218,13 @@ _OF_PSEUDONYMS = SelectByKeys(
         signal_vector.c.source == bindparam("one_source"),
         signal_vector.c.purpose == bindparam("one_purpose"),
         _alive(bindparam("now_ms")),
+    )
+)
+
+
+_OF_SUBJECTS = SelectByKeys(
+    lambda keys: select(signal_vector).where(
+        signal_vector.c.pseudonym.in_(keys), _alive(bindparam("now_ms"))
     )
 )
 

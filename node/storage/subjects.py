@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select
 
+from audit.bulk import SelectByKeys
 from audit.database import Connection
 from node.storage.tables import subject
 from protocols.errors import NotFound
@@ -87,7 +88,13 @@ def by_ref(connection: Connection, subject_ref: str) -> Subject:
     Raises:
         UnknownSubject: nobody has it here.
     """
-    return _known(_first(connection, subject.c.subject_ref == subject_ref))
+    return _known(by_refs(connection, [subject_ref]).get(subject_ref))
+
+
+def by_refs(connection: Connection, subject_refs: Iterable[str]) -> dict[str, Subject]:
+    """The subjects with these local references, by reference; who is unknown is absent."""
+    rows = _BY_REFS(connection, sorted(set(subject_refs)))
+    return {one.subject_ref: one for one in (Subject(*row) for row in rows)}
 
 
 def by_customer(connection: Connection, customer_id: str) -> Subject:
@@ -131,6 +138,13 @@ def known_among(connection: Connection, wanted: Iterable[bytes]) -> set[bytes]:
 def count(connection: Connection) -> int:
     """How many people this node knows."""
     return connection.execute(select(func.count()).select_from(subject)).scalar_one()
+
+
+_BY_REFS = SelectByKeys(
+    lambda keys: select(
+        subject.c.pseudonym, subject.c.subject_ref, subject.c.customer_id, subject.c.enrolled_at_ms
+    ).where(subject.c.subject_ref.in_(keys))
+)
 
 
 def _first(connection: Connection, condition: Any) -> Subject | None:
