@@ -15,10 +15,12 @@ from coordinator.home import (
     new_home,
 )
 from coordinator.keystore import CoordinatorKeys, create_keys, open_keystore
-from coordinator.membership import Authority, Endpoints, Membership
+from coordinator.membership import ACTOR, Authority, Endpoints, Membership
 from coordinator.own_certificate import SERVER_DAYS, OwnCertificate
 from coordinator.presence import Presence
 from coordinator.registry import BundleRegistry
+from coordinator.releases import Releases
+from coordinator.running import Running
 from coordinator.settings import CoordinatorSettings, load_settings, save_settings
 from coordinator.storage.migrations import upgrade
 from coordinator.transport import TlsIdentity
@@ -42,7 +44,9 @@ class Coordinator:
         database: members, campaigns, bundles and the audit log.
         audit: its tamper-evident log.
         membership: invitations, members, the directory.
+        releases: which model version plays which part.
         registry: published bundles.
+        running: what members say they score with.
         presence: members seen by this process.
     """
 
@@ -55,7 +59,9 @@ class Coordinator:
     data_keys_database: Database
     audit: AuditLog
     membership: Membership
+    releases: Releases
     registry: BundleRegistry
+    running: Running
     presence: Presence
 
     def close(self) -> None:
@@ -106,6 +112,19 @@ def open_coordinator(home: Path) -> Coordinator:
         data_keys=DataKeys(data_keys_database, keys.kek),
         index_key=keys.audit_index,
     )
+    membership = Membership(
+        database,
+        audit,
+        keys.directory,
+        Authority(
+            keys.ca,
+            identity.ca,
+            settings.certificate_days,
+            overlap_s=settings.overlap_hours * 3600,
+        ),
+        Endpoints(settings.dialled_to_enrol, settings.dialled_by_members),
+    )
+    releases = Releases(database, audit, keys.directory, ACTOR, membership.directory)
     return Coordinator(
         home=home,
         settings=settings,
@@ -115,19 +134,10 @@ def open_coordinator(home: Path) -> Coordinator:
         database=database,
         data_keys_database=data_keys_database,
         audit=audit,
-        membership=Membership(
-            database,
-            audit,
-            keys.directory,
-            Authority(
-                keys.ca,
-                identity.ca,
-                settings.certificate_days,
-                overlap_s=settings.overlap_hours * 3600,
-            ),
-            Endpoints(settings.dialled_to_enrol, settings.dialled_by_members),
-        ),
-        registry=BundleRegistry(database),
+        membership=membership,
+        releases=releases,
+        registry=BundleRegistry(database, releases),
+        running=Running(database),
         presence=Presence(),
     )
 

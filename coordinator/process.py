@@ -130,7 +130,7 @@ def _enrolment_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
 def _member_server(coordinator: Coordinator) -> tuple[grpc.Server, int]:
     gate = MemberGate(coordinator.membership.directory, coordinator.presence.note)
     server = make_server(MEMBER_LIMITS, gate, "members")
-    service = MembershipService(coordinator.membership, coordinator.registry)
+    service = MembershipService(coordinator.membership, coordinator.registry, coordinator.running)
     add_MembershipServicer_to_server(service, server)
     endpoint = coordinator.settings.listen_members
     return server, listen(server, endpoint, member_credentials(coordinator.own_certificate))

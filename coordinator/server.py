@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator
 
 import grpc
+import structlog
 
 from coordinator.membership import JoinAttempt, Membership, Renewed, RotationAttempt
 from coordinator.registry import BundleRegistry
+from coordinator.running import Running
 from coordinator.transport import peer_certificate, peer_member
 from protocols.documents import to_proto
-from protocols.errors import InvalidInput
+from protocols.errors import CredenceError, InvalidInput
+from protocols.releases import KIND, is_version
 from protocols.v1.membership_pb2 import (
     BundlePiece,
     GetBundleRequest,
@@ -23,7 +26,9 @@ from protocols.v1.membership_pb2 import (
 )
 from protocols.v1.membership_pb2_grpc import EnrolmentServicer, MembershipServicer
 
-SERVED_KINDS = ("directory", "catalogue", "ceremony")
+_log = structlog.get_logger(__name__)
+
+SERVED_KINDS = ("directory", "catalogue", "ceremony", KIND)
 
 
 class EnrolmentService(EnrolmentServicer):
@@ -57,18 +62,21 @@ class EnrolmentService(EnrolmentServicer):
 class MembershipService(MembershipServicer):
     """Gives members the network's signed documents and model bundles."""
 
-    def __init__(self, membership: Membership, bundles: BundleRegistry) -> None:
+    def __init__(self, membership: Membership, bundles: BundleRegistry, running: Running) -> None:
         self._membership = membership
         self._bundles = bundles
+        self._running = running
 
     def GetDocument(  # noqa: N802 - the name in the .proto
         self,
         request: GetDocumentRequest,
-        context: grpc.ServicerContext,  # noqa: ARG002
+        context: grpc.ServicerContext,
     ) -> SignedDocument:
         """The document of the asked kind in force."""
         if request.kind not in SERVED_KINDS:
             raise InvalidInput(f"a kind is one of {', '.join(SERVED_KINDS)}")
+        if request.kind == KIND:
+            self._note(peer_member(context), request)
         return to_proto(self._membership.document(request.kind))
 
     def Renew(  # noqa: N802 - the name in the .proto
@@ -102,12 +110,22 @@ class MembershipService(MembershipServicer):
     def GetBundle(  # noqa: N802 - the name in the .proto
         self,
         request: GetBundleRequest,
-        context: grpc.ServicerContext,  # noqa: ARG002
+        context: grpc.ServicerContext,
     ) -> Iterator[BundlePiece]:
         """A bundle: its manifest, then its tensors in pieces."""
-        if len(request.version) > 40:
-            raise InvalidInput("a bundle's version has at most 40 characters")
-        yield from self._bundles.pieces(request.version)
+        if request.version and not is_version(request.version):
+            raise InvalidInput("a bundle's version has at most 40 letters, digits and .-_")
+        yield from self._bundles.pieces(peer_member(context), request.version)
+
+    def _note(self, member_id: str, request: GetDocumentRequest) -> None:
+        version = request.scores_with
+        if (version and not is_version(version)) or not 0 <= request.release_held < 2**31:
+            raise InvalidInput("a version or a serial of the wrong form")
+        try:
+            self._running.said(member_id, version, request.release_held, int(time.time() * 1000))
+        except CredenceError as error:
+            # The release is worth more than knowing who has it.
+            _log.warning("running.not_noted", code=error.code)
 
 
 def _renewed(renewed: Renewed) -> RenewResponse:

@@ -72,6 +72,8 @@ class CoordinatorSettings(BaseSettings):
     console_origin: HttpsOrigin | None = None
     database_url: str = ""
     certificate_days: int = Field(default=90, ge=1, le=90)
+        auto_promote: whether the bundle of a completed campaign becomes champion at once; if not,
+            it waits for `credence coordinator models`. The first one always does.
     overlap_hours: int = Field(default=72, ge=1, le=720)
     invitation_hours: int = Field(default=72, ge=1, le=720)
     campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
@@ -96,6 +98,7 @@ class CoordinatorSettings(BaseSettings):
             if host not in LOOPBACK:
                 raise ValueError("listen_console off loopback needs a console_origin with https")
         return self
+    auto_promote: bool = True
 
     @property
     def dialled_by_members(self) -> str:

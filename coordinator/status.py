@@ -24,6 +24,7 @@ def summary(coordinator: Coordinator, now_ms: int) -> dict[str, Any]:
         "invitations": len(membership.pending_invitations(now_ms)),
         "campaign": _newest_campaign(coordinator),
         "bundles": coordinator.registry.versions(),
+        "champion": coordinator.registry.champion(),
         "audit": {"size": head.size, "root": head.root.hex()},
     }
 

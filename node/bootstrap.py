@@ -11,6 +11,7 @@ from typing import Any
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
+from audit.witness_state import Gate, Operation
 from consent.templates import Templates
 from node.consents.client import GrpcCourier
 from node.consents.freshness import Freshness
@@ -43,13 +44,8 @@ from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
 from node.rights.holdings import NodeHoldings
 from node.rights.wiring import rights_service
-from node.scoring.active_model import ActiveModel
-from node.scoring.batch import BatchScoring
 from node.scoring.clients import Clients
-from node.scoring.consent import ScoreConsent
-from node.scoring.own_use import OwnUse
-from node.scoring.service import ScoringService
-from node.scoring.sources import ScoreSources
+from node.scoring.wiring import make_scoring
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
 from node.trustees import Trustee
@@ -57,6 +53,7 @@ from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
 from node.trustees.participation import Participation
 from node.trustees.shares import Shares
+from node.witnessing.wiring import make_gate, make_witnessing
 from protocols.certificates import member_dns
 from protocols.directory import MemberEntry, UnknownMember
 from protocols.envelope import DEFAULT_LIMITS
@@ -184,7 +181,18 @@ def _assemble(
     )
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
-    scoring, batch_scoring = _scoring(settings, database, audit, documents, fetcher)
+    gate = make_gate(settings, database, _clock)
+    scoring = make_scoring(
+        settings,
+        database=database,
+        audit=audit,
+        documents=documents,
+        directory_key=lambda: _pinned_key(settings),
+        membership=membership,
+        fetcher=fetcher,
+        clock=_clock,
+        admit=lambda: gate.require(Operation.SCORE),
+    )
     people = make_people(
         settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
     )
@@ -219,7 +227,7 @@ def _assemble(
             processes=settings.enrolment_processes,
         ),
         trustee=_trustee(settings, keys, database, audit, documents, channels, pseudonym_keys),
-        exchange=_exchange(settings, keys, database, documents, pair_keys, recorder),
+        exchange=_exchange(settings, keys, database, documents, pair_keys, recorder, gate),
         fetcher=fetcher,
         consents=ConsentService(
             database,
@@ -252,9 +260,22 @@ def _assemble(
             clock=_clock,
         ),
         people=people,
-        scoring=scoring,
-        batch_scoring=batch_scoring,
+        scoring=scoring.service,
+        batch_scoring=scoring.batch,
+        releases=scoring.releases,
+        shadow=scoring.shadow,
         clients=Clients(database, audit),
+        witnessing=make_witnessing(
+            settings,
+            gate=gate,
+            database=database,
+            audit=audit,
+            keys=keys,
+            directory=documents.directory,
+            to_member=routes.to_member,
+            to_coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
+            now_ms=_clock,
+        ),
         transport_limits=limits,
     )
     return node
@@ -295,6 +316,7 @@ def _exchange(
     documents: Documents,
     pair_keys: PairKeys,
     recorder: ReleaseRecorder,
+    gate: Gate,
 ) -> ExchangeService:
     decider = Decider(
         member_id=settings.member_id,
@@ -312,6 +334,7 @@ def _exchange(
         recorder=recorder,
         limits=DEFAULT_LIMITS,
         rates=PeerRates(TransportLimits()),
+        admit=lambda: gate.require(Operation.RELEASE),
     )
 
 
@@ -342,48 +365,6 @@ def _fetcher(
     )
 
 
-def _scoring(
-    settings: NodeSettings,
-    database: Database,
-    audit: AuditLog,
-    documents: Documents,
-    fetcher: ExchangeClient,
-) -> tuple[ScoringService, BatchScoring]:
-    def directory_key() -> VerifyKey:
-        key = _directory_key(settings)
-        if key is None:
-            raise NotJoined("this node trusts no directory key yet")
-        return key
-
-    model = ActiveModel(directory_key, documents.catalogue)
-    own_use = OwnUse(settings.member_id, documents.directory, Freshness(settings.member_id))
-    consent = ScoreConsent(settings.member_id, own_use)
-    sources = ScoreSources(
-        member_id=settings.member_id,
-        database=database,
-        directory=documents.directory,
-        fetcher=fetcher,
-        deadline_s=settings.fetch_deadline_s,
-    )
-    scoring = ScoringService(
-        database=database,
-        audit=audit,
-        model=model,
-        consent=consent,
-        sources=sources,
-        now_ms=_clock,
-    )
-    batch = BatchScoring(
-        database=database,
-        audit=audit,
-        model=model,
-        consent=consent,
-        sources=sources,
-        now_ms=_clock,
-    )
-    return scoring, batch
-
-
 def _clock() -> int:
     return int(time.time() * 1000)
 
@@ -398,6 +379,13 @@ def _own_entry(documents: Documents, member_id: str) -> MemberEntry | None:
 def _directory_key(settings: NodeSettings) -> VerifyKey | None:
     known = settings.directory_key
     return VerifyKey(bytes.fromhex(known)) if known else None
+
+
+def _pinned_key(settings: NodeSettings) -> VerifyKey:
+    key = _directory_key(settings)
+    if key is None:
+        raise NotJoined("this node trusts no directory key yet")
+    return key
 
 
 def _coordinator(settings: NodeSettings) -> str:

@@ -22,12 +22,15 @@ from node.network.pairwise import PairKeys
 from node.network.transport import Channels, TransportLimits
 from node.people.wiring import People
 from node.relay.routes import Routes
+from node.releases import Releases
 from node.rights.service import RightsService
 from node.scoring.batch import BatchScoring
 from node.scoring.clients import Clients
 from node.scoring.service import ScoringService
+from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
 from node.trustees import Trustee
+from node.witnessing.wiring import Witnessing
 
 if TYPE_CHECKING:
     from node.consents.personal import PersonalConsents
@@ -63,7 +66,10 @@ class Node:
         people: accounts of people and staff, their sessions.
         scoring: scores for API clients.
         batch_scoring: scores of many subjects, for evaluating a model.
+        releases: which model version is scored with.
+        shadow: how the challenger compares with what is answered.
         clients: the financing platforms that may call this node's API.
+        witnessing: its log before witnesses, and itself as a witness.
         transport_limits: sizes and concurrency of the wire.
     """
 
@@ -90,7 +96,10 @@ class Node:
     people: People
     scoring: ScoringService
     batch_scoring: BatchScoring
+    releases: Releases
+    shadow: Shadow
     clients: Clients
+    witnessing: Witnessing
     transport_limits: TransportLimits
 
     @property

@@ -4,7 +4,7 @@ The HTTP API is made by `api/`, which may know a node; a node knows only that it
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from node.relay.line import RelayLine
 from node.relay.wiring import relay_line
 from node.storage import signals
 
+from protocols.errors import CredenceError
 PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
@@ -81,6 +82,7 @@ def running(
         node.documents.directory()
         _number_entries(node, stack)
         outward = face(node) if face else None
+        stack.callback(_keep_comparison, node)
         if outward is not None:
             stack.callback(outward.stop)  # its port is let go whatever fails below
         engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
@@ -128,6 +130,17 @@ def _attach(node: Node, gate: MemberGate, stack: ExitStack) -> RelayLine | None:
 
 def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervisor]:
     refresh_s = node.settings.refresh_s
+def _keep_comparison(node: Node) -> None:
+    with suppress(CredenceError):  # the node ends either way
+        node.shadow.flush()
+
+
+def follow_models(node: Node) -> None:
+    """One turn: write down how the challenger compares; do what the newest release says."""
+    node.shadow.flush()
+    node.releases.follow()
+
+
 
     def tidy() -> None:
         node.consents.expire_due()
@@ -142,6 +155,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         ),
         Periodic("ceremony", CEREMONY_EVERY_S, node.trustee.participation.step),
         Periodic("keys", refresh_s, node.key_care.tend),
+        Periodic("models", refresh_s, lambda: follow_models(node)),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step),
         Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),

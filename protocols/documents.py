@@ -13,7 +13,15 @@ from protocols.errors import InvalidInput, Malformed, SignatureInvalid
 from protocols.keys import SIGNATURE_BYTES, SigningKey, VerifyKey
 from protocols.v1.membership_pb2 import SignedDocument
 
-KINDS: Final = ("directory", "catalogue", "bundle", "plan", "ceremony-plan", "ceremony")
+KINDS: Final = (
+    "directory",
+    "catalogue",
+    "bundle",
+    "release",
+    "plan",
+    "ceremony-plan",
+    "ceremony",
+)
 MAX_DOCUMENT_BYTES: Final = 2 * 1024 * 1024
 
 

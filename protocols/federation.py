@@ -29,7 +29,7 @@ EPSILON = "epsilon"  # float, the node's ledger after this round
 LEDGER_STATEMENT = "ledger_statement"  # ConfigRecord with BODY: protocols/ledger_statement.py
 BUNDLE = "bundle"  # ConfigRecord with the next key, in message type BUNDLE_QUERY
 VERSION = "version"  # str
-BUNDLE_QUERY = "query.bundle"  # "a bundle is published: fetch, verify, activate"
+BUNDLE_QUERY = "query.bundle"  # "a bundle is published: ask for the newest release"
 
 # Secure aggregation (docs/adr/0006). A masked UPDATE is uint8[n, bytes of the ring], with:
 MASK = "mask"  # ConfigRecord with the next two keys

@@ -173,6 +173,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
         else f"{campaign['campaign_id']}: {campaign['state']}, {campaign['rounds']} rounds "
         f"{campaign['detail']}",
         "bundles": ", ".join(facts["bundles"]) or "none",
+        "champion": facts["champion"] or "none",
         "audit": f"{facts['audit']['size']} leaves, root {facts['audit']['root']}",
     }
     for name, text in lines.items():

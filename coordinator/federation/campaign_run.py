@@ -206,3 +206,5 @@ class CampaignRun:
         replies = grid.send_and_receive(messages, timeout=self._office.patience.bundle)
         active = sum(not reply.has_error() for reply in replies)
         log.info("campaign.announced", bundle=version, told=len(messages), active=active)
+            promote = office.auto_promote
+            office.releases.published(connection, version, at_ms, promote=promote)

@@ -16,6 +16,7 @@ from coordinator.campaigns import (
 )
 from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.streams import Streams
+from coordinator.releases import Releases
 from coordinator.storage import campaigns as rows
 from models.catalogue import Catalogue
 from models.plan import require_time
@@ -62,6 +63,8 @@ class Office:
     Attributes:
         database: the coordinator's.
         campaigns: moves and records them.
+        releases: which part a new bundle plays.
+        auto_promote: whether it becomes champion at once.
         streams: the live training streams.
         key: the network's directory key.
         catalogue: the catalogue in force.
@@ -75,6 +78,8 @@ class Office:
 
     database: Database
     campaigns: Campaigns
+    releases: Releases
+    auto_promote: bool
     streams: Streams
     key: SigningKey
     catalogue: Callable[[], Catalogue]

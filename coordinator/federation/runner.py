@@ -154,6 +154,8 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
     return Office(
         database=coordinator.database,
         campaigns=Campaigns(coordinator.audit, ACTOR),
+        releases=coordinator.releases,
+        auto_promote=coordinator.settings.auto_promote,
         streams=streams,
         key=coordinator.keys.directory,
         catalogue=lambda: Catalogue.from_body(membership.document("catalogue").body),

@@ -301,5 +301,7 @@ def _trained(
             plan, encoder, trained, journal.contributors(), version, office.key, now_ms()
         )
         missing = journal.missing()
-        office.campaigns.complete(connection, plan.campaign_id, row, now_ms(), missing=missing)
+        at_ms = now_ms()
+        office.campaigns.complete(connection, plan.campaign_id, row, at_ms, missing=missing)
+        office.releases.published(connection, row.version, at_ms, promote=office.auto_promote)
     return version

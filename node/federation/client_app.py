@@ -38,7 +38,7 @@ MASKING_ACTION = names.MASKING_QUERY.split(".")[1]
 def build_client_app(
     trainer: Trainer,
     masking: Masking,
-    fetch_bundle: Callable[[str], str],
+    follow: Callable[[], str],
     statement: Callable[[], bytes],
 ) -> ClientApp:
     """The app of one node.
@@ -46,7 +46,7 @@ def build_client_app(
     Args:
         trainer: what it does in a round.
         masking: its part in secure aggregation.
-        fetch_bundle: fetches, verifies and activates a bundle; gives the active version.
+        follow: does what the network's newest release says; gives the active version, or "".
         statement: signs where the ledger stands, before a result leaves.
     """
     app = ClientApp()
@@ -84,12 +84,11 @@ def build_client_app(
 
     @app.query(BUNDLE_ACTION)
     def bundle(message: Message, context: Context) -> Message:  # noqa: ARG001
-        def fetched() -> RecordDict:
-            version = _text(_config(message, names.BUNDLE), names.VERSION)
-            active = ConfigRecord({names.VERSION: fetch_bundle(version)})
-            return RecordDict({names.BUNDLE: active})
+        def followed() -> RecordDict:
+            # The message says that there is news; what to answer with, the signed release says.
+            return RecordDict({names.BUNDLE: ConfigRecord({names.VERSION: follow()})})
 
-        return _answered(message, fetched)
+        return _answered(message, followed)
 
     return app
 

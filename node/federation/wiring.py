@@ -11,7 +11,6 @@ from models.catalogue import Catalogue
 from models.encoder import Encoder
 from models.privacy.accountant import Accountant
 from models.privacy.budget import Budget
-from node.bundles import Bundles
 from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
 from node.federation.flower import ClientApp
@@ -24,9 +23,9 @@ from node.federation.record import Recorder
 from node.federation.stream import Timing, TrainingStream
 from node.federation.trainer import Trainer
 from node.network.documents import NotJoined
-from node.network.membership import MembershipClient
 from node.network.transport import open_channel
 from node.parts import Node
+from node.releases import Releases
 from protocols.certificates import COORDINATOR_DNS
 from protocols.directory import Directory
 from protocols.documents import Document
@@ -43,7 +42,7 @@ class Worker:
         stream: what `run` holds open.
         trainer: what it does in a campaign.
         masking: its part in secure aggregation.
-        bundles: fetches and activates bundles.
+        releases: follows the network's models.
         app: its Flower app, which runs on any engine of Flower's.
         accept: answers a signed plan, which comes before the app's first message.
         guard: watches the ledger.
@@ -52,7 +51,7 @@ class Worker:
     stream: TrainingStream
     trainer: Trainer
     masking: Masking
-    bundles: Bundles
+    releases: Releases
     app: ClientApp
     accept: Callable[[Document], Answer]
     guard: LedgerGuard
@@ -89,24 +88,6 @@ class _Encoders:
         if self._made is None or self._made.catalogue.sha256 != catalogue.sha256:
             self._made = Encoder(catalogue)
         return self._made
-
-
-def build_bundles(node: Node) -> Bundles:
-    """The node's bundles, fetched from its coordinator.
-
-    Raises:
-        NotJoined: the node has not joined a network.
-    """
-    endpoint, directory_key = _network(node)
-    return Bundles(
-        database=node.database,
-        audit=node.audit,
-        member_id=node.member_id,
-        directory_key=lambda: directory_key,
-        catalogue=node.documents.catalogue,
-        fetch=MembershipClient(node.channels, lambda: endpoint).bundle,
-        now_ms=now_ms,
-    )
 
 
 def build_training(node: Node, accountant: Accountant) -> Training:
@@ -196,7 +177,6 @@ def build_worker(
     endpoint, _ = _network(node)
     training = build_training(node, accountant or Accountant())
     trainer, masking, guard = training.trainer, training.masking, training.guard
-    bundles = build_bundles(node)
 
     def accept(document: Document) -> Answer:
         # This process keeps a copy of the catalogue of its own; a plan may be for a newer one.
@@ -204,8 +184,11 @@ def build_worker(
         node.documents.fresh_directory()  # nothing leaves by a directory that is too old
         return trainer.accept(document)
 
-    app = build_client_app(trainer, masking, bundles.fetch_and_activate, guard.statement)
-    handler = ClientAppHandler(app, accept, bundles.fetch_and_activate, guard.remind)
+    def follow() -> str:
+        return node.releases.follow() or ""
+
+    app = build_client_app(trainer, masking, follow, guard.statement)
+    handler = ClientAppHandler(app, accept, follow, guard.remind)
 
     def dial() -> grpc.Channel:
         # Read anew each time: the certificate is replaced while we run.
@@ -213,7 +196,7 @@ def build_worker(
         return open_channel(endpoint, COORDINATOR_DNS, identity.ca, identity, node.transport_limits)
 
     stream = TrainingStream(dial, node.member_id, handler, timing=timing)
-    return Worker(stream, trainer, masking, bundles, app, accept, guard)
+    return Worker(stream, trainer, masking, node.releases, app, accept, guard)
 
 
 def now_ms() -> int:

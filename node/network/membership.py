@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from node.network.rpc_errors import remote_errors
 from node.network.transport import Channels
 from protocols.documents import Document, from_proto
+from protocols.releases import KIND
 from protocols.v1.membership_pb2 import (
     BundlePiece,
     GetBundleRequest,
@@ -41,6 +42,25 @@ class MembershipClient:
             answer = stub.GetDocument(GetDocumentRequest(kind=kind), timeout=TIMEOUT_S)
         return from_proto(answer)
 
+    def release(self, scores_with: str, held: int) -> Document:
+        """The newest model release, not verified yet.
+
+        Args:
+            scores_with: the version that is answered with here (empty: none), for the operator.
+            held: serial of the release held here, 0 when there is none.
+
+        Raises:
+            NotJoined: no coordinator is known yet.
+            NotFound: nothing is released yet.
+            PeerUnreachable, PeerTooSlow: it does not answer.
+            Malformed: what it answers is not a document of a known kind.
+        """
+        stub = MembershipStub(self._channels.to_coordinator(self._endpoint()))
+        request = GetDocumentRequest(kind=KIND, scores_with=scores_with, release_held=held)
+        with remote_errors(COORDINATOR):
+            answer = stub.GetDocument(request, timeout=TIMEOUT_S)
+        return from_proto(answer)
+
     def renew(self, request: RenewRequest) -> RenewResponse:
         """The answer to a renewal, not verified yet.
 
@@ -66,7 +86,7 @@ class MembershipClient:
             return stub.Rotate(request, timeout=TIMEOUT_S)
 
     def bundle(self, version: str) -> Iterator[BundlePiece]:
-        """The pieces of a bundle (empty version: the one in force), nothing of them verified yet.
+        """The pieces of a bundle, nothing of them verified yet.
 
         Raises:
             NotJoined: no coordinator is known yet.

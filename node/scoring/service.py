@@ -2,6 +2,7 @@
 
 A score call, in this order; the first check that fails is the answer:
 
+  0. the log is witnessed well enough (`audit.witness_state`);
   1. the subject is known here;
   2. the consent is kept here, is the subject's own, is in force, names this node as a recipient
      and grants the purpose (`consent.policy.decide`);
@@ -13,7 +14,8 @@ A score call, in this order; the first check that fails is the answer:
   5. the active bundle, verified when it is loaded, gives points, PD, band and reasons;
   6. in one transaction: check 2 again, on the same version of the consent; where the consent names
      this node as a holder, a use of its own signals; the audit leaf; the score's row.
-Nothing is answered before that commits.
+Nothing is answered before that commits. Then the challenger, if there is one, is scored in the
+answer's shadow (`node.scoring.shadow`).
 """
 
 import json
@@ -40,6 +42,7 @@ from node.scoring.evaluation import (
 )
 from node.scoring.flags import flagged
 from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
+from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
 from node.storage import marks, scores, subjects
 from node.storage.marks import Marks
@@ -127,6 +130,7 @@ class _Start:
 
     granted: Granted
     scorer: Scorer
+    challenger: Scorer | None
     kept: dict[str, SignalVector]
 
 
@@ -145,20 +149,25 @@ class ScoringService:
         model: ActiveModel,
         consent: ScoreConsent,
         sources: ScoreSources,
+        shadow: Shadow,
         now_ms: Callable[[], int] = _clock,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._audit = audit
         self._model = model
         self._consent = consent
         self._sources = sources
+        self._shadow = shadow
         self._now_ms = now_ms
+        self._admit = admit
 
     def score(self, request: ScoreRequest) -> Scored:
         """Score a subject; see the module's checks.
 
         Raises:
             InvalidInput: a field of the wrong form.
+            LogUnwitnessed, LogQuarantined: 0.
             UnknownSubject: 1.
             ReleaseRefused: 2 or 6, one class a reason.
             InsufficientData: 4.
@@ -167,6 +176,7 @@ class ScoringService:
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
         _check_form(request)
+        self._admit()  # 0
         with self._database.read() as connection:
             now_ms = self._now_ms()
             subject = subjects.by_ref(connection, request.subject_ref)  # 1
@@ -175,9 +185,11 @@ class ScoringService:
                 granted = self._consent.check_reading(connection, subject, request, now_ms)
                 return self._as_now(connection, repeat, granted)
             granted = self._consent.check(connection, subject, request, now_ms)  # 2
+            scorer, challenger = self._model.with_challenger(connection)
             start = _Start(
                 granted=granted,
-                scorer=self._model.get(connection),
+                scorer=scorer,
+                challenger=challenger,
                 kept=self._sources.kept(connection, granted.terms, request.purpose, now_ms),
             )
         contributions = self._sources.gather(  # 3
@@ -188,9 +200,13 @@ class ScoringService:
             start.scorer.encoder.catalogue,
             self._now_ms,
         )
-        evaluated = evaluate(start.scorer, merge(contributions), request.language)  # 4, 5
+        merged = merge(contributions)
+        evaluated = evaluate(start.scorer, merged, request.language)  # 4, 5
         with self._database.write() as connection:  # 6
-            return self._give(connection, request, start, contributions, evaluated)
+            scored = self._give(connection, request, start, contributions, evaluated)
+        if start.challenger is not None and not scored.repeated:
+            self._shadow.observe(start.scorer, start.challenger, merged, evaluated)
+        return scored
 
     def read(self, score_id: str, client_id: str) -> Scored:
         """A score that the client was given before, while it may still be used.

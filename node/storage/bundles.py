@@ -1,8 +1,8 @@
-"""Model bundles this node verified; at most one is active."""
+"""Model bundles this node verified; at most one is active, and one scored in its shadow."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import false, insert, select, update
 
 from audit.database import Connection
 from node.storage.tables import bundle
@@ -48,9 +48,39 @@ def active_version(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def activate(connection: Connection, version: str) -> None:
-    """Make one bundle the active one."""
-    connection.execute(update(bundle).values(active=bundle.c.version == version))
+def in_use(connection: Connection) -> tuple[str | None, str | None]:
+    """The versions that are active and in its shadow, without reading their bytes."""
+    found = connection.execute(_IN_USE).all()
+    active = next((str(version) for version, active, _ in found if active), None)
+    shadow = next((str(version) for version, _, shadow in found if shadow), None)
+    return active, shadow
+
+
+def manifests(connection: Connection) -> dict[str, bytes]:
+    """The signed manifest of every bundle kept, by version, the one received last first."""
+    query = select(bundle.c.version, bundle.c.manifest)
+    rows = connection.execute(query.order_by(bundle.c.received_at_ms.desc(), bundle.c.version))
+    return {str(version): bytes(manifest) for version, manifest in rows}
+
+
+def activate(connection: Connection, version: str | None) -> None:
+    """Make one bundle the active one, or none."""
+    connection.execute(update(bundle).values(active=_is(version)))
+
+
+def set_shadow(connection: Connection, version: str | None) -> None:
+    """Have one bundle scored in the active one's shadow, or none."""
+    connection.execute(update(bundle).values(shadow=_is(version)))
+
+
+def _is(version: str | None) -> object:
+    return false() if version is None else bundle.c.version == version
+
+
+# Built once: every score asks it.
+_IN_USE = select(bundle.c.version, bundle.c.active, bundle.c.shadow).where(
+    bundle.c.active.is_(True) | bundle.c.shadow.is_(True)
+)
 
 
 def _first(connection: Connection, condition: object) -> BundleRow | None:

@@ -27,7 +27,7 @@ metadata = MetaData()
 document = Table(
     "document",
     metadata,
-    Column("kind", String(16), primary_key=True),  # directory | catalogue | ceremony
+    Column("kind", String(16), primary_key=True),  # directory | catalogue | ceremony | release
     Column("version", Integer, primary_key=True),
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
@@ -264,7 +264,7 @@ training_reply = Table(
     Column("epsilon", Float, nullable=False),
 )
 
-# Signed model bundles; one is active.
+# Signed model bundles; one is active, and one at most is scored in its shadow.
 bundle = Table(
     "bundle",
     metadata,
@@ -274,6 +274,7 @@ bundle = Table(
     Column("key_id", String(16), nullable=False),
     Column("tensors", LargeBinary, nullable=False),
     Column("active", Boolean, nullable=False, default=False),
+    Column("shadow", Boolean, nullable=False, default=False),
     Column("received_at_ms", BigInteger, nullable=False),
 )
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotocols/v1/membership.proto\x12\x0b\x63redence.v1\"O\n\x0eSignedDocument\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\t\"l\n\x0bJoinRequest\x12\x15\n\rinvitation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63sr_der\x18\x03 \x01(\x0c\x12\x13\n\x0b\x64\x65\x63laration\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xa3\x01\n\x0cJoinResponse\x12\x17\n\x0f\x63\x65rtificate_der\x18\x01 \x01(\x0c\x12\x1a\n\x12\x63\x61_certificate_der\x18\x02 \x01(\x0c\x12.\n\tdirectory\x18\x03 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\x12.\n\tcatalogue\x18\x04 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\"2\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_der\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\\\n\rRotateRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63sr_der\x18\x02 \x01(\x0c\x12\x15\n\rold_signature\x18\x03 \x01(\x0c\x12\x15\n\rnew_signature\x18\x04 \x01(\x0c\"X\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_der\x18\x01 \x01(\x0c\x12.\n\tdirectory\x18\x02 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\"\"\n\x12GetDocumentRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\"#\n\x10GetBundleRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"Z\n\x0b\x42undlePiece\x12/\n\x08manifest\x18\x01 \x01(\x0b\x32\x1b.credence.v1.SignedDocumentH\x00\x12\x11\n\x07tensors\x18\x02 \x01(\x0cH\x00\x42\x07\n\x05piece\"\x12\n\x10\x44irectoryRequest2H\n\tEnrolment\x12;\n\x04Join\x12\x18.credence.v1.JoinRequest\x1a\x19.credence.v1.JoinResponse2\xa3\x02\n\nMembership\x12K\n\x0bGetDocument\x12\x1f.credence.v1.GetDocumentRequest\x1a\x1b.credence.v1.SignedDocument\x12>\n\x05Renew\x12\x19.credence.v1.RenewRequest\x1a\x1a.credence.v1.RenewResponse\x12@\n\x06Rotate\x12\x1a.credence.v1.RotateRequest\x1a\x1a.credence.v1.RenewResponse\x12\x46\n\tGetBundle\x12\x1d.credence.v1.GetBundleRequest\x1a\x18.credence.v1.BundlePiece0\x01\x32Q\n\x06Gossip\x12G\n\tDirectory\x12\x1d.credence.v1.DirectoryRequest\x1a\x1b.credence.v1.SignedDocumentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotocols/v1/membership.proto\x12\x0b\x63redence.v1\"O\n\x0eSignedDocument\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\t\"l\n\x0bJoinRequest\x12\x15\n\rinvitation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63sr_der\x18\x03 \x01(\x0c\x12\x13\n\x0b\x64\x65\x63laration\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xa3\x01\n\x0cJoinResponse\x12\x17\n\x0f\x63\x65rtificate_der\x18\x01 \x01(\x0c\x12\x1a\n\x12\x63\x61_certificate_der\x18\x02 \x01(\x0c\x12.\n\tdirectory\x18\x03 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\x12.\n\tcatalogue\x18\x04 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\"2\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_der\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\\\n\rRotateRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63sr_der\x18\x02 \x01(\x0c\x12\x15\n\rold_signature\x18\x03 \x01(\x0c\x12\x15\n\rnew_signature\x18\x04 \x01(\x0c\"X\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_der\x18\x01 \x01(\x0c\x12.\n\tdirectory\x18\x02 \x01(\x0b\x32\x1b.credence.v1.SignedDocument\"M\n\x12GetDocumentRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bscores_with\x18\x02 \x01(\t\x12\x14\n\x0crelease_held\x18\x03 \x01(\x03\"#\n\x10GetBundleRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"Z\n\x0b\x42undlePiece\x12/\n\x08manifest\x18\x01 \x01(\x0b\x32\x1b.credence.v1.SignedDocumentH\x00\x12\x11\n\x07tensors\x18\x02 \x01(\x0cH\x00\x42\x07\n\x05piece\"\x12\n\x10\x44irectoryRequest2H\n\tEnrolment\x12;\n\x04Join\x12\x18.credence.v1.JoinRequest\x1a\x19.credence.v1.JoinResponse2\xa3\x02\n\nMembership\x12K\n\x0bGetDocument\x12\x1f.credence.v1.GetDocumentRequest\x1a\x1b.credence.v1.SignedDocument\x12>\n\x05Renew\x12\x19.credence.v1.RenewRequest\x1a\x1a.credence.v1.RenewResponse\x12@\n\x06Rotate\x12\x1a.credence.v1.RotateRequest\x1a\x1a.credence.v1.RenewResponse\x12\x46\n\tGetBundle\x12\x1d.credence.v1.GetBundleRequest\x1a\x18.credence.v1.BundlePiece0\x01\x32Q\n\x06Gossip\x12G\n\tDirectory\x12\x1d.credence.v1.DirectoryRequest\x1a\x1b.credence.v1.SignedDocumentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,17 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENEWRESPONSE']._serialized_start=549
   _globals['_RENEWRESPONSE']._serialized_end=637
   _globals['_GETDOCUMENTREQUEST']._serialized_start=639
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=673
-  _globals['_GETBUNDLEREQUEST']._serialized_start=675
-  _globals['_GETBUNDLEREQUEST']._serialized_end=710
-  _globals['_BUNDLEPIECE']._serialized_start=712
-  _globals['_BUNDLEPIECE']._serialized_end=802
-  _globals['_DIRECTORYREQUEST']._serialized_start=804
-  _globals['_DIRECTORYREQUEST']._serialized_end=822
-  _globals['_ENROLMENT']._serialized_start=824
-  _globals['_ENROLMENT']._serialized_end=896
-  _globals['_MEMBERSHIP']._serialized_start=899
-  _globals['_MEMBERSHIP']._serialized_end=1190
-  _globals['_GOSSIP']._serialized_start=1192
-  _globals['_GOSSIP']._serialized_end=1273
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=716
+  _globals['_GETBUNDLEREQUEST']._serialized_start=718
+  _globals['_GETBUNDLEREQUEST']._serialized_end=753
+  _globals['_BUNDLEPIECE']._serialized_start=755
+  _globals['_BUNDLEPIECE']._serialized_end=845
+  _globals['_DIRECTORYREQUEST']._serialized_start=847
+  _globals['_DIRECTORYREQUEST']._serialized_end=865
+  _globals['_ENROLMENT']._serialized_start=867
+  _globals['_ENROLMENT']._serialized_end=939
+  _globals['_MEMBERSHIP']._serialized_start=942
+  _globals['_MEMBERSHIP']._serialized_end=1233
+  _globals['_GOSSIP']._serialized_start=1235
+  _globals['_GOSSIP']._serialized_end=1316
 # @@protoc_insertion_point(module_scope)

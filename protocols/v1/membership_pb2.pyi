@@ -32,7 +32,7 @@ class SignedDocument(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """"directory" | "catalogue" | "bundle" | "plan" | "ceremony-plan" | "ceremony" """
+    """"directory" | "catalogue" | "bundle" | "release" | "plan" | "ceremony-plan" | "ceremony" """
     body: _builtins.bytes
     signature: _builtins.bytes
     """64 bytes"""
@@ -211,16 +211,25 @@ class GetDocumentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
+    SCORES_WITH_FIELD_NUMBER: _builtins.int
+    RELEASE_HELD_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """of a document that has one version in force: "directory", "catalogue", ..."""
+    scores_with: _builtins.str
+    """With kind "release": what the caller scores with (empty: nothing) and the release it holds, for
+    the operator to see. Nothing is decided by it.
+    """
+    release_held: _builtins.int
     def __init__(
         self,
         *,
         kind: _builtins.str = ...,
+        scores_with: _builtins.str = ...,
+        release_held: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "release_held", b"release_held", "scores_with", b"scores_with"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -232,7 +241,7 @@ class GetBundleRequest(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """empty: the version now in force"""
+    """empty: the version that the release in force names for the caller"""
     def __init__(
         self,
         *,

@@ -53,7 +53,7 @@ def test_a_campaign_ends_with_a_signed_bundle_that_every_node_activates(world):
     assert bundle.manifest.members == BANKS
     assert bundle.manifest.plan_sha256 == plan.sha256
     for bank in world.banks.values():
-        wait_until(lambda bank=bank: bank.worker.bundles.active_version() == "model-0001")
+        wait_until(lambda bank=bank: bank.worker.releases.active_version() == "model-0001")
         assert charges(bank) == [(plan.campaign_id, number) for number in range(6)]
         with bank.node.database.read() as connection:
             assert node_bundles.active(connection).manifest == stored.manifest

@@ -14,6 +14,7 @@ def upgrade() -> None:
     _create_ceremonies()
     _create_console()
     _create_watch()
+    _create_registry()
 
 
 def _create_members() -> None:
@@ -174,6 +175,29 @@ def _create_console() -> None:
         sa.Column("agent", sa.String(80), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_registry() -> None:
+    op.create_table(
+        "model_move",
+        sa.Column("move_id", sa.Integer(), primary_key=True, autoincrement=True),
+        sa.Column("serial", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(40), nullable=False),
+        sa.Column("event", sa.String(16), nullable=False),
+        sa.Column("before", sa.String(16), nullable=False),
+        sa.Column("after", sa.String(16), nullable=False),
+        sa.Column("who", sa.String(64), nullable=False),
+        sa.Column("why", sa.String(200), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_model_move_version", "model_move", ["version", "move_id"])
+    op.create_table(
+        "member_model",
+        sa.Column("member_id", sa.String(64), primary_key=True),
+        sa.Column("version", sa.String(40), nullable=False),
+        sa.Column("serial", sa.Integer(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
     )
 
 

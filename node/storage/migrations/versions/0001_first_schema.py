@@ -3,6 +3,7 @@
 from alembic import op
 
 import node.storage.masking_tables
+import node.storage.model_tables
 import node.storage.people_tables
 import node.storage.request_tables
 import node.storage.status_tables  # noqa: F401

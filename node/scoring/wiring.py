@@ -1,0 +1,94 @@
+"""Where the parts that score are put together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from audit.database import Database
+from audit.store import AuditLog
+from node.consents.freshness import Freshness
+from node.exchange.client import ExchangeClient
+from node.network.documents import Documents
+from node.network.membership import MembershipClient
+from node.releases import Releases
+from node.scoring.active_model import ActiveModel
+from node.scoring.batch import BatchScoring
+from node.scoring.consent import ScoreConsent
+from node.scoring.own_use import OwnUse
+from node.scoring.service import ScoringService
+from node.scoring.shadow import Shadow
+from node.scoring.sources import ScoreSources
+from node.settings import NodeSettings
+from protocols.keys import VerifyKey
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What scores at a node.
+
+    Attributes:
+        service: scores for API clients.
+        batch: scores of many subjects.
+        releases: which model version is scored with.
+        shadow: how the challenger compares.
+    """
+
+    service: ScoringService
+    batch: BatchScoring
+    releases: Releases
+    shadow: Shadow
+
+
+def make_scoring(
+    settings: NodeSettings,
+    *,
+    database: Database,
+    audit: AuditLog,
+    documents: Documents,
+    directory_key: Callable[[], VerifyKey],
+    membership: MembershipClient,
+    fetcher: ExchangeClient,
+    clock: Callable[[], int],
+    admit: Callable[[], None],
+) -> Scoring:
+    """The parts of a node that score, and those that follow the network's models."""
+    model = ActiveModel(directory_key, documents.catalogue)
+    own_use = OwnUse(settings.member_id, documents.directory, Freshness(settings.member_id))
+    consent = ScoreConsent(settings.member_id, own_use)
+    sources = ScoreSources(
+        member_id=settings.member_id,
+        database=database,
+        directory=documents.directory,
+        fetcher=fetcher,
+        deadline_s=settings.fetch_deadline_s,
+    )
+    shadow = Shadow(database, clock)
+    service = ScoringService(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        shadow=shadow,
+        now_ms=clock,
+        admit=admit,
+    )
+    batch = BatchScoring(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        now_ms=clock,
+        admit=admit,
+    )
+    releases = Releases(
+        database=database,
+        audit=audit,
+        member_id=settings.member_id,
+        directory_key=directory_key,
+        catalogue=documents.catalogue,
+        ask=membership.release,
+        fetch=membership.bundle,
+        now_ms=clock,
+    )
+    return Scoring(service, batch, releases, shadow)
