@@ -56,6 +56,8 @@ class CoordinatorSettings(BaseSettings):
         overlap_hours: how long a replaced certificate is honoured beside its successor, 1..720.
         invitation_hours: life of an invitation, 1..720.
         campaign_poll_s: how often the campaign table is looked at, seconds.
+        auto_promote: whether the bundle of a completed campaign becomes champion at once; if not,
+            it waits for `credence coordinator models`. The first one always does.
         campaign_hours: from a campaign's proposal to its deadline, unless it asks for another.
     """
 
@@ -72,11 +74,10 @@ class CoordinatorSettings(BaseSettings):
     console_origin: HttpsOrigin | None = None
     database_url: str = ""
     certificate_days: int = Field(default=90, ge=1, le=90)
-        auto_promote: whether the bundle of a completed campaign becomes champion at once; if not,
-            it waits for `credence coordinator models`. The first one always does.
     overlap_hours: int = Field(default=72, ge=1, le=720)
     invitation_hours: int = Field(default=72, ge=1, le=720)
     campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
+    auto_promote: bool = True
     campaign_hours: int = Field(default=48, ge=1, le=24 * 90)
 
     @classmethod
@@ -98,7 +99,6 @@ class CoordinatorSettings(BaseSettings):
             if host not in LOOPBACK:
                 raise ValueError("listen_console off loopback needs a console_origin with https")
         return self
-    auto_promote: bool = True
 
     @property
     def dialled_by_members(self) -> str:

@@ -22,8 +22,8 @@ from node.periodic import Periodic
 from node.relay.line import RelayLine
 from node.relay.wiring import relay_line
 from node.storage import signals
-
 from protocols.errors import CredenceError
+
 PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
@@ -80,9 +80,10 @@ def running(
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
+        node.witnessing.rounds.start()  # an old state of the log is found before it is served
+        stack.callback(_keep_comparison, node)
         _number_entries(node, stack)
         outward = face(node) if face else None
-        stack.callback(_keep_comparison, node)
         if outward is not None:
             stack.callback(outward.stop)  # its port is let go whatever fails below
         engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
@@ -128,8 +129,6 @@ def _attach(node: Node, gate: MemberGate, stack: ExitStack) -> RelayLine | None:
     return line
 
 
-def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervisor]:
-    refresh_s = node.settings.refresh_s
 def _keep_comparison(node: Node) -> None:
     with suppress(CredenceError):  # the node ends either way
         node.shadow.flush()
@@ -141,6 +140,8 @@ def follow_models(node: Node) -> None:
     node.releases.follow()
 
 
+def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervisor]:
+    refresh_s = node.settings.refresh_s
 
     def tidy() -> None:
         node.consents.expire_due()
@@ -153,9 +154,9 @@ def follow_models(node: Node) -> None:
         Periodic(
             "documents", refresh_s, lambda: node.documents.refresh_if_older_than(refresh_s / 2)
         ),
+        Periodic("models", refresh_s, lambda: follow_models(node)),
         Periodic("ceremony", CEREMONY_EVERY_S, node.trustee.participation.step),
         Periodic("keys", refresh_s, node.key_care.tend),
-        Periodic("models", refresh_s, lambda: follow_models(node)),
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step),
         Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),

@@ -191,6 +191,8 @@ class CampaignRun:
         missing = journal.missing()
         with office.database.write() as connection:
             office.campaigns.complete(connection, self._id, bundle, at_ms, missing=missing)
+            promote = office.auto_promote
+            office.releases.published(connection, version, at_ms, promote=promote)
         log.info("campaign.completed", campaign=self._id, bundle=version)
         return version
 
@@ -206,5 +208,3 @@ class CampaignRun:
         replies = grid.send_and_receive(messages, timeout=self._office.patience.bundle)
         active = sum(not reply.has_error() for reply in replies)
         log.info("campaign.announced", bundle=version, told=len(messages), active=active)
-            promote = office.auto_promote
-            office.releases.published(connection, version, at_ms, promote=promote)
