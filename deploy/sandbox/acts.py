@@ -148,7 +148,7 @@ def audit(run: Run, stage: Stage) -> None:
     logs: dict[str, Any] = {}
     for number, (name, home) in enumerate(homes.items()):
         stage.advance(number, len(homes), name)
-        report = verify_path(home, [])
+        report = verify_path(home)
         logs[name] = {
             "size": report.size,
             "root": report.root.hex(),

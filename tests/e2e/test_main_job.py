@@ -119,7 +119,7 @@ def test_every_log_verifies_from_its_files_and_has_the_root_reported(
     homes["coordinator"] = placed.coordinator_home
     assert set(report["audit"]) == set(homes)
     for name, home in homes.items():
-        checked = verify_path(home, [])
+        checked = verify_path(home)
         assert int(checked.outcome) == 0
         assert checked.root.hex() == report["audit"][name]["root"]
 
