@@ -50,7 +50,7 @@ class PayloadMismatch(CredenceError):
 
     code = "payload_mismatch"
     category = "internal"
-    next_step = "Verify the log with `credence audit verify`; the stored payload was changed."
+    next_step = "Verify the log with `credence audit verify log`; the stored payload was changed."
 
 
 @dataclass(frozen=True, slots=True)

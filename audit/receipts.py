@@ -130,7 +130,7 @@ def _made(
     found = list(log.leaves(connection, seq, seq + 1))
     if not found:
         raise LeafNotFound(f"the log has no leaf {seq}")
-    note, size = _checkpoint(log, connection, seq, signing_key, witnessed)
+    note, size = checkpoint_for(log, connection, seq, signing_key, witnessed)
     return Receipt(
         seq=seq,
         leaf=found[0].leaf,
@@ -142,14 +142,14 @@ def _made(
     )
 
 
-def _checkpoint(
+def checkpoint_for(
     log: AuditLog,
     connection: Connection,
     seq: int,
     signing_key: SigningKey,
     witnessed: bytes | None,
 ) -> tuple[bytes, int]:
-    """A signed note that covers the leaf, and its size."""
+    """A signed note that covers leaf `seq`, the witnessed one if it does, and its size."""
     head = log.head(connection)
     if witnessed is not None:
         size = Checkpoint.parse(Note.parse(witnessed).text).size

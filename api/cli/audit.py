@@ -1,137 +1,146 @@
-"""`credence audit`: check a log, take it away, or look at its head.
+"""`credence audit`: check a log, show what stands in it, take it away.
 
-These commands read the files only. They work beside a running process, on a copy of a home, and
-without any key.
+`verify` and `head` read files only; they work beside a running process and on a copy of a home.
+What signs (`receipt`, `consistency`, `statement`, `export` unless told otherwise) opens the home
+with its keys, beside the running process too.
 """
 
-from collections.abc import Sequence
+import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from api.cli import console
-
-if TYPE_CHECKING:
-    from audit.verifier import Expected, Report
+from api.cli import audit_verify, console
+from api.cli.audit_verify import say
 
 app = typer.Typer(
-    help="Verify, export and inspect tamper-evident audit logs.", no_args_is_help=True
+    help="Verify, prove, export and inspect tamper-evident audit logs.", no_args_is_help=True
 )
+app.add_typer(audit_verify.app, name="verify")
 
 Home = Annotated[
     Path, typer.Argument(help="Home directory of a node or coordinator.", metavar="HOME")
 ]
+Out = Annotated[Path, typer.Option("--out", help="File to write.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.command()
-def verify(
-    log: Annotated[
-        Path,
-        typer.Argument(help="Home directory, database file or export.", metavar="HOME_OR_EXPORT"),
-    ],
-    checkpoint: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--checkpoint", help="A checkpoint kept elsewhere; may be given again.", metavar="FILE"
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key", help="Who must have signed the checkpoints.", metavar="NAME+ID+BASE64"
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Re-compute a whole log from its leaves and say whether anything was changed.
-
-    Exit status: 0 valid; 1 nothing could be verified; 3 invalid, the first failing leaf is named;
-    5 diverged, the log is not the one that a checkpoint speaks of.
-
-    Example: credence audit verify ./bank-a --checkpoint bank-a.checkpoint
-    """
-    from audit.verifier import NoteKey, read_checkpoint_file
-
-    if key and not checkpoint:
-        raise console.usage_error("--key is of use with --checkpoint only")
-    keys = [NoteKey.parse(text) for text in key or []]
-    expected = [read_checkpoint_file(file, keys) for file in checkpoint or []]
-    report = _verify(log, expected, quiet=as_json)
-    if as_json:
-        console.print_json(report.to_dict())
-    else:
-        for line in report.lines():
-            _say(line)
-    raise typer.Exit(int(report.outcome))
-
-
-@app.command()
-def check(
-    file: Annotated[
-        Path, typer.Argument(help="A proof file from the portal.", metavar="FILE", exists=True)
-    ],
-    key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key", help="Who must have signed the log's root.", metavar="NAME+ID+BASE64"
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check, without the log, that an entry a person was shown stands in it and says this.
-
-    Exit status: 0 it does; 1 it does not, or the file cannot be read.
-
-    Example: credence audit check entry-1234.json
-    """
-    from audit.verifier import NoteKey
-    from audit.verifier.receipt import MAX_RECEIPT_BYTES, check_receipt
-
-    with file.open("rb") as stream:
-        data = stream.read(MAX_RECEIPT_BYTES + 1)
-    found = check_receipt(data, [NoteKey.parse(text) for text in key or []])
-    if as_json:
-        console.print_json(
-            {
-                "log": found.checkpoint.origin,
-                "seq": found.seq,
-                "size": found.checkpoint.size,
-                "root": found.checkpoint.root.hex(),
-                "key": found.key.encode(),
-                "key_given": found.key_given,
-                "leaf": found.leaf,
-                "payload": found.payload,
-            }
-        )
-        return
-    _say(f"the entry stands at place {found.seq} of the log {found.checkpoint.origin}")
-    _say(f"  {found.leaf['kind']} by {found.leaf['actor']} at {found.leaf['at_ms']} ms")
-    _say(f"  signed root of {found.checkpoint.size} entries: {found.checkpoint.root.hex()}")
-    _say(f"  signed by {found.key.encode()}")
-    if not found.key_given:
-        _say("  the key stands in the file itself: give --key as the member publishes it")
+_DAY = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @app.command()
 def export(
     home: Home,
-    out: Annotated[Path, typer.Option("--out", help="File to write, JSON Lines.", metavar="FILE")],
+    out: Out,
+    first: Annotated[int, typer.Option("--from", min=0, help="The first leaf.")] = 0,
+    to: Annotated[
+        int | None, typer.Option("--to", min=0, help="Leaves of the log at its end.")
+    ] = None,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Without keys: from a copy of the database alone.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write all leaves to one file that anybody can verify; it holds no personal data.
+    """Write all leaves, or a range, to one file that anybody can verify; nothing in it is personal.
 
-    Example: credence audit export ./bank-a --out bank-a.jsonl
+    Example: credence audit export ./bank-a --out bank-a.jsonl --from 1000 --to 2000
     """
-    from audit.export import export_log
+    from audit.export import Signer, export_log, export_rows
+    from audit.verifier.source import RawHead
 
-    written = export_log(home, out)
-    if as_json:
-        console.print_json({"out": str(out), "size": written.size, "root": written.root.hex()})
+    if unsigned:
+        written = export_log(home, out, start=first, size=to)
     else:
-        _say(f"{written.size} leaves in {out}")
-        _say(f"root {written.root.hex()}")
+        from api.cli.own_log import own_log
+
+        with own_log(home) as (reader, _), reader.database.read() as connection:
+            head = reader.log.head(connection)
+            signer = Signer(
+                origin=reader.log.origin,
+                key=reader.signing_key(),
+                witnessed=reader.witnessed(connection),
+                consistency=lambda old, new: reader.log.consistency_proof(old, new, connection),
+            )
+            written = export_rows(
+                out,
+                RawHead(head.size, head.root, None),
+                lambda: reader.log.leaves(connection, 0, head.size),
+                first,
+                to,
+                signer,
+            )
+    if as_json:
+        fields = {"from": written.start, "size": written.size, "root": written.root.hex()}
+        console.print_json({"out": str(out), **fields})
+    else:
+        say(f"{written.size - written.start} leaves in {out}")
+        say(f"root {written.root.hex()}")
+
+
+@app.command()
+def receipt(
+    home: Home,
+    seq: Annotated[int, typer.Option(min=0, help="Place of the entry in the log.")],
+    out: Out,
+    opened: Annotated[
+        bool,
+        typer.Option("--opened", help="With its content: for who may know it."),
+    ] = False,
+) -> None:
+    """Write the receipt of one act, against the newest witnessed checkpoint that covers it.
+
+    Example: credence audit receipt ./bank-a --seq 1234 --out entry-1234.json
+    """
+    from api.cli.own_log import own_log
+
+    with own_log(home) as (reader, _):
+        found = reader.receipt(seq, opened=opened)
+    _write(out, found.to_json())
+    say(f"{out}: give {found.key.encode()} with it")
+
+
+@app.command()
+def consistency(
+    home: Home,
+    since: Annotated[
+        Path, typer.Option("--from", help="A checkpoint that was kept.", metavar="FILE")
+    ],
+    out: Out,
+) -> None:
+    """Prove that the log only grew since a checkpoint.
+
+    Example: credence audit consistency ./bank-a --from kept.checkpoint --out proof.json
+    """
+    from api.cli.own_log import own_log
+    from audit.verifier.commands import read_file
+    from audit.verifier.note import MAX_NOTE_BYTES
+
+    kept = read_file(since, MAX_NOTE_BYTES)
+    with own_log(home) as (reader, _):
+        fields = reader.consistency_file(kept)
+    _write(out, fields)
+    say(f"{out}: give {fields['key']} with it")
+
+
+@app.command()
+def statement(
+    home: Home,
+    peer: Annotated[str, typer.Option("--with", help="The other party.", metavar="MEMBER")],
+    since: Annotated[datetime, typer.Option(formats=_DAY, help="Start, UTC.")],
+    until: Annotated[datetime, typer.Option(formats=_DAY, help="End, UTC; not in it.")],
+    out: Out,
+) -> None:
+    """State this node's exchanges with another member, for `credence audit verify reconcile`.
+
+    Example: credence audit statement ./bank-a --with bank-b --since 2026-11-01 --until 2026-12-01
+    --out bank-a.statement
+    """
+    from api.cli.own_log import own_log
+    from node.exchange.statement import write_statement
+
+    with own_log(home) as (reader, name):
+        entries = write_statement(reader, name, peer, _ms(since), _ms(until), out)
+    say(f"{entries} entries in {out}")
 
 
 @app.command()
@@ -146,26 +155,13 @@ def head(home: Home, as_json: AsJson = False) -> None:
     if as_json:
         console.print_json({"size": now.size, "root": now.root.hex()})
     else:
-        _say(f"size {now.size}")
-        _say(f"root {now.root.hex()}")
+        say(f"size {now.size}")
+        say(f"root {now.root.hex()}")
 
 
-def _say(line: str) -> None:
-    """One line, as it is: a path may look like markup, and a root must not be broken."""
-    console.out.print(line, markup=False, emoji=False, soft_wrap=True)
+def _write(out: Path, fields: dict[str, Any]) -> None:
+    out.write_text(json.dumps(fields, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _verify(log: Path, expected: "Sequence[Expected]", *, quiet: bool) -> "Report":
-    """Verify with a progress bar on standard error, where that is a terminal."""
-    from rich.progress import Progress
-
-    from audit.verifier import verify_path
-
-    hidden = quiet or not console.err.is_terminal
-    with Progress(console=console.err, transient=True, disable=hidden) as progress:
-        task = progress.add_task("verifying leaves", total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        return verify_path(log, expected, show)
+def _ms(day: datetime) -> int:
+    return int(day.replace(tzinfo=UTC).timestamp() * 1000)

@@ -9,31 +9,31 @@ Exit status:
 
 | status | meaning |
 |---|---|
-| 0 | valid: everything re-computes, and matches every given checkpoint |
-| 1 | nothing was verified: no log there, or the checkpoint file is malformed or wrongly signed |
+| 0 | valid: everything re-computes, and agrees with every given checkpoint |
+| 1 | nothing was verified: no such file, not of this form, or a kept checkpoint wrongly signed |
 | 2 | wrong usage |
-| 3 | invalid: the log contradicts itself; the report names the first failing leaf |
-| 4 | reserved: consistent, but without the witnesses that a policy asks for |
-| 5 | diverged: consistent with itself, but not with a given checkpoint: history was rewritten, |
-|   | cut short, or this is another log |
+| 3 | invalid: it contradicts itself or its signature; the first failing entry is named |
+| 4 | unwitnessed: it holds, but without the witnesses that the policy asks for, or a kept |
+|   | checkpoint of another size could not be compared |
+| 5 | diverged: it contradicts a signed checkpoint: history was rewritten, cut short, or forked |
+| 6 | erased: the receipt holds, and the content behind it was destroyed on request |
+| 7 | unreconciled: of two parties one lacks an entry, or they say different things |
+
+Of two that apply the graver counts: invalid, diverged, unreconciled, unwitnessed, erased, valid.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from audit.verifier.check import (
-    Expected,
-    Progress,
-    read_checkpoint,
-    read_checkpoint_file,
-    verify,
-)
+from audit.verifier.check import Progress, verify
 from audit.verifier.locate import open_source
 from audit.verifier.note import Checkpoint, NoteKey
+from audit.verifier.policy import Policy
 from audit.verifier.report import CheckpointResult, Failure, Outcome, Report
 from audit.verifier.source import LogUnreadable, RawHead, SourceDamaged
+from audit.verifier.trust import NO_TRUST, Expected, Trust
 
 __all__ = [
+    "NO_TRUST",
     "Checkpoint",
     "CheckpointResult",
     "Expected",
@@ -41,10 +41,10 @@ __all__ = [
     "LogUnreadable",
     "NoteKey",
     "Outcome",
+    "Policy",
     "Report",
+    "Trust",
     "open_source",
-    "read_checkpoint",
-    "read_checkpoint_file",
     "read_head",
     "verify",
     "verify_path",
@@ -65,14 +65,13 @@ def read_head(path: Path) -> RawHead:
             raise LogUnreadable(str(error)) from error
 
 
-def verify_path(
-    path: Path, checkpoints: Sequence[Expected] = (), progress: Progress | None = None
-) -> Report:
+def verify_path(path: Path, trust: Trust = NO_TRUST, progress: Progress | None = None) -> Report:
     """Verify the log in a home directory, a database file or an export file.
 
     Raises:
         LogUnreadable: there is no log.
-        Malformed: the file is neither a database nor an export.
+        Malformed: the file is neither a database nor an export, or carries no real checkpoint.
+        SignatureInvalid: a checkpoint that it carries is not signed as the reader asks.
     """
     with open_source(path) as source:
-        return verify(source, checkpoints, progress)
+        return verify(source, trust, progress)

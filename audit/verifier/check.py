@@ -11,7 +11,11 @@ Checks, in the order of the code:
 6. Rows of the subject index are whole and point at leaves; no payload is without a leaf
    (databases only).
 7. The head's frontier and root are those of the leaves.
-8. For each given checkpoint: the first `size` leaves have its root.
+8. For each checkpoint, given by the reader or carried by an export: the first `size` leaves have
+   its root; one beyond an export's end is led to by its consistency proof.
+
+An export may begin at any leaf. Of those before it has the roots of the perfect subtrees they make,
+from which the root at its beginning follows, and with the leaves every later one.
 
 A failure of 1-7 names the first leaf that it concerns. When leaf, stored hash, tiles and head were
 all re-computed by somebody who rewrote history, only 8 can tell: keep checkpoints elsewhere.
@@ -21,13 +25,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from audit.verifier.note import MAX_NOTE_BYTES, Checkpoint, Note, NoteKey
+from audit.verifier.consistency import ConsistencyInvalid, check_path
+from audit.verifier.note import NoteKey
 from audit.verifier.report import CheckpointResult, Findings, Outcome, Report
-from audit.verifier.source import LogUnreadable, RawHead, RawLeaf, Source, SourceDamaged
+from audit.verifier.source import RawHead, RawLeaf, Source, SourceDamaged
 from audit.verifier.tree import TILE_BITS, TILE_WIDTH, Tile, Tree
+from audit.verifier.trust import NO_TRUST, Expected, Trust, outcome_of
 
 Progress = Callable[[int, int], None]
 """Called now and then with (leaves done, leaves in all)."""
@@ -41,56 +45,23 @@ _LEAF = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A checkpoint to compare with, and whether one of its signatures was verified."""
-
-    checkpoint: Checkpoint
-    signed: bool
-
-
-def read_checkpoint(data: bytes, keys: Sequence[NoteKey]) -> Expected:
-    """Read a checkpoint file; with `keys`, one of them must have signed it.
+def verify(source: Source, trust: Trust = NO_TRUST, progress: Progress | None = None) -> Report:
+    """Verify a whole log, or the range that an export holds; O(n) time, O(log n) memory.
 
     Raises:
-        Malformed: not a checkpoint.
-        SignatureInvalid: none of `keys` signed it, or such a signature fails.
+        Malformed: a checkpoint in an export is none.
+        SignatureInvalid: it is not signed as the reader asks.
     """
-    note = Note.parse(data)
-    if keys:
-        note.verify(keys)
-    return Expected(Checkpoint.parse(note.text), signed=bool(keys))
-
-
-def read_checkpoint_file(file: Path, keys: Sequence[NoteKey]) -> Expected:
-    """`read_checkpoint` of a file.
-
-    Raises:
-        LogUnreadable: the file cannot be read.
-        Malformed, SignatureInvalid: as `read_checkpoint`.
-    """
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_NOTE_BYTES + 1)
-    except OSError as error:
-        raise LogUnreadable(
-            f"the checkpoint {file} cannot be read ({error.strerror})",
-            next_step="Give the file in which the checkpoint was kept.",
-        ) from error
-    return read_checkpoint(data, keys)
-
-
-def verify(
-    source: Source, checkpoints: Sequence[Expected] = (), progress: Progress | None = None
-) -> Report:
-    """Verify a whole log; O(n) time, O(log n) memory."""
     findings = Findings()
-    walk = _Walk(source, findings, [item.checkpoint.size for item in checkpoints], progress)
     try:
         head = source.head()
     except SourceDamaged as error:
         findings.add(None, "audit_head", str(error))
-        return _report(findings, walk.tree, [])
+        return _report(findings, Tree(), 0, [], trust)
+    named = NoteKey.parse(head.key) if head.key else None
+    carried = [(trust.judge(one.note, named), one.path) for one in head.notes]
+    sizes = [one.checkpoint.size for one in (*trust.kept, *(item for item, _ in carried))]
+    walk = _Walk(source, findings, head, sizes, progress)
     try:
         walk.leaves(head)
     except SourceDamaged as error:
@@ -101,17 +72,25 @@ def verify(
     except SourceDamaged as error:
         findings.add(None, "audit_tile", str(error))
     _check_head(head, findings, walk.tree)
-    return _report(findings, walk.tree, [_compare(item, walk) for item in checkpoints])
+    compared = [_compare(item, walk) for item in trust.kept]
+    compared += [_compare(item, walk, path) for item, path in carried]
+    return _report(findings, walk.tree, head.start, compared, trust)
 
 
 class _Walk:
     """Reads the leaves once, checks 1-5, and notes the roots at the sizes of checkpoints."""
 
     def __init__(
-        self, source: Source, findings: Findings, sizes: Sequence[int], progress: Progress | None
+        self,
+        source: Source,
+        findings: Findings,
+        head: RawHead,
+        sizes: Sequence[int],
+        progress: Progress | None,
     ) -> None:
-        self.tree = Tree()
-        self.roots: dict[int, bytes] = {0: self.tree.root()}
+        self.tree = Tree(head.start, head.before)
+        self.start = head.start
+        self.roots: dict[int, bytes] = {0: Tree().root(), head.start: self.tree.root()}
         self._source = source
         self._findings = findings
         self._sizes = frozenset(sizes)
@@ -231,28 +210,42 @@ def _check_head(head: RawHead, findings: Findings, tree: Tree) -> None:
         findings.add(max(tree.size - 1, 0), "audit_head", reason)
 
 
-def _compare(item: Expected, walk: _Walk) -> CheckpointResult:
+def _compare(item: Expected, walk: _Walk, path: Sequence[bytes] = ()) -> CheckpointResult:
     # 8. The same root at the checkpoint's size.
     checkpoint = item.checkpoint
     computed = walk.roots.get(checkpoint.size)
-    if computed is None:
-        reason = f"the log has only {walk.tree.size} leaves"
-    elif hmac.compare_digest(computed, checkpoint.root):
-        reason = ""
+    covered, reason = True, ""
+    if computed is not None:
+        if not hmac.compare_digest(computed, checkpoint.root):
+            reason = f"the first {checkpoint.size} leaves give another root"
+    elif checkpoint.size < walk.start:
+        covered, reason = False, f"the export begins later, at leaf {walk.start}"
+    elif path:
+        try:
+            check_path(walk.tree.size, checkpoint.size, walk.tree.root(), checkpoint.root, path)
+        except ConsistencyInvalid as error:
+            reason = error.message
     else:
-        reason = f"the first {checkpoint.size} leaves give another root"
+        reason = f"the log has only {walk.tree.size} leaves"
     return CheckpointResult(
-        checkpoint.origin, checkpoint.size, item.signed, matches=not reason, reason=reason
+        checkpoint.origin,
+        checkpoint.size,
+        item.signed,
+        matches=not reason,
+        reason=reason,
+        covered=covered,
+        witnessed=item.witnessed,
     )
 
 
-def _report(findings: Findings, tree: Tree, checkpoints: list[CheckpointResult]) -> Report:
-    if findings.count:
-        outcome = Outcome.INVALID
-    elif not all(item.matches for item in checkpoints):
-        outcome = Outcome.DIVERGED
-    else:
-        outcome = Outcome.VALID
+def _report(
+    findings: Findings,
+    tree: Tree,
+    start: int,
+    checkpoints: list[CheckpointResult],
+    trust: Trust,
+) -> Report:
+    outcome = Outcome.INVALID if findings.count else outcome_of(checkpoints, trust)
     return Report(
         outcome=outcome,
         size=tree.size,
@@ -261,6 +254,7 @@ def _report(findings: Findings, tree: Tree, checkpoints: list[CheckpointResult])
         first_failure=findings.first,
         failures=tuple(findings.kept),
         checkpoints=tuple(checkpoints),
+        start=start,
     )
 
 

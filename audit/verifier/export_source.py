@@ -1,7 +1,15 @@
 """Reads an export: JSON Lines, one header line, then one line a leaf.
 
-    {"format": "credence-audit-export/1", "root": <hex>, "size": <leaves>}
+    {"before": [<hex>...], "format": "credence.log-export/1", "key": <verifier key or "">,
+     "log": <origin>, "notes": [{"note": <signed note>, "path": [<hex>...]}...],
+     "root": <hex>, "size": <leaves of the log>, "start": <number of the first leaf>}
     {"hash": <hex of the leaf hash>, "leaf": <the leaf, a JSON text>, "seq": <number>}
+
+An export holds the leaves start <= seq < size. `before` are the roots of the perfect subtrees that
+the leaves before `start` make (RFC 9162 section 2.1), one for every 1 bit of `start`, the largest
+first: whoever folds them from the right has the root at `start`, and with the leaves every later
+one. `notes` are checkpoints: of `start`, of `size`, and the newest that witnesses cosigned; `path`
+is the consistency proof from `size` to a note that is further on, and empty otherwise.
 
 Line length bounds every allocation; `audit.export` writes this format.
 """
@@ -11,11 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audit.verifier.source import RawHead, RawLeaf, SourceDamaged
+from audit.verifier.source import RawHead, RawLeaf, RawNote, SourceDamaged
 from protocols.errors import Malformed
 
-EXPORT_FORMAT = "credence-audit-export/1"
+EXPORT_FORMAT = "credence.log-export/1"
 MAX_LINE_BYTES = 16_384
+MAX_HEADER_BYTES = 1024 * 1024
+_MAX_NOTES = 8
+_MAX_HASHES = 128
 
 
 class ExportSource:
@@ -27,13 +38,13 @@ class ExportSource:
         self._path = path
 
     def head(self) -> RawHead:
-        """Size and root from the header.
+        """The header.
 
         Raises:
             Malformed: the first line is not the header of an export.
         """
         with self._path.open("rb") as stream:
-            head = _head_of(stream.readline(MAX_LINE_BYTES))
+            head = _head_of(stream.readline(MAX_HEADER_BYTES))
         if head is None:
             raise Malformed(f"{self._path} is not an audit export")
         return head
@@ -41,7 +52,7 @@ class ExportSource:
     def leaves(self) -> Iterator[RawLeaf]:
         """The leaves, in the order of the file."""
         with self._path.open("rb") as stream:
-            stream.readline(MAX_LINE_BYTES)
+            stream.readline(MAX_HEADER_BYTES)
             while line := stream.readline(MAX_LINE_BYTES):
                 leaf = _leaf_of(line)
                 if leaf is None:
@@ -67,10 +78,43 @@ class ExportSource:
 
 def _head_of(line: bytes) -> RawHead | None:
     match _fields(line):
-        case {"format": "credence-audit-export/1", "size": int(size), "root": str(root)}:
-            root_bytes = _unhex(root)
-            return None if root_bytes is None else RawHead(size, root_bytes, None)
+        case {
+            "format": "credence.log-export/1",
+            "start": int(start),
+            "size": int(size),
+            "root": str(root),
+            "before": list(before),
+            "notes": list(notes),
+            "key": str(key),
+        } if 0 <= start <= size < 1 << 63 and len(before) == start.bit_count():
+            root_bytes, hashes = _unhex(root), _hashes(before)
+            carried = [_note_of(one) for one in notes[:_MAX_NOTES]]
+            if root_bytes is None or hashes is None or len(notes) > _MAX_NOTES:
+                return None
+            if not all(carried):
+                return None
+            return RawHead(
+                size, root_bytes, None, start, hashes, tuple(one for one in carried if one), key
+            )
     return None
+
+
+def _note_of(value: Any) -> RawNote | None:
+    match value:
+        case {"note": str(note), "path": list(path)} if len(path) <= _MAX_HASHES:
+            hashes = _hashes(path)
+            try:
+                return None if hashes is None else RawNote(note.encode(), hashes)
+            except UnicodeEncodeError:
+                return None
+    return None
+
+
+def _hashes(values: list[Any]) -> tuple[bytes, ...] | None:
+    found = [_unhex(one) if isinstance(one, str) else None for one in values]
+    if any(one is None or len(one) != 32 for one in found):
+        return None
+    return tuple(one for one in found if one is not None)
 
 
 def _leaf_of(line: bytes) -> RawLeaf | None:

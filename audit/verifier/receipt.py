@@ -121,6 +121,15 @@ def check_receipt(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEntry:
     )
 
 
+def seq_of(data: bytes) -> int | None:
+    """The place that a receipt speaks of, to name it where the receipt fails."""
+    try:
+        seq = json.loads(data).get("seq")
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    return seq if type(seq) is int else None
+
+
 def root_of(seq: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """Where a leaf at place `seq` of `size` leads to (RFC 9162 section 2.1.3.2).
 

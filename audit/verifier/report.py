@@ -14,8 +14,10 @@ class Outcome(IntEnum):
 
     VALID = 0
     INVALID = 3
-    UNWITNESSED = 4  # reserved: the checkpoint lacks the cosignatures that a policy asks for
+    UNWITNESSED = 4
     DIVERGED = 5
+    ERASED = 6
+    UNRECONCILED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,46 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointResult:
-    """How the log compares with one checkpoint; `signed` tells whether a signature was checked."""
+    """How the log compares with one checkpoint.
+
+    Attributes:
+        origin: the log it names.
+        size: its leaves.
+        signed: whether a signature was checked.
+        matches: whether the log is the one it speaks of.
+        reason: why not.
+        covered: whether the two can be compared at all.
+        witnessed: whether it has the cosignatures that a policy asks for.
+    """
 
     origin: str
     size: int
     signed: bool
     matches: bool
     reason: str
+    covered: bool = True
+    witnessed: bool = False
+
+    def line(self) -> str:
+        """For a reader."""
+        if self.matches:
+            state = "matches, witnessed" if self.witnessed else "matches"
+        else:
+            state = f"{'DIVERGES' if self.covered else 'not compared'}: {self.reason}"
+        signed = "signature verified" if self.signed else "signature not checked, no key given"
+        return f"checkpoint {self.origin} at {self.size} ({signed}): {state}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "origin": self.origin,
+            "size": self.size,
+            "signed": self.signed,
+            "matches": self.matches,
+            "covered": self.covered,
+            "witnessed": self.witnessed,
+            "reason": self.reason,
+        }
 
 
 @dataclass(slots=True)
@@ -81,12 +116,13 @@ class Report:
 
     Attributes:
         outcome: the verdict.
-        size: leaves that were read.
+        size: leaves of the log, as far as it was read.
         root: root hash re-computed from them.
         failure_count: how many failures there are.
         first_failure: the one with the lowest sequence number.
         failures: up to 20 of them.
         checkpoints: comparison with each given checkpoint.
+        start: the first leaf that was read; of those before, an export has subtree hashes only.
     """
 
     outcome: Outcome
@@ -96,43 +132,37 @@ class Report:
     first_failure: Failure | None
     failures: tuple[Failure, ...]
     checkpoints: tuple[CheckpointResult, ...]
+    start: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
         return {
             "outcome": self.outcome.name.lower(),
             "exit_code": int(self.outcome),
+            "start": self.start,
             "size": self.size,
             "root": self.root.hex(),
             "failure_count": self.failure_count,
             "first_failure": _failure(self.first_failure) if self.first_failure else None,
             "failures": [_failure(failure) for failure in self.failures],
-            "checkpoints": [
-                {
-                    "origin": item.origin,
-                    "size": item.size,
-                    "signed": item.signed,
-                    "matches": item.matches,
-                    "reason": item.reason,
-                }
-                for item in self.checkpoints
-            ],
+            "checkpoints": [item.to_dict() for item in self.checkpoints],
         }
 
     def lines(self) -> list[str]:
         """The report as text, verdict first."""
         noun = "leaf" if self.size == 1 else "leaves"
         found = [f"{self.outcome.name.lower()}: {self.size} {noun}, root {self.root.hex()}"]
+        if self.start:
+            found.append(
+                f"  leaves {self.start} to {self.size - 1} were read, those before were not"
+            )
         if self.first_failure is not None:
             at = self.first_failure
             place = "no single leaf" if at.seq is None else f"leaf {at.seq}"
             found.append(f"  first failure: {place} ({at.where}): {at.reason}")
             if self.failure_count > 1:
                 found.append(f"  failures in all: {self.failure_count}")
-        for item in self.checkpoints:
-            state = "matches" if item.matches else f"DIVERGES: {item.reason}"
-            signed = "signature verified" if item.signed else "signature not checked, no key given"
-            found.append(f"  checkpoint {item.origin} at {item.size} ({signed}): {state}")
+        found += [f"  {item.line()}" for item in self.checkpoints]
         return found
 
 

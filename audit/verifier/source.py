@@ -20,12 +20,38 @@ class SourceDamaged(Exception):
     """Reading broke off in the middle; the message says how. Becomes a finding, not an error."""
 
 
+class RawNote(NamedTuple):
+    """A checkpoint that an export carries.
+
+    Attributes:
+        note: the signed note.
+        path: consistency proof from the export's end to the note, where that is further on.
+    """
+
+    note: bytes
+    path: tuple[bytes, ...]
+
+
 class RawHead(NamedTuple):
-    """The head as stored; an export has no frontier."""
+    """The head as stored.
+
+    Attributes:
+        size: leaves.
+        root: 32 bytes.
+        frontier: as a database has it; an export has none.
+        start: the first leaf that an export holds.
+        before: roots of the perfect subtrees of the leaves before, largest first.
+        notes: the checkpoints that an export carries.
+        key: verifier key of these, as the export names it.
+    """
 
     size: int
     root: bytes
     frontier: bytes | None
+    start: int = 0
+    before: tuple[bytes, ...] = ()
+    notes: tuple[RawNote, ...] = ()
+    key: str = ""
 
 
 class RawLeaf(NamedTuple):

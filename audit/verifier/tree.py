@@ -5,6 +5,7 @@ supposed to have stored: 256 hashes that stand side by side at every eighth heig
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 TILE_BITS = 8
@@ -24,21 +25,29 @@ class Tile:
 class Tree:
     """A growing tree; keeps O(log n) nodes and the hashes of unfinished tiles."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._perfect: list[tuple[int, bytes]] = []  # (height, root), largest first
+    def __init__(self, size: int = 0, perfect: Sequence[bytes] = ()) -> None:
+        """Begin empty, or go on where `size` leaves make these perfect subtrees, largest first.
+
+        A tree that goes on gives out no tiles: it has not seen what they begin with.
+        """
+        heights = [bit for bit in range(size.bit_length() - 1, -1, -1) if size >> bit & 1]
+        self.size = size
+        # (height, root), largest first
+        self._perfect = list(zip(heights, perfect, strict=True))
+        self._tiled = size == 0
         self._open: list[list[bytes]] = [[]]  # hashes of the unfinished tile of every level
 
     def append(self, leaf_hash: bytes) -> list[Tile]:
         """Add a leaf; returns the tiles that it completed, lowest level first."""
         tiles: list[Tile] = []
-        self._open[0].append(leaf_hash)
+        if self._tiled:
+            self._open[0].append(leaf_hash)
         height, node = 0, leaf_hash
         while self._perfect and self._perfect[-1][0] == height:
             _, left = self._perfect.pop()
             node = hashlib.sha256(b"\x01" + left + node).digest()
             height += 1
-            if height % TILE_BITS == 0:
+            if height % TILE_BITS == 0 and self._tiled:
                 tiles.append(self._complete(height // TILE_BITS - 1, node))
         self._perfect.append((height, node))
         self.size += 1

@@ -13,7 +13,7 @@ from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.consents.freshness import Fresh, Freshness
 from node.exchange.pipeline import Consented, Sent
-from node.exchange.records import Act, ReleaseRecorder
+from node.exchange.records import Act, ReleaseRecorder, answer_mac
 from node.storage import consents, signals
 from node.storage.exchange import IN
 from node.storage.signals import SignalVector
@@ -67,7 +67,10 @@ class Inbox:
                 for one, item in zip(sent.people, answer.answers, strict=True)
             ]
             signals.put_many(connection, [one.vector for one in received if one.vector])
-            acts = [_act(sent, one, now_ms) for one in received]
+            acts = [
+                _act(sent, place, one, item, now_ms)
+                for place, (one, item) in enumerate(zip(received, answer.answers, strict=True))
+            ]
             self._recorder.record(connection, acts)
         return received
 
@@ -131,7 +134,7 @@ class Inbox:
         }
 
 
-def _act(sent: Sent, one: Received, now_ms: int) -> Act:
+def _act(sent: Sent, place: int, one: Received, item: SubjectAnswer, now_ms: int) -> Act:
     body = sent.request.body
     return Act(
         direction=IN,
@@ -144,6 +147,9 @@ def _act(sent: Sent, one: Received, now_ms: int) -> Act:
         subject=one.asked.pseudonym,
         refusal=one.refusal,
         signals=list(one.vector.signals) if one.vector else [],
+        answered=answer_mac(
+            body, sent.request.request_hash, place, item.SerializeToString(deterministic=True)
+        ),
         at_ms=now_ms,
     )
 

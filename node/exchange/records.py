@@ -1,5 +1,6 @@
 """The record of a release: its row and its audit leaf, the same on both sides of an exchange."""
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from audit.leaf import Entry
 from audit.store import AuditLog
 from node.storage import exchange as storage
 from node.storage.exchange import Release
+from protocols.v1.exchange_pb2 import RequestBody
 
 # The kind of the leaf by direction and whether it was refused.
 KINDS = {
@@ -34,6 +36,7 @@ class Act:
         subject: the person, 32 bytes; None when the query was not truly about one.
         refusal: stable code, or empty.
         signals: ids of the signals that were answered.
+        answered: `answer_mac`, the same in the payloads of both sides.
         at_ms: UTC milliseconds.
     """
 
@@ -47,7 +50,23 @@ class Act:
     subject: bytes | None
     refusal: str
     signals: Sequence[str]
+    answered: bytes
     at_ms: int
+
+
+def answer_mac(request: RequestBody, request_hash: bytes, place: int, answer: bytes) -> bytes:
+    """What both sides note of an answer, so that they can compare without showing it.
+
+    HMAC-SHA256 under the request hash and the query's token. Values are few and could be guessed;
+    the token stands in no log, so that not even who is shown a leaf of the same request can try.
+
+    Args:
+        request: the request.
+        request_hash: SHA-256 of its bytes.
+        place: of the query in it, from 0.
+        answer: the `SubjectAnswer` that was sealed, serialized deterministically.
+    """
+    return hmac.digest(request_hash + request.queries[place].token, answer, "sha256")
 
 
 class ReleaseRecorder:
@@ -83,6 +102,7 @@ class ReleaseRecorder:
             purpose=act.purpose,
             correlation=act.request_id,
             payload={
+                "answered": act.answered.hex(),
                 "consent_hash": act.consent_hash.hex(),
                 "peer": act.peer,
                 "refusal": act.refusal,

@@ -114,6 +114,16 @@ def of_consent(connection: Connection, consent_id: str) -> list[Release]:
     return [Release(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def leaves_with(connection: Connection, peer: str, since_ms: int, until_ms: int) -> list[int]:
+    """Sequence numbers of the leaves about exchanges with `peer` in a period, in order."""
+    rows = connection.execute(
+        select(release.c.leaf_seq)
+        .where(release.c.peer == peer, release.c.at_ms >= since_ms, release.c.at_ms < until_ms)
+        .order_by(release.c.leaf_seq)
+    )
+    return list(rows.scalars())
+
+
 def released_to(
     connection: Connection, peer: str, request_id: str, consent_ids: Collection[str]
 ) -> set[str]:

@@ -34,7 +34,7 @@ def signed(world: World) -> list[object]:
 
 
 def test_a_valid_log_is_said_to_be_valid_with_size_and_root(filled: World) -> None:
-    result = run("verify", filled.home, *signed(filled))
+    result = run("verify", "log", filled.home, *signed(filled))
     assert result.exit_code == 0
     root = filled.log.head().root.hex()
     assert result.stdout.startswith(f"valid: 30 leaves, root {root}\n")
@@ -44,7 +44,7 @@ def test_a_valid_log_is_said_to_be_valid_with_size_and_root(filled: World) -> No
 def test_an_invalid_log_names_the_leaf_and_exits_with_3(filled: World) -> None:
     with by_hand(filled.home) as connection:
         connection.execute("UPDATE audit_leaf SET leaf = x'00' WHERE seq = 17")
-    result = run("verify", filled.home)
+    result = run("verify", "log", filled.home)
     assert result.exit_code == 3
     assert "first failure: leaf 17" in result.stdout
 
@@ -53,13 +53,13 @@ def test_a_rewritten_log_exits_with_5(filled: World, tmp_path: Path) -> None:
     other = open_world(tmp_path / "other")
     other.fill(30)
     other.close()
-    result = run("verify", other.home, *signed(filled))
+    result = run("verify", "log", other.home, *signed(filled))
     assert result.exit_code == 5
     assert "DIVERGES" in result.stdout
 
 
 def test_the_report_is_json_on_demand(filled: World) -> None:
-    result = run("verify", filled.home, "--json")
+    result = run("verify", "log", filled.home, "--json")
     report = json.loads(result.stdout)
     assert (report["outcome"], report["exit_code"], report["size"]) == ("valid", 0, 30)
     assert report["root"] == filled.log.head().root.hex()
@@ -67,13 +67,14 @@ def test_the_report_is_json_on_demand(filled: World) -> None:
 
 def test_an_export_is_written_and_verifies(filled: World, tmp_path: Path) -> None:
     out = tmp_path / "export.jsonl"
-    result = run("export", filled.home, "--out", out, "--json")
+    result = run("export", filled.home, "--unsigned", "--out", out, "--json")
     assert json.loads(result.stdout) == {
         "out": str(out),
+        "from": 0,
         "size": 30,
         "root": filled.log.head().root.hex(),
     }
-    assert run("verify", out, *signed(filled)).exit_code == 0
+    assert run("verify", "log", out, *signed(filled)).exit_code == 0
 
 
 def test_the_head_is_shown(filled: World) -> None:
@@ -87,7 +88,7 @@ def test_a_coordinators_home_is_read_too(filled: World, tmp_path: Path) -> None:
     home = tmp_path / "coordinator"
     home.mkdir()
     shutil.copy(filled.home / "node.db", home / "coordinator.db")
-    assert run("verify", home).exit_code == 0
+    assert run("verify", "log", home).exit_code == 0
 
 
 def test_what_cannot_be_verified_is_an_error_and_not_a_verdict(
@@ -97,14 +98,17 @@ def test_what_cannot_be_verified_is_an_error_and_not_a_verdict(
     checkpoint = filled.home / "checkpoint"
     stranger = NoteKey(ORIGIN, SigningKey.from_seed(b"s" * 32).verify_key).encode()
     for arguments, error in (
-        (("verify", tmp_path / "absent"), LogUnreadable),
+        (("verify", "log", tmp_path / "absent"), LogUnreadable),
         (("head", tmp_path), LogUnreadable),
-        (("export", tmp_path, "--out", tmp_path / "x"), LogUnreadable),
-        (("verify", tmp_path / "nonsense"), Malformed),
-        (("verify", filled.home, "--checkpoint", tmp_path / "absent"), LogUnreadable),
-        (("verify", filled.home, "--checkpoint", tmp_path / "nonsense"), Malformed),
-        (("verify", filled.home, "--checkpoint", checkpoint, "--key", "x"), Malformed),
-        (("verify", filled.home, "--checkpoint", checkpoint, "--key", stranger), SignatureInvalid),
+        (("export", tmp_path, "--unsigned", "--out", tmp_path / "x"), LogUnreadable),
+        (("verify", "log", tmp_path / "nonsense"), Malformed),
+        (("verify", "log", filled.home, "--checkpoint", tmp_path / "absent"), LogUnreadable),
+        (("verify", "log", filled.home, "--checkpoint", tmp_path / "nonsense"), Malformed),
+        (("verify", "log", filled.home, "--checkpoint", checkpoint, "--key", "x"), Malformed),
+        (
+            ("verify", "log", filled.home, "--checkpoint", checkpoint, "--key", stranger),
+            SignatureInvalid,
+        ),
     ):
         result = run(*arguments)
         assert isinstance(result.exception, error), arguments
@@ -112,9 +116,23 @@ def test_what_cannot_be_verified_is_an_error_and_not_a_verdict(
 
 
 def test_a_key_without_a_checkpoint_is_wrong_usage(filled: World) -> None:
-    assert run("verify", filled.home, "--key", "x").exit_code == 2
+    assert run("verify", "log", filled.home, "--key", "x").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["verify", "export", "head"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "verify log",
+        "verify export",
+        "verify receipt",
+        "verify consistency",
+        "verify reconcile",
+        "export",
+        "receipt",
+        "consistency",
+        "statement",
+        "head",
+    ],
+)
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
-    assert f"Example: credence audit {command}" in run(command, "--help").stdout
+    assert f"Example: credence audit {command}" in run(*command.split(), "--help").stdout

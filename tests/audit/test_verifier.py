@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audit import merkle, verifier
 from audit.checkpoint import NoteKey, sign_checkpoint
-from audit.verifier import Outcome, Report, read_checkpoint, verify_path
+from audit.verifier import NO_TRUST, Outcome, Report, Trust, verify_path
 from protocols.errors import Malformed, SignatureInvalid
 from protocols.keys import SigningKey
 from tests.audit.world import ORIGIN, World, by_hand, entry, open_world
@@ -54,8 +54,7 @@ def copied(home: Path) -> Iterator[World]:
 
 
 def against_checkpoint(home: Path) -> Report:
-    expected = read_checkpoint((home / "checkpoint").read_bytes(), [NOTE_KEY])
-    return verify_path(home, [expected])
+    return verify_path(home, Trust.of([NOTE_KEY], None, [(home / "checkpoint").read_bytes()]))
 
 
 def first_failure(home: Path) -> int | None:
@@ -262,10 +261,10 @@ def test_a_checkpoint_that_its_key_did_not_sign_is_refused(home: Path) -> None:
     data = (home / "checkpoint").read_bytes()
     stranger = NoteKey(ORIGIN, SigningKey.from_seed(b"s" * 32).verify_key)
     with pytest.raises(SignatureInvalid):
-        read_checkpoint(data, [stranger])
-    assert not read_checkpoint(data, []).signed
+        Trust.of([stranger], None, [data])
+    assert not NO_TRUST.judge(data).signed
     with pytest.raises(Malformed):
-        read_checkpoint(b"no note", [])
+        NO_TRUST.judge(b"no note")
 
 
 @settings(max_examples=60, deadline=None)
@@ -354,7 +353,7 @@ def test_the_verifier_runs_without_the_database_library_and_exits_by_its_verdict
     )
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", blocked, str(home), *arguments]
+        command = [sys.executable, "-c", blocked, "log", str(home), *arguments]
         return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
     checkpoint = ["--checkpoint", str(home / "checkpoint"), "--key", NOTE_KEY.encode()]

@@ -1,0 +1,49 @@
+"""The log of a home that a command signs for, be it a node's or a coordinator's."""
+
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from audit.proofs import LogReader
+
+
+@contextmanager
+def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
+    """Open the log in `home` with its keys; the reader, and the member's or network's name.
+
+    Raises:
+        HomeUnusable: `home` is neither a node's nor a coordinator's, or a file cannot be read.
+    """
+    from audit.proofs import LogReader
+
+    with ExitStack() as stack:
+        if _is_coordinator(home):
+            from coordinator.bootstrap import open_coordinator
+
+            coordinator = open_coordinator(home)
+            stack.callback(coordinator.close)
+            keys = coordinator.keys
+            log, database, name = coordinator.audit, coordinator.database, coordinator.settings.name
+            reader = LogReader(log, database, lambda: keys.directory, _now_ms)
+        else:
+            from node.bootstrap import open_node
+
+            node = open_node(home)
+            stack.callback(node.close)
+            name = node.member_id
+            reader = LogReader(node.audit, node.database, lambda: node.keys.signing, _now_ms)
+        yield reader, name
+
+
+def _is_coordinator(home: Path) -> bool:
+    """Whether its settings are there and name no member."""
+    settings = home / "credence.toml"
+    return settings.is_file() and "member_id" not in tomllib.loads(settings.read_text("utf-8"))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
