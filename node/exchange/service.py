@@ -28,7 +28,7 @@ from audit.database import Connection, Database
 from consent.policy import Refusal
 from node.exchange.decisions import Decided, Decider, Facts
 from node.exchange.group import GroupCommit
-from node.exchange.records import Act, ReleaseRecorder
+from node.exchange.records import Act, ReleaseRecorder, answer_mac
 from node.network.rates import PeerRates
 from node.storage import consents
 from node.storage import exchange as storage
@@ -313,7 +313,13 @@ def _acts(decided: Decided) -> list[Act]:
             subject=outcome.terms.pseudonym if outcome.terms else None,
             refusal=outcome.refusal,
             signals=[signal.signal for signal in outcome.answer.signals],
+            answered=answer_mac(
+                request.body,
+                request.request_hash,
+                place,
+                outcome.answer.SerializeToString(deterministic=True),
+            ),
             at_ms=decided.at_ms,
         )
-        for outcome in decided.outcomes
+        for place, outcome in enumerate(decided.outcomes)
     ]
