@@ -30,7 +30,6 @@ from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
 from node.trustees import Trustee
-from node.witnessing.wiring import Witnessing
 
 if TYPE_CHECKING:
     from node.consents.personal import PersonalConsents
@@ -69,7 +68,6 @@ class Node:
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
         clients: the financing platforms that may call this node's API.
-        witnessing: its log before witnesses, and itself as a witness.
         transport_limits: sizes and concurrency of the wire.
     """
 
@@ -99,7 +97,6 @@ class Node:
     releases: Releases
     shadow: Shadow
     clients: Clients
-    witnessing: Witnessing
     transport_limits: TransportLimits
 
     @property

@@ -80,7 +80,6 @@ def running(
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
-        node.witnessing.rounds.start()  # an old state of the log is found before it is served
         stack.callback(_keep_comparison, node)
         _number_entries(node, stack)
         outward = face(node) if face else None

@@ -48,7 +48,6 @@ def make_scoring(
     membership: MembershipClient,
     fetcher: ExchangeClient,
     clock: Callable[[], int],
-    admit: Callable[[], None],
 ) -> Scoring:
     """The parts of a node that score, and those that follow the network's models."""
     model = ActiveModel(directory_key, documents.catalogue)
@@ -70,7 +69,6 @@ def make_scoring(
         sources=sources,
         shadow=shadow,
         now_ms=clock,
-        admit=admit,
     )
     batch = BatchScoring(
         database=database,
@@ -79,7 +77,6 @@ def make_scoring(
         consent=consent,
         sources=sources,
         now_ms=clock,
-        admit=admit,
     )
     releases = Releases(
         database=database,
