@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import baselines, console, privacy, rights, rotation
+from api.cli import baselines, console, ledger, privacy, rights, rotation
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app.add_typer(rights.app, name="rights")
 app.command("baselines", epilog=baselines.EXAMPLE)(baselines.baselines)
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
 app.command("privacy", epilog=privacy.EXAMPLE)(privacy.privacy)
+app.command("recover-ledger", epilog=ledger.EXAMPLE)(ledger.recover_ledger)
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -71,6 +71,10 @@ class PrivacyLedger:
         """What is spent, at this ledger's delta."""
         return self._accountant.epsilon(self.paid(connection), self.delta)
 
+    def compose(self, charges: Charges) -> float:
+        """Epsilon of some charges alone, at this ledger's delta."""
+        return self._accountant.epsilon(charges, self.delta)
+
     def projected(self, connection: Connection, more: Charges, *, besides: str = "") -> float:
         """What would be spent after `more`, on top of all campaigns other than `besides`."""
         paid = self.paid(connection, besides=besides)

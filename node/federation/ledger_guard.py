@@ -10,8 +10,11 @@ What is compared, before this node's people are touched and before every charge:
 
 So it is seen when lines are deleted or changed under the log (1), when the database is put back and
 the rest of the home is not (2), and when the whole home is put back, as long as the coordinator is
-honest about what it received (3). It is not seen when the whole home is put back and the
-coordinator withholds the statement, or when this node's key was changed since it was signed.
+honest about what it received (3). A ledger whose newest state is lost for good can go on only by
+giving up what is left of its budget (`node/federation/ledger_recovery.py`): the line and the leaf
+that do so name the statements that hold no more. It is not seen when the whole home is put back
+and the coordinator withholds the statement, or when this node's key was changed since it was
+signed.
 """
 
 from collections.abc import Callable
@@ -27,7 +30,7 @@ from audit.store import AuditLog, Head
 from node.network.joining import replace_file
 from node.storage import privacy_ledger as rows
 from protocols.aead import decrypt, encrypt
-from protocols.canonical import canonical_json, parse_canonical
+from protocols.canonical import canonical_json, parse_canonical, sha256
 from protocols.errors import CredenceError, StateConflict
 from protocols.keys import SigningKey
 from protocols.ledger_statement import LedgerStatement, read_statement
@@ -36,21 +39,42 @@ log = structlog.get_logger(__name__)
 
 STATEMENT_FILE = "ledger.statement"
 CHARGE_KIND = "training.round"
+RECOVERY = "ledger_recovery"  # the mechanism of lines that stand for lost ones
 
 
 class LedgerRolledBack(StateConflict):
     """The privacy ledger, or the log beside it, is older than what this node signed before."""
 
     code = "ledger_rolled_back"
-    next_step = "Bring the newest database back; what was spent is unknown until then."
+    next_step = (
+        "Bring the newest database back. If it is lost for good, see "
+        "`credence node recover-ledger`: it counts the whole budget as spent."
+    )
 
 
 @dataclass(frozen=True)
 class _Signed:
-    """What a statement said: lines of the ledger, and the log's head."""
+    """What a statement said: lines of the ledger, the log's head; when, and its SHA-256."""
 
     charges: int
     log: Head
+    at_ms: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What was signed before and is there no more.
+
+    Attributes:
+        charges: the largest count of lines that was signed.
+        at_ms: when the newest of these statements was signed, UTC milliseconds.
+        digests: SHA-256 of each, hex.
+    """
+
+    charges: int
+    at_ms: int
+    digests: tuple[str, ...]
 
 
 class LedgerGuard:
@@ -99,7 +123,9 @@ class LedgerGuard:
         known = self._statements()
         if found in known:
             return
-        if all(found.log.size > one.log.size for one in known):
+        if self._holds(found) and all(
+            found.log.size > one.log.size for one in known if self._holds(one)
+        ):
             replace_file(self._file, statement)  # it holds from now on, whoever reminds us again
         known.append(found)
         self._sound = False
@@ -114,7 +140,7 @@ class LedgerGuard:
             self.require_ahead(connection)
             if self._sound:
                 return
-            for one in self._statements():
+            for one in self._holding(connection):
                 self._require_continued(connection, one.log)
             self._require_lines(connection)
         self._sound = True
@@ -127,7 +153,7 @@ class LedgerGuard:
         """
         charges = rows.count(connection, self._member_id)
         size = self._audit.head(connection).size
-        for one in self._statements():
+        for one in self._holding(connection):
             if charges < one.charges or size < one.log.size:
                 raise LedgerRolledBack(
                     f"the ledger has {charges} lines and the log {size} leaves; this node signed "
@@ -148,8 +174,49 @@ class LedgerGuard:
         made = LedgerStatement(self._member_id, charges, sealed, self._now_ms())
         signed = made.sign(self._signing())
         replace_file(self._file, signed)
-        self._known = [_Signed(charges, head)]
+        self._known = [_Signed(charges, head, made.at_ms, sha256(signed))]
         return signed
+
+    def lost(self, connection: Connection) -> Lost | None:
+        """What was signed before and is not continued by ledger and log as they are; None: nothing.
+
+        Raises:
+            LedgerRolledBack: lines of the ledger are not those in the log: nothing gives that back.
+        """
+        behind = []
+        for one in self._holding(connection):
+            try:
+                self._require_continued(connection, one.log)
+            except LedgerRolledBack:
+                behind.append(one)
+                continue
+            if rows.count(connection, self._member_id) < one.charges:
+                behind.append(one)
+        self._require_lines(connection)
+        if not behind:
+            return None
+        return Lost(
+            charges=max(one.charges for one in behind),
+            at_ms=max(one.at_ms for one in behind),
+            digests=tuple(sorted(one.digest.hex() for one in behind)),
+        )
+
+    def _holding(self, connection: Connection) -> list[_Signed]:
+        """Statements that ledger and log must continue: not those given up for lost."""
+        given_up = self._given_up(connection) if self._statements() else []
+        return [one for one in self._statements() if not _covered(one, given_up)]
+
+    def _holds(self, one: _Signed) -> bool:
+        with self._database.read() as connection:
+            return not _covered(one, self._given_up(connection))
+
+    def _given_up(self, connection: Connection) -> list[Lost]:
+        leaves = rows.leaves_of(connection, self._member_id, RECOVERY)
+        found = self._audit.payloads(leaves, connection) if leaves else {}
+        return [
+            Lost(int(one["lost_charges"]), int(one["lost_at_ms"]), tuple(one["lost"]))
+            for one in found.values()
+        ]
 
     def _statements(self) -> list[_Signed]:
         if self._known is None:
@@ -165,12 +232,16 @@ class LedgerGuard:
             head = Head(int(fields["size"]), bytes.fromhex(fields["root"]))
         except CredenceError:
             return None  # of a key that was replaced since, or of nobody's
-        return _Signed(found.charges, head)
+        return _Signed(found.charges, head, found.at_ms, sha256(data))
 
     def _require_continued(self, connection: Connection, then: Head) -> None:
         now = self._audit.head(connection)
         if then.size == 0:
             return
+        if then.size > now.size:
+            raise LedgerRolledBack(
+                f"the log has {now.size} leaves; this node signed {then.size} before"
+            )
         try:
             proof: list[bytes] = []
             if then.size != now.size:
@@ -196,6 +267,15 @@ class LedgerGuard:
         for leaf in self._audit.leaves(connection, max(known, default=-1) + 1, size):
             if CHARGE_KIND.encode() in leaf.leaf and parse_leaf(leaf.leaf)["kind"] == CHARGE_KIND:
                 raise LedgerRolledBack(f"leaf {leaf.seq} is of a charge that is not in the ledger")
+
+
+def _covered(one: _Signed, given_up: list[Lost]) -> bool:
+    # By name, or older and shorter than what was given up: the coordinator may have kept that one.
+    return any(
+        one.digest.hex() in lost.digests
+        or (one.charges <= lost.charges and one.at_ms <= lost.at_ms)
+        for lost in given_up
+    )
 
 
 def _log_body(head: Head) -> bytes:

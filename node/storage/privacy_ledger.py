@@ -92,6 +92,16 @@ def charge_lines(connection: Connection, population: str) -> list[ChargeRow]:
     return [ChargeRow(*row) for row in rows]
 
 
+def leaves_of(connection: Connection, population: str, mechanism: str) -> list[int]:
+    """Leaves of the charges of one mechanism to a population, in order."""
+    rows = connection.execute(
+        select(privacy_charge.c.leaf_seq)
+        .where(privacy_charge.c.population == population, privacy_charge.c.mechanism == mechanism)
+        .order_by(privacy_charge.c.charge_id)
+    )
+    return [int(row[0]) for row in rows]
+
+
 def last_charge(connection: Connection, population: str) -> ChargeRow | None:
     """The newest line of a population's ledger, or None."""
     row = connection.execute(
