@@ -102,11 +102,6 @@ class Witness:
         store.hold(connection, held, checkpoint, request.note, now_ms)
         return Answer(HTTPStatus.OK, cosign(self._name, self._signing(), note.text, now_ms))
 
-    def latest(self, connection: Connection, origin: str) -> bytes:
-        """The newest note of a log that was cosigned here; empty: none."""
-        held = store.held(connection, origin)
-        return held.note if held else b""
-
 
 def cosign(name: str, key: SigningKey, text: str, now_ms: int) -> bytes:
     """A cosignature line over a note's text; that it may be given was decided before."""

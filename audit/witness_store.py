@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
 from audit.database import Connection
 from audit.verifier.note import Checkpoint
@@ -53,6 +53,20 @@ def all_held(connection: Connection) -> list[Held]:
     table = witness_state.c
     query = select(table.origin, table.size, table.root, table.note, table.at_ms)
     return [_held(row) for row in connection.execute(query.order_by(table.origin))]
+
+
+def held_origins(connection: Connection) -> list[str]:
+    """The origins of all logs that this witness holds a head of."""
+    return list(connection.execute(select(witness_state.c.origin)).scalars())
+
+
+def held_notes(connection: Connection, base: str) -> list[bytes]:
+    """The newest note of every epoch of a log."""
+    table = witness_state.c
+    query = select(table.note).where(
+        or_(table.origin == base, table.origin.startswith(base + "/", autoescape=True))
+    )
+    return list(connection.execute(query.order_by(table.origin)).scalars())
 
 
 def hold(
@@ -210,7 +224,8 @@ def sizes_by_witness(connection: Connection, origin: str) -> dict[str, int]:
     """The largest size that each witness has cosigned of this log, as far as is known here."""
     table = audit_cosignature.c
     query = select(table.witness, func.max(table.size)).where(table.origin == origin)
-    return dict(connection.execute(query.group_by(table.witness)).tuples().all())
+    rows = connection.execute(query.group_by(table.witness))
+    return {row.witness: row[1] for row in rows}
 
 
 def mark_witnessed(

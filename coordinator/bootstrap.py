@@ -24,6 +24,7 @@ from coordinator.running import Running
 from coordinator.settings import CoordinatorSettings, load_settings, save_settings
 from coordinator.storage.migrations import upgrade
 from coordinator.transport import TlsIdentity
+from coordinator.witnessing.wiring import Witnessing, coordinator_origin, make_witnessing
 from models.catalogue import load_default
 from protocols.certificates import create_ca, issue_server_certificate, to_pem
 from protocols.errors import HomeUnusable
@@ -48,6 +49,7 @@ class Coordinator:
         registry: published bundles.
         running: what members say they score with.
         presence: members seen by this process.
+        witnessing: its log before witnesses, and itself as a witness.
     """
 
     home: Path
@@ -63,6 +65,7 @@ class Coordinator:
     registry: BundleRegistry
     running: Running
     presence: Presence
+    witnessing: Witnessing
 
     def close(self) -> None:
         """Close the databases."""
@@ -107,7 +110,7 @@ def open_coordinator(home: Path) -> Coordinator:
     upgrade(database)
     data_keys_database = Database(f"sqlite:///{home / DATA_KEYS_FILE}")
     audit = AuditLog(
-        origin=f"{settings.name}/coordinator",
+        origin=coordinator_origin(settings),
         database=database,
         data_keys=DataKeys(data_keys_database, keys.kek),
         index_key=keys.audit_index,
@@ -139,6 +142,14 @@ def open_coordinator(home: Path) -> Coordinator:
         registry=BundleRegistry(database, releases),
         running=Running(database),
         presence=Presence(),
+        witnessing=make_witnessing(
+            settings,
+            database=database,
+            audit=audit,
+            keys=keys,
+            directory=membership.directory,
+            now_ms=lambda: int(time.time() * 1000),
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from coordinator.transport import (
     make_server,
     member_credentials,
 )
+from coordinator.witnessing.wiring import attach_witnessing
 from protocols.errors import CredenceError
 from protocols.v1.membership_pb2_grpc import (
     add_EnrolmentServicer_to_server,
@@ -74,6 +75,14 @@ def serving(coordinator: Coordinator) -> Iterator[Ports]:
         stack.enter_context(attach_federation(members, coordinator))
         stack.enter_context(attach_ceremonies(members, coordinator))
         stack.enter_context(attach_relay(members, coordinator))
+        stack.enter_context(
+            attach_witnessing(
+                members,
+                coordinator.witnessing,
+                coordinator.database,
+                coordinator.membership.directory,
+            )
+        )
         enrolment.start()
         members.start()
         yield Ports(enrolment_port, members_port)

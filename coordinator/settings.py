@@ -9,13 +9,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from audit.witness_peers import MAX_EXTERNAL, ExternalWitness
 from protocols.errors import HomeUnusable, InvalidInput
 
 SETTINGS_FILE = "credence.toml"
@@ -29,6 +30,15 @@ Endpoint = Annotated[
 HttpsOrigin = Annotated[
     str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)
 ]
+def _witness_line(line: str) -> str:
+    try:
+        ExternalWitness.parse(line)
+    except InvalidInput as error:
+        raise ValueError(error.message) from error
+    return line
+
+
+WitnessLine = Annotated[str, StringConstraints(max_length=600), AfterValidator(_witness_line)]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -55,6 +65,12 @@ class CoordinatorSettings(BaseSettings):
         certificate_days: life of a member's certificate, 1..90.
         overlap_hours: how long a replaced certificate is honoured beside its successor, 1..720.
         invitation_hours: life of an invitation, 1..720.
+        witness_minimum: how many other organisations must cosign this log before it counts as
+            witnessed; 0 only where the network has fewer members than two.
+        witness_heartbeat_s: how often the log's head is signed anew, seconds.
+        witness_degraded_s: after how long without witnesses the coordinator says so, seconds.
+        witness_stopped_s: after how long it says that it is stopped, seconds.
+        witnesses: witnesses outside the network, each `ORGANISATION KEY URL`.
         campaign_poll_s: how often the campaign table is looked at, seconds.
         auto_promote: whether the bundle of a completed campaign becomes champion at once; if not,
             it waits for `credence coordinator models`. The first one always does.
@@ -76,6 +92,11 @@ class CoordinatorSettings(BaseSettings):
     certificate_days: int = Field(default=90, ge=1, le=90)
     overlap_hours: int = Field(default=72, ge=1, le=720)
     invitation_hours: int = Field(default=72, ge=1, le=720)
+    witness_minimum: int = Field(default=2, ge=0, le=64)
+    witness_heartbeat_s: float = Field(default=60.0, ge=0.1, le=3600)
+    witness_degraded_s: int = Field(default=600, ge=1, le=86_400)
+    witness_stopped_s: int = Field(default=4 * 3600, ge=1, le=7 * 86_400)
+    witnesses: tuple[WitnessLine, ...] = Field(default=(), max_length=MAX_EXTERNAL)
     campaign_poll_s: float = Field(default=0.2, ge=0.05, le=60)
     auto_promote: bool = True
     campaign_hours: int = Field(default=48, ge=1, le=24 * 90)

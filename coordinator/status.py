@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from audit.witness_view import witness_view
 from coordinator.bootstrap import Coordinator
 from coordinator.storage import campaigns
 
@@ -25,6 +26,7 @@ def summary(coordinator: Coordinator, now_ms: int) -> dict[str, Any]:
         "campaign": _newest_campaign(coordinator),
         "bundles": coordinator.registry.versions(),
         "champion": coordinator.registry.champion(),
+        "witnesses": witness_view(coordinator.database, coordinator.witnessing.gate),
         "audit": {"size": head.size, "root": head.root.hex()},
     }
 

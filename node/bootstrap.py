@@ -11,6 +11,7 @@ from typing import Any
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
+from audit.witness_state import Gate, Operation
 from consent.templates import Templates
 from node.consents.client import GrpcCourier
 from node.consents.freshness import Freshness
@@ -52,6 +53,7 @@ from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
 from node.trustees.participation import Participation
 from node.trustees.shares import Shares
+from node.witnessing.wiring import make_gate, make_witnessing
 from protocols.certificates import member_dns
 from protocols.directory import MemberEntry, UnknownMember
 from protocols.envelope import DEFAULT_LIMITS
@@ -179,6 +181,7 @@ def _assemble(
     )
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
+    gate = make_gate(settings, database, _clock)
     scoring = make_scoring(
         settings,
         database=database,
@@ -188,6 +191,7 @@ def _assemble(
         membership=membership,
         fetcher=fetcher,
         clock=_clock,
+        admit=lambda: gate.require(Operation.SCORE),
     )
     people = make_people(
         settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
@@ -223,7 +227,7 @@ def _assemble(
             processes=settings.enrolment_processes,
         ),
         trustee=_trustee(settings, keys, database, audit, documents, channels, pseudonym_keys),
-        exchange=_exchange(settings, keys, database, documents, pair_keys, recorder),
+        exchange=_exchange(settings, keys, database, documents, pair_keys, recorder, gate),
         fetcher=fetcher,
         consents=ConsentService(
             database,
@@ -261,6 +265,17 @@ def _assemble(
         releases=scoring.releases,
         shadow=scoring.shadow,
         clients=Clients(database, audit),
+        witnessing=make_witnessing(
+            settings,
+            gate=gate,
+            database=database,
+            audit=audit,
+            keys=keys,
+            directory=documents.directory,
+            to_member=routes.to_member,
+            to_coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
+            now_ms=_clock,
+        ),
         transport_limits=limits,
     )
     return node
@@ -301,6 +316,7 @@ def _exchange(
     documents: Documents,
     pair_keys: PairKeys,
     recorder: ReleaseRecorder,
+    gate: Gate,
 ) -> ExchangeService:
     decider = Decider(
         member_id=settings.member_id,
@@ -318,6 +334,7 @@ def _exchange(
         recorder=recorder,
         limits=DEFAULT_LIMITS,
         rates=PeerRates(TransportLimits()),
+        admit=lambda: gate.require(Operation.RELEASE),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.database import Database
+from audit.proofs import LogReader
 from audit.store import AuditLog
 from node.consents.service import ConsentService
 from node.consents.wiring import Statuses
@@ -30,6 +31,7 @@ from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
 from node.trustees import Trustee
+from node.witnessing.wiring import Witnessing
 
 if TYPE_CHECKING:
     from node.consents.personal import PersonalConsents
@@ -68,6 +70,7 @@ class Node:
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
         clients: the financing platforms that may call this node's API.
+        witnessing: its log before witnesses, and itself as a witness.
         transport_limits: sizes and concurrency of the wire.
     """
 
@@ -97,12 +100,20 @@ class Node:
     releases: Releases
     shadow: Shadow
     clients: Clients
+    witnessing: Witnessing
     transport_limits: TransportLimits
 
     @property
     def member_id(self) -> str:
         """This member's id."""
         return self.settings.member_id
+
+    @property
+    def log_reader(self) -> LogReader:
+        """Shows its log to others."""
+        return LogReader(
+            self.audit, self.database, lambda: self.keys.signing, lambda: int(time.time() * 1000)
+        )
 
     def ingestion(self) -> "IngestService":
         """The service that makes subjects and signals of records.

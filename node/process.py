@@ -28,6 +28,7 @@ PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
+WITNESS_EVERY_S = 1.0
 
 log = structlog.get_logger("node.process")
 
@@ -80,6 +81,7 @@ def running(
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
+        node.witnessing.rounds.start()  # an old state of the log is found before it is served
         stack.callback(_keep_comparison, node)
         _number_entries(node, stack)
         outward = face(node) if face else None
@@ -159,6 +161,8 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("consents-push", PUSH_EVERY_S, node.consents.push_pending),
         Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step),
         Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),
+        Periodic("witness", WITNESS_EVERY_S, node.witnessing.rounds.tick),
+        Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]
     if node.settings.trains:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from audit.witness_peers import MAX_EXTERNAL, ExternalWitness
 from protocols.data_classes import is_data_class
 from protocols.errors import HomeUnusable, InvalidInput
 from protocols.identifiers import is_endpoint, is_member_id
@@ -87,6 +88,17 @@ Origin = Annotated[
 ]
 Domain = Annotated[
     str, _checked(lambda text: not text or bool(_DOMAIN.fullmatch(text)), "a domain, or empty")
+]
+def _is_witness(line: str) -> bool:
+    try:
+        ExternalWitness.parse(line)
+    except InvalidInput:
+        return False
+    return True
+
+
+WitnessLine = Annotated[
+    str, StringConstraints(max_length=600), _checked(_is_witness, "ORGANISATION KEY URL")
 ]
 Address = Annotated[str, _checked(lambda text: _is_address(text), "an IP address")]
 
@@ -165,6 +177,13 @@ class NodeSettings(BaseSettings):
         oidc_scopes: what is asked for.
         oidc_customer_claim: the claim of its ID tokens that holds the customer number.
         oidc_second_factor: whether it always asks for more than a password.
+        witness_minimum: how many other organisations must cosign this node's log before it counts
+            as witnessed; 0 only where the network is too small to have two: nothing stops then.
+        witness_heartbeat_s: how often the log's head is cosigned, seconds.
+        witness_degraded_s: after how long without witnesses the node says so, seconds.
+        witness_stopped_s: after how long scores, releases and training stop, seconds; consents and
+            rights never do.
+        witnesses: witnesses outside the network, each `ORGANISATION KEY URL`.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -219,6 +238,11 @@ class NodeSettings(BaseSettings):
         "customer_id"
     )
     oidc_second_factor: bool = False
+    witness_minimum: int = Field(default=2, ge=0, le=64)
+    witness_heartbeat_s: float = Field(default=60.0, ge=0.1, le=3600)
+    witness_degraded_s: int = Field(default=600, ge=1, le=86_400)
+    witness_stopped_s: int = Field(default=4 * 3600, ge=1, le=7 * 86_400)
+    witnesses: tuple[WitnessLine, ...] = Field(default=(), max_length=MAX_EXTERNAL)
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 

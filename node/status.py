@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from audit.database import Connection
+from audit.witness_view import witness_view
 from node.network.documents import NotJoined
 from node.network.standing import standing
 from node.parts import Node
@@ -26,6 +27,7 @@ def summary(node: Node) -> dict[str, Any]:
         **known,
         "consents": {state.value: number for state, number in node.consents.counts().items()},
         "deliveries_waiting": node.consents.waiting(),
+        "witnesses": witness_view(node.database, node.witnessing.gate),
         "audit": {"origin": node.audit.origin, "size": head.size, "root": head.root.hex()},
     }
 

@@ -101,6 +101,7 @@ class ExchangeService:
         recorder: ReleaseRecorder,
         limits: Limits,
         rates: PeerRates,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._member_id = member_id
         self._key = signing_key
@@ -110,6 +111,7 @@ class ExchangeService:
         self._recorder = recorder
         self._limits = limits
         self._rates = rates
+        self._admit = admit
         self._forget_at_ms = 0
         self._claimed = 0  # since nonces were last forgotten
         self._groups: GroupCommit[Asked, bytes] = GroupCommit(self.answer_group, GROUP_QUERIES)
@@ -138,9 +140,12 @@ class ExchangeService:
             Malformed, SuiteUnsupported, UnknownMember, MemberNotActive, SenderMismatch,
             SignatureInvalid, WrongAudience, RequestExpired, RequestFromFuture: check 2.
             PeerOverRate: it asks faster than a member may; nothing was looked at or recorded.
+            LogUnwitnessed, LogQuarantined: this node releases nothing while its log is not
+                witnessed.
             NonceReused, AnswerWithdrawn: check 3.
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
+        self._admit()
         self._rates.pace(peer, 1, held_back=held_back)
         weight = query_count(message, self._limits)
         self._rates.pace(peer, weight, held_back=held_back)
@@ -151,6 +156,7 @@ class ExchangeService:
         self, message: SealedRequest, peer: str, now_ms: int, *, held_back: bool = False
     ) -> bytes:
         """As `answer`, for an event loop; the serialized SealedAnswer."""
+        self._admit()
         await self._rates.pace_soon(peer, 1, held_back=held_back)
         weight = query_count(message, self._limits)
         await self._rates.pace_soon(peer, weight, held_back=held_back)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from audit.database import Database
+from audit.witness_state import LogNotTrusted
 from models.encoder import Encoder
 from models.local_step import LocalStep
 from models.plan import CampaignPlan, PlanInvalid
@@ -87,6 +88,7 @@ class Acceptance:
         encoder: the encoder of the catalogue in force.
         now_ms: the clock, UTC milliseconds.
         guard: refuses a ledger that was put back.
+        admit: refuses while the log is not witnessed well enough.
     """
 
     def __init__(
@@ -100,8 +102,10 @@ class Acceptance:
         encoder: Callable[[], Encoder],
         now_ms: Callable[[], int],
         guard: LedgerGuard,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._guard = guard
+        self._admit = admit
         self._database = database
         self._recorder = recorder
         self._member_id = member_id
@@ -135,9 +139,10 @@ class Acceptance:
         try:
             reviewed = self._policy.review(document, self._now_ms())
             campaign_id = reviewed.plan.campaign_id
+            self._admit()
             self._guard.require()
             row = self._answer(reviewed)
-        except (PlanInvalid, PlanRefused, BudgetSpent, StateConflict) as error:
+        except (PlanInvalid, PlanRefused, BudgetSpent, StateConflict, LogNotTrusted) as error:
             campaign_id = campaign_id or _campaign_id(document)
             self._log_refusal(campaign_id, error)
             return Answer(campaign_id, error.code, 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from audit.witness_state import Operation
 from models.catalogue import Catalogue
 from models.encoder import Encoder
 from models.privacy.accountant import Accountant
@@ -136,6 +137,7 @@ def build_training(node: Node, accountant: Accountant) -> Training:
         encoder=_Encoders(catalogue),
         now_ms=now_ms,
         guard=guard,
+        admit=lambda: node.witnessing.gate.require(Operation.TRAINING),
     )
     trainer = Trainer(
         database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms

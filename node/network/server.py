@@ -7,6 +7,7 @@ in the loop (`node.exchange.server`); all else, in worker threads (`node.network
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
@@ -32,6 +33,7 @@ from node.network.worker_calls import WorkerCalls
 from node.parts import Node
 from node.rights.server import RightsServer
 from node.trustees.server import EvaluationServer
+from node.witnessing.rpc import WitnessServer
 from protocols.errors import PortInUse
 from protocols.v1.exchange_pb2_grpc import (
     add_ConsentsServicer_to_server,
@@ -41,6 +43,7 @@ from protocols.v1.membership_pb2_grpc import add_GossipServicer_to_server
 from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
 from protocols.v1.rights_pb2_grpc import add_RightsServicer_to_server
 from protocols.v1.status_pb2_grpc import add_ConsentStatusServicer_to_server
+from protocols.v1.witness_pb2_grpc import add_WitnessServicer_to_server
 
 T = TypeVar("T")
 
@@ -202,6 +205,9 @@ def member_server(node: Node, gate: MemberGate | None = None) -> MemberServer:
 def member_services(node: Node) -> list[Registration]:
     """All that a node serves to members, on its port and through the relay alike."""
 
+    def clock() -> int:
+        return int(time.time() * 1000)
+
     def exchange(server: grpc.Server) -> None:
         service = ExchangeServer(node.exchange, node.statuses.keeper.ensure)
         add_ExchangeServicer_to_server(service, server)
@@ -219,10 +225,14 @@ def member_services(node: Node) -> list[Registration]:
     def rights(server: grpc.Server) -> None:
         add_RightsServicer_to_server(RightsServer(node.rights.inbox), server)
 
+    def witness(server: grpc.Server) -> None:
+        servicer = WitnessServer(node.witnessing.witness, node.database, clock)
+        add_WitnessServicer_to_server(servicer, server)
+
     def gossip(server: grpc.Server) -> None:
         add_GossipServicer_to_server(GossipServer(node.documents), server)
 
-    return [exchange, consents, evaluation, rights, gossip]
+    return [exchange, consents, evaluation, rights, gossip, witness]
 
 
 def check_free(endpoint: str) -> None:

@@ -64,6 +64,7 @@ class BatchScoring:
         consent: ScoreConsent,
         sources: ScoreSources,
         now_ms: Callable[[], int],
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -71,6 +72,7 @@ class BatchScoring:
         self._consent = consent
         self._sources = sources
         self._now_ms = now_ms
+        self._admit = admit
 
     def score_batch(
         self,
@@ -90,7 +92,9 @@ class BatchScoring:
 
         Raises:
             NoModel, UnknownModelVersion, BundleInvalid: there is no model to score with.
+            LogUnwitnessed, LogQuarantined: the log is not witnessed well enough.
         """
+        self._admit()
         with self._database.write() as connection:
             now_ms = self._now_ms()
             loaded = self._model.get(connection, model)

@@ -13,7 +13,9 @@ from node.releases import Releases
 from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
 from node.scoring.consent import ScoreConsent
+from node.scoring.group import ScoreGroups
 from node.scoring.own_use import OwnUse
+from node.scoring.reading import ScoreReader
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
@@ -48,6 +50,7 @@ def make_scoring(
     membership: MembershipClient,
     fetcher: ExchangeClient,
     clock: Callable[[], int],
+    admit: Callable[[], None],
 ) -> Scoring:
     """The parts of a node that score, and those that follow the network's models."""
     model = ActiveModel(directory_key, documents.catalogue)
@@ -55,13 +58,12 @@ def make_scoring(
     consent = ScoreConsent(settings.member_id, own_use)
     sources = ScoreSources(
         member_id=settings.member_id,
-        database=database,
         directory=documents.directory,
         fetcher=fetcher,
         deadline_s=settings.fetch_deadline_s,
     )
     shadow = Shadow(database, clock)
-    service = ScoringService(
+    groups = ScoreGroups(
         database=database,
         audit=audit,
         model=model,
@@ -70,6 +72,15 @@ def make_scoring(
         shadow=shadow,
         now_ms=clock,
     )
+    reader = ScoreReader(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        now_ms=clock,
+    )
+    service = ScoringService(groups, reader, sources, admit)
     batch = BatchScoring(
         database=database,
         audit=audit,
@@ -77,6 +88,7 @@ def make_scoring(
         consent=consent,
         sources=sources,
         now_ms=clock,
+        admit=admit,
     )
     releases = Releases(
         database=database,

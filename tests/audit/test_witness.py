@@ -12,7 +12,7 @@ from audit import witness_store as store
 from audit.checkpoint import Checkpoint, check_origin, sign_checkpoint
 from audit.database import Database
 from audit.verifier.cosignature import CosignatureKey, cosignature_of
-from audit.verifier.evidence import EvidenceInvalid, EvidenceOutcome, check_evidence
+from audit.verifier.evidence import EvidenceInvalid, EvidenceOutcome, check_evidence, make_evidence
 from audit.verifier.note import Note, NoteKey, NoteSignature
 from audit.verifier.policy import Policy
 from audit.verifier.policy import Witness as PolicyWitness
@@ -146,8 +146,6 @@ def test_heads_that_no_proof_joins_are_kept_as_unexplained(stand):
 
 def test_evidence_against_an_honest_log_cannot_be_made_up(stand):
     stand.add(HONEST, 0, 9)
-    from audit.verifier.evidence import make_evidence
-
     honest = make_evidence(
         note(HONEST, 9), note(HONEST, 20), consistency_proof(9, HONEST[:20]), KEYS
     )

@@ -1,0 +1,23 @@
+"""How a log stands before its witnesses, for operators."""
+
+from typing import Any
+
+from audit import witness_store as store
+from audit.database import Database
+from audit.verifier.note import Note
+from audit.witness_state import Gate
+
+
+def witness_view(database: Database, gate: Gate) -> dict[str, Any]:
+    """The gate's view, who cosigned the newest witnessed head, and the forks seen elsewhere."""
+    with database.read() as connection:
+        witnessed = store.latest_witnessed(connection)
+        evidence = store.evidence(connection)
+        held = store.all_held(connection)
+    names = [line.name for line in Note.parse(witnessed).signatures[1:]] if witnessed else []
+    return {
+        **gate.view(),
+        "cosigned_by": sorted(set(names)),
+        "watches": [{"origin": one.checkpoint.origin, "size": one.checkpoint.size} for one in held],
+        "evidence": [{"origin": one.origin, "sha256": one.sha256.hex()} for one in evidence],
+    }

@@ -1,0 +1,327 @@
+"""A log before its witnesses: heartbeat, outage, old backups, rewritten history."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audit import witness_store as store
+from audit.checkpoint import Checkpoint, sign_checkpoint
+from audit.database import Database
+from audit.leaf import parse_leaf
+from audit.merkle import Frontier, leaf_hash
+from audit.verifier import verify_path
+from audit.verifier.evidence import EvidenceOutcome, check_evidence
+from audit.verifier.note import NoteKey
+from audit.verifier.report import Outcome
+from audit.verifier.trust import Trust
+from audit.witness_keeper import NothingToConfirm, epoch_of
+from audit.witness_state import (
+    LogContinued,
+    LogQuarantined,
+    LogUnwitnessed,
+    Operation,
+    Standing,
+)
+from audit.witness_tables import create_witness_schema
+from protocols.errors import StateConflict
+from protocols.keys import SigningKey
+from tests.audit.witness_world import (
+    BASE,
+    LOG_KEY,
+    Clock,
+    LocalPeer,
+    back_up,
+    started,
+)
+
+STOPPING = (Operation.SCORE, Operation.RELEASE, Operation.TRAINING)
+NEVER = (Operation.CONSENT, Operation.RIGHTS)
+KEYS = [NoteKey(BASE, LOG_KEY.verify_key)]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def peers(tmp_path: Path, clock: Clock) -> Iterator[list[LocalPeer]]:
+    made = []
+    for name in ("bank-b", "payments", "regulator"):
+        database = Database(f"sqlite:///{tmp_path}/{name}.db")
+        with database.write() as connection:
+            create_witness_schema(connection)
+        made.append(LocalPeer(name, database, clock))
+    yield made
+    for peer in made:
+        peer.database.close()
+
+
+def test_a_head_is_cosigned_by_all_and_kept_as_one_note(tmp_path, peers, clock):
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(7)
+        beat = process.rounds.beat()
+        assert (beat.size, beat.witnessed) == (7, True)
+        assert beat.cosigned == ("bank-b", "payments", "regulator")
+        process.fill(5)
+        process.rounds.beat()
+        with process.database.read() as connection:
+            note = store.latest_witnessed(connection)
+        found = process.keeper.policy().check(note)
+        assert (found.checkpoint.size, found.met) == (12, True)
+        assert found.organisations == ("bank-b", "payments", "regulator")
+
+
+def test_the_heartbeat_comes_every_minute_and_sooner_where_witnesses_are_missing(
+    tmp_path, peers, clock
+):
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(1)
+        process.rounds.tick()
+        first = process.rounds.last
+        clock.on(30)
+        process.rounds.tick()
+        assert process.rounds.last is first
+        for peer in peers:
+            peer.down = True
+        clock.on(31)
+        process.rounds.tick()
+        assert not process.rounds.last.witnessed
+        peers[0].down = peers[1].down = False
+        clock.on(6)
+        process.rounds.tick()
+        assert process.rounds.last.cosigned == ("bank-b", "payments")
+        assert process.rounds.last.refused == {"regulator": "unavailable"}
+
+
+def test_without_witnesses_for_a_minute_nothing_changes_for_ten_it_says_so_for_four_hours_it_stops(
+    tmp_path, peers, clock
+):
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(1)
+        process.rounds.beat()
+        for peer in peers[1:]:
+            peer.down = True  # one organisation alone is not enough
+        for seconds, expected, never in (
+            (61, Standing.WITNESSED, Standing.WITNESSED),
+            (600, Standing.DEGRADED, Standing.DEGRADED),
+            (4 * 3600, Standing.STOPPED, Standing.DEGRADED),
+        ):
+            clock.on(seconds)
+            process.fill(1)
+            assert not process.rounds.beat().witnessed
+            standings = process.gate.standings()
+            assert {standings[one] for one in STOPPING} == {expected}
+            assert {standings[one] for one in NEVER} == {never}
+        for one in STOPPING:
+            with pytest.raises(LogUnwitnessed):
+                process.gate.require(one)
+        for one in NEVER:
+            process.gate.require(one)
+        assert process.gate.view()["state"] == "stopped"
+        peers[1].down = False
+        clock.on(5)
+        assert process.rounds.beat().witnessed
+        for one in STOPPING:
+            process.gate.require(one)
+
+
+def test_a_network_too_small_for_two_witnesses_works_by_setting_and_says_so(tmp_path, clock):
+    with started(tmp_path / "home", [], clock, minimum=0) as process:
+        process.fill(1)
+        process.rounds.beat()
+        clock.on(30 * 86_400)
+        process.gate.require(Operation.SCORE)
+        assert process.gate.view()["minimum"] == 0
+        assert process.keeper.policy().quorum == "none"
+
+
+def test_nothing_is_signed_before_enough_witnesses_said_what_they_hold(tmp_path, peers, clock):
+    for peer in peers[1:]:
+        peer.down = True
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(3)
+        assert process.rounds.beat().size is None
+        assert process.keeper.newest() is None
+        peers[1].down = False
+        assert process.rounds.beat().witnessed
+
+
+def _restored(tmp_path: Path, peers: list[LocalPeer], clock: Clock) -> Path:
+    """A home put back to 5 leaves, of which 9 had been witnessed."""
+    home, backup = tmp_path / "home", tmp_path / "backup"
+    with started(home, peers, clock) as process:
+        process.fill(5)
+        process.rounds.beat()
+    back_up(home, backup)
+    with started(home, peers, clock) as process:
+        process.fill(4)
+        process.rounds.beat()
+    clock.on(60)
+    return backup
+
+
+def test_an_old_backup_is_quarantined_and_goes_on_under_an_origin_that_names_what_was_lost(
+    tmp_path, peers, clock
+):
+    backup = _restored(tmp_path, peers, clock)
+    with started(backup, peers, clock) as process:
+        assert process.log.origin == f"{BASE}/2"
+        for one in STOPPING:
+            with pytest.raises(LogQuarantined):
+                process.gate.require(one)
+        for one in NEVER:
+            process.gate.require(one)
+        with process.database.read() as connection:
+            (first,) = process.log.leaves(connection, 5, 6)
+            epoch = store.epoch(connection)
+        leaf = parse_leaf(first.leaf)
+        lost = peers[0].latest(BASE, 1)[0]
+        assert leaf["kind"] == "log.continued"
+        assert leaf["correlation"] == "9:" + lost.decode().split("\n")[2]
+        assert process.log.payload(5)["last"] == lost.decode()
+        assert (epoch.size, epoch.last, epoch.cause) == (5, lost, "witness_ahead")
+
+        process.fill(9, "after")
+        assert process.rounds.beat().witnessed
+        for peer in peers:  # the old head stands; nothing was ever signed beside it
+            assert [note.decode().split("\n")[:2] for note in peer.latest(BASE, 1)] == [
+                [BASE, "9"],
+                [f"{BASE}/2", "15"],
+            ]
+            with peer.database.read() as connection:
+                assert store.evidence(connection) == []
+
+
+def test_an_operator_confirms_a_continuation_and_training_stays_stopped(tmp_path, peers, clock):
+    backup = _restored(tmp_path, peers, clock)
+    with started(backup, peers, clock) as process:
+        process.rounds.beat()
+        process.keeper.confirm("disk lost, backup of Tuesday")
+        clock.on(1)
+        process.gate.require(Operation.SCORE)
+        process.gate.require(Operation.RELEASE)
+        with pytest.raises(LogContinued):
+            process.gate.require(Operation.TRAINING)
+        with pytest.raises(NothingToConfirm):
+            process.keeper.confirm("again")
+        assert parse_leaf(_last(process))["kind"] == "log.continuation_confirmed"
+    with started(backup, peers, clock) as process:  # what was decided holds after a restart
+        assert process.log.origin == f"{BASE}/2"
+        process.gate.require(Operation.SCORE)
+
+
+def test_the_same_backup_put_back_twice_never_meets_its_first_continuation(tmp_path, peers, clock):
+    backup = _restored(tmp_path, peers, clock)
+    back_up(backup, tmp_path / "again")
+    with started(backup, peers, clock) as process:
+        process.rounds.beat()
+    with started(tmp_path / "again", peers, clock) as process:
+        assert process.log.origin == f"{BASE}/3"
+        assert process.rounds.beat().witnessed
+
+
+def test_one_witness_that_knows_better_is_enough(tmp_path, peers, clock):
+    backup = _restored(tmp_path, peers, clock)
+    for peer in peers:
+        peer.down = True
+    with started(backup, peers, clock) as process:
+        assert process.rounds.beat().size is None
+        peers[2].down = False
+        process.rounds.beat()
+        assert process.log.origin == f"{BASE}/2"
+        clock.on(1)
+        assert process.gate.view()["quarantined"]
+
+
+def test_a_witness_cannot_make_up_a_head_of_the_log(tmp_path, peers, clock):
+    liar = peers[0]
+    other = SigningKey.from_seed(b"o" * 32)
+    liar.latest = lambda origin, timeout_s: [  # type: ignore[method-assign]
+        sign_checkpoint(Checkpoint(BASE, 99, bytes(32)), other),
+        sign_checkpoint(Checkpoint("nobody.example", 99, bytes(32)), LOG_KEY),
+        b"nothing",
+    ]
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(3)
+        assert process.rounds.beat().witnessed
+        assert process.log.origin == BASE
+
+
+def _last(process) -> bytes:
+    with process.database.read() as connection:
+        size = process.log.head(connection).size
+        (leaf,) = process.log.leaves(connection, size - 1, size)
+    return leaf.leaf
+
+
+def _rewrite(tmp_path: Path, peers: list[LocalPeer], clock: Clock, mark: str) -> Path:
+    """A home of the same keys whose history was written anew, hashes and all, and is longer."""
+    home = tmp_path / "rewritten"
+    with started(home, [], clock, minimum=0) as process:
+        process.fill(20, mark)
+    return home
+
+
+def test_rewritten_history_is_refused_by_every_witness_and_the_verifier_says_diverged(
+    tmp_path, peers, clock
+):
+    with started(tmp_path / "home", peers, clock) as process:
+        process.fill(9)
+        process.rounds.beat()
+        with process.database.read() as connection:
+            kept = store.latest_witnessed(connection)
+    rewritten = _rewrite(tmp_path, peers, clock, "other")
+
+    trust = Trust.of(KEYS, None, [kept])
+    assert verify_path(rewritten / "node.db", trust).outcome is Outcome.DIVERGED
+
+    # Even one who skips the questions before serving is refused, and convicted.
+    with started(rewritten, [], clock, minimum=0) as process:
+        head = process.keeper.sign()
+        for peer in peers:
+            assert peer.add_checkpoint(process.keeper.request(head, 9), 1).status == 422
+            with peer.database.read() as connection:
+                (evidence,) = store.evidence(connection)
+            assert check_evidence(evidence.body, KEYS).outcome is EvidenceOutcome.FORKED
+
+    with started(rewritten, peers, clock) as process:  # and one who asks, knows
+        assert process.log.origin == f"{BASE}/2"
+        with process.database.read() as connection:
+            assert store.epoch(connection).cause == "witness_diverged"
+
+
+def test_a_log_cut_below_a_head_that_its_own_home_remembers_is_found_without_witnesses(
+    tmp_path, clock
+):
+    home = tmp_path / "home"
+    with started(home, [], clock, minimum=0) as process:
+        process.fill(4)
+        process.rounds.beat()
+        with process.database.write() as connection:
+            connection.exec_driver_sql("DROP TRIGGER audit_head_update_refused")
+            connection.exec_driver_sql("DROP TRIGGER audit_leaf_delete_refused")
+            connection.exec_driver_sql("DROP TRIGGER audit_payload_delete_refused")
+        with process.database.write() as connection:
+            leaves = list(process.log.leaves(connection, 0, 3))
+            frontier = Frontier().extend([leaf_hash(one.leaf) for one in leaves])
+            connection.exec_driver_sql("DELETE FROM audit_leaf WHERE seq >= 3")
+            connection.exec_driver_sql("DELETE FROM audit_payload WHERE seq >= 3")
+            connection.exec_driver_sql(
+                "UPDATE audit_head SET size = 3, root = ?, frontier = ?",
+                (frontier.root(), frontier.to_bytes()),
+            )
+        with pytest.raises(StateConflict):
+            process.keeper.sign()
+    with started(home, [], clock, minimum=0) as process:
+        assert process.log.origin == f"{BASE}/2"
+
+
+@pytest.mark.parametrize(
+    ("origin", "epoch"),
+    [(BASE, 1), (BASE + "/2", 2), (BASE + "/12", 12), (BASE + "/1", 0), (BASE + "/02", 0),
+     (BASE + "/x", 0), (BASE + "/", 0), ("other", 0), (BASE + "/2/3", 0)],
+)  # fmt: skip
+def test_an_origin_names_one_epoch(origin, epoch):
+    assert epoch_of(origin, BASE) == epoch
