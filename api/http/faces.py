@@ -19,6 +19,7 @@ from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
 from api.http.portal.session import PortalSessions
 from api.http.portal.sign_in import portal_account_routes
+from api.http.regulator.node import institution_console
 from api.http.web.language import Texts
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
@@ -44,8 +45,9 @@ def faces_of(node: Node) -> list[APIRouter]:
             MemberNames(node.documents.directory),
             node.rights.clock,
         ),
+        *institution_console(node, pages, site),
         # Last: what no page answers.
-        *(_nothing_else(pages, face) for face in ("portal", "desk")),
+        *(_nothing_else(pages, face) for face in ("portal", "desk", "regulator")),
     ]
 
 

@@ -38,7 +38,7 @@ class BodyLimits:
     max_bytes: int = 64 * 1024
     deadline_s: float = 10.0
     content_types: frozenset[str] = frozenset({"application/json"})
-    form_paths: tuple[str, ...] = ("/portal/", "/desk/")
+    form_paths: tuple[str, ...] = ("/portal/", "/desk/", "/regulator/")
 
     def reads(self, content_type: str, path: str) -> bool:
         """Whether a body of this type is read at this path."""

@@ -84,6 +84,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 http=f"{LOOPBACK}:{member.http_port}",
                 enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
+                retention_runs=False,  # some of its people lived twenty years ago
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)
     finally:

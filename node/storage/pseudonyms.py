@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from audit.bulk import Prepared
 from audit.database import Connection
+from node.storage.retention_tables import legal_hold
 from node.storage.rights_tables import OF_PEOPLE
 from node.storage.tables import (
     consent,
@@ -192,7 +193,7 @@ def rename(connection: Connection, names: Mapping[bytes, bytes]) -> None:
     values = [{"was": was, "becomes": becomes} for was, becomes in names.items()]
     if not values:
         return
-    for table in (subject, signal_vector, outcome, consent, *OF_PEOPLE):
+    for table in (subject, signal_vector, outcome, consent, legal_hold, *OF_PEOPLE):
         statement = (
             update(table)
             .where(table.c.pseudonym == bindparam("was"))

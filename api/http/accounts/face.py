@@ -20,6 +20,7 @@ from protocols.canonical import b64url_decode, b64url_encode
 from protocols.errors import CredenceError, Malformed
 
 MAX_CALL_BYTES = 32 * 1024
+REGULATOR = "/regulator"
 
 
 class NotSignedIn(CredenceError):
@@ -91,7 +92,9 @@ class Face:
         )
 
     def next_page(self, given: str) -> str:
-        """Where to go afterwards: a page of this face."""
+        """Where to go afterwards: a page of this face, or of the regulator's, who are staff."""
+        if self.realm == "desk" and (given == REGULATOR or given.startswith(f"{REGULATOR}/")):
+            return safe_next(given, REGULATOR)
         return safe_next(given, self.prefix)
 
     def holder(self, request: Request) -> str | None:

@@ -8,7 +8,7 @@ from api.http.desk.session import PREFIX, DeskSessions
 from api.http.portal.names import MemberNames
 from api.http.web.forms import Form, SentForm
 from api.http.web.pages import Pages
-from api.http.web.routes import page_router, see_other
+from api.http.web.routes import SeeOther, page_router, see_other
 from consent.right_notices import decimal_value
 from consent.rights import DEADLINES, MAX_TEXT, Kind
 from node.people.sessions import StaffSession
@@ -46,6 +46,8 @@ def _queue(
 ) -> None:
     @router.get("/")
     def waiting(request: Request, kind: str = "") -> Response:
+        if sessions.require(request).roles == frozenset({"regulator"}):
+            raise SeeOther("/regulator/")  # staff of another kind: their pages are there
         session = sessions.require(request, *ROLES)
         clerk = _clerk(session)
         chosen = [Kind(kind)] if kind in set(Kind) else []

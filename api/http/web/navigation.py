@@ -28,4 +28,23 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/operator/relay", "operator.nav.relay"),
         ("/operator/ceremonies", "operator.nav.ceremonies"),
     ),
+    "regulator": (
+        ("/regulator/", "regulator.nav.morning"),
+        ("/regulator/log", "regulator.nav.log"),
+        ("/regulator/requests", "regulator.nav.requests"),
+        ("/regulator/person", "regulator.nav.person"),
+        ("/regulator/epsilon", "regulator.nav.epsilon"),
+        ("/regulator/retention", "regulator.nav.retention"),
+        ("/regulator/incidents", "regulator.nav.incidents"),
+        ("/regulator/exports", "regulator.nav.exports"),
+    ),
+    "regulator_network": (
+        ("/regulator/", "regulator.nav.morning"),
+        ("/regulator/log", "regulator.nav.log"),
+        ("/regulator/members", "regulator.nav.members"),
+        ("/regulator/models", "regulator.nav.models"),
+        ("/regulator/epsilon", "regulator.nav.epsilon"),
+        ("/regulator/incidents", "regulator.nav.incidents"),
+        ("/regulator/exports", "regulator.nav.exports"),
+    ),
 }

@@ -81,6 +81,7 @@ class Pages:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         face: str = "portal",
+        navigation_of: str = "",
         **context: Any,
     ) -> HTMLResponse:
         """A page.
@@ -92,6 +93,7 @@ class Pages:
             status: HTTP status.
             headers: more headers.
             face: whose navigation: `portal` or `desk`.
+            navigation_of: whose navigation, where that differs from the face.
             context: names the template uses.
 
         Raises:
@@ -103,7 +105,7 @@ class Pages:
             session=session,
             language=language,
             face=face,
-            navigation=NAVIGATION[face],
+            navigation=NAVIGATION[navigation_of or face],
             here=request.url.path,
             other_languages=_other_languages(request),
             **words,

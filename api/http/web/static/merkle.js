@@ -65,7 +65,7 @@ function checkForm(proof) {
   return size;
 }
 
-function readNote(note) {
+export function readNote(note) {
   const gap = note.lastIndexOf("\n\n");
   const body = note.slice(0, gap + 1);
   const lines = body.split("\n");
@@ -77,7 +77,7 @@ function readNote(note) {
 }
 
 // true: signed; null: this browser has no Ed25519, and says so rather than claim it.
-async function checkSignature(note, key) {
+export async function checkSignature(note, key) {
   const [name, id, encoded] = splitKey(key);
   const body = fromBase64(encoded);
   if (body.length !== 33 || body[0] !== 1) throw new ProofFailed("form");
@@ -104,7 +104,7 @@ function splitKey(key) {
   return match.slice(1);
 }
 
-async function sha256(...parts) {
+export async function sha256(...parts) {
   const joined = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -114,16 +114,16 @@ async function sha256(...parts) {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", joined));
 }
 
-function half(number) {
+export function half(number) {
   return Math.floor(number / 2);
 }
 
-function fromHex(hex) {
+export function fromHex(hex) {
   if (typeof hex !== "string" || !/^[0-9a-f]{64}$/.test(hex)) throw new ProofFailed("form");
   return Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16));
 }
 
-function toHex(bytes) {
+export function toHex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -135,6 +135,6 @@ function fromBase64(encoded) {
   }
 }
 
-function same(left, right) {
+export function same(left, right) {
   return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }

@@ -2,10 +2,13 @@
 
 from alembic import op
 
+import audit.incidents  # noqa: F401
 import node.storage.masking_tables
 import node.storage.model_tables
+import node.storage.own_model_tables
 import node.storage.people_tables
 import node.storage.request_tables
+import node.storage.retention_tables
 import node.storage.status_tables  # noqa: F401
 from audit.store import create_audit_schema
 from audit.witness_tables import create_witness_schema

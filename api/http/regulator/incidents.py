@@ -1,0 +1,34 @@
+"""Incidents, open ones first."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.http.regulator.room import Room
+from audit.incidents import every
+
+_HEADER = (
+    "incident_id", "kind", "about", "text", "opened_by", "opened_at_ms", "closed_by",
+    "closed_at_ms", "outcome",
+)  # fmt: skip
+
+
+def incident_routes(room: Room) -> APIRouter:
+    """`/regulator/incidents` and its register."""
+    router = room.router()
+
+    @router.get("/incidents")
+    def incidents(request: Request) -> Response:
+        """All of them."""
+        reader = room.readers.require(request)
+        with room.reading(reader, "incidents") as connection:
+            found = every(connection)
+        return room.page(request, "incidents.html", reader, incidents=found)
+
+    @router.get("/incidents.csv")
+    def register(request: Request) -> Response:
+        """The same as a table to download."""
+        reader = room.readers.require(request)
+        with room.reading(reader, "incidents.csv") as connection:
+            rows = [[getattr(one, name) for name in _HEADER] for one in every(connection)]
+        return room.csv("incidents.csv", _HEADER, rows)
+
+    return router
