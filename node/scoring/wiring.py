@@ -13,9 +13,7 @@ from node.releases import Releases
 from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
 from node.scoring.consent import ScoreConsent
-from node.scoring.group import ScoreGroups
 from node.scoring.own_use import OwnUse
-from node.scoring.reading import ScoreReader
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
@@ -58,12 +56,13 @@ def make_scoring(
     consent = ScoreConsent(settings.member_id, own_use)
     sources = ScoreSources(
         member_id=settings.member_id,
+        database=database,
         directory=documents.directory,
         fetcher=fetcher,
         deadline_s=settings.fetch_deadline_s,
     )
     shadow = Shadow(database, clock)
-    groups = ScoreGroups(
+    service = ScoringService(
         database=database,
         audit=audit,
         model=model,
@@ -71,16 +70,8 @@ def make_scoring(
         sources=sources,
         shadow=shadow,
         now_ms=clock,
+        admit=admit,
     )
-    reader = ScoreReader(
-        database=database,
-        audit=audit,
-        model=model,
-        consent=consent,
-        sources=sources,
-        now_ms=clock,
-    )
-    service = ScoringService(groups, reader, sources, admit)
     batch = BatchScoring(
         database=database,
         audit=audit,
