@@ -21,6 +21,7 @@ from node.parts import Node
 from node.periodic import Periodic
 from node.relay.line import RelayLine
 from node.relay.wiring import relay_line
+from node.retention.wiring import retention_of
 from node.storage import signals
 from protocols.errors import CredenceError
 
@@ -28,6 +29,7 @@ PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
+RETENTION_EVERY_S = 600.0
 WITNESS_EVERY_S = 1.0
 
 log = structlog.get_logger("node.process")
@@ -165,6 +167,8 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]
+    if node.settings.retention_runs:
+        work.append(Periodic("retention", RETENTION_EVERY_S, retention_of(node).run_if_due))
     if node.settings.trains:
         work.append(Supervisor(node.home))
     return work

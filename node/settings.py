@@ -167,6 +167,8 @@ class NodeSettings(BaseSettings):
             members; a longer one gives more time to somebody who keeps a revocation from a node.
         evaluation_quota: as a trustee, identifiers that one member may have evaluated a UTC day.
         enrolment_processes: for large enrolments; None: one a processor.
+        retention_runs: whether the running node deletes once a day what its schedules say; off
+            where the records are of a past that is played again.
         public_url: where people find the portal, scheme and host; None: `http` on localhost.
         rp_id: domain that passkeys are bound to, the public host or one above it; empty: that host.
         origins: other addresses of the same pages.
@@ -224,6 +226,7 @@ class NodeSettings(BaseSettings):
     directory_max_age_s: float = Field(default=86_400.0, ge=60, le=7 * 86_400)
     evaluation_quota: int = Field(default=1_000_000, ge=0)
     enrolment_processes: int | None = Field(default=None, ge=1, le=256)
+    retention_runs: bool = True
     public_url: Origin | None = None
     rp_id: Domain = ""
     origins: tuple[Origin, ...] = Field(default=(), max_length=8)
