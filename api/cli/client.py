@@ -33,7 +33,8 @@ def add(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="scores:read or scores:write; repeat. Default: both.", show_default=False
+            help="scores:read, scores:write or log:read; repeat. Default: the first two.",
+            show_default=False,
         ),
     ] = None,
     token_file: Annotated[

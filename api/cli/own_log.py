@@ -35,7 +35,7 @@ def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
             node = open_node(home)
             stack.callback(node.close)
             name = node.member_id
-            reader = LogReader(node.audit, node.database, lambda: node.keys.signing, _now_ms)
+            reader = node.log_reader
         yield reader, name
 
 

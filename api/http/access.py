@@ -24,9 +24,9 @@ Credentials = Annotated[
 
 
 def caller(
-    clients: Clients, credentials: HTTPAuthorizationCredentials | None, scope: str
+    clients: Clients, credentials: HTTPAuthorizationCredentials | None, scope: str | None
 ) -> Client:
-    """The calling client, which has `scope`.
+    """The calling client, which has `scope`; None: any will do, or what it calls asks for one.
 
     Raises:
         TokenRefused: no token, or not one of a valid client.
@@ -35,5 +35,6 @@ def caller(
     if credentials is None:
         raise TokenRefused("no bearer token")
     client = clients.recognise(credentials.credentials)
-    client.require(scope)
+    if scope is not None:
+        client.require(scope)
     return client

@@ -21,6 +21,9 @@ from protocols.errors import CredenceError, InvalidInput, NotFound, StateConflic
 from protocols.identifiers import new_id
 
 SCOPES = ("scores:read", "scores:write")
+"""What a client gets when nothing else is said."""
+LOG_SCOPE = "log:read"
+ALL_SCOPES = (*SCOPES, LOG_SCOPE)
 SECRET_BYTES = 32
 MAX_TOKEN_CHARACTERS = 128
 ACTOR = "operator"
@@ -85,8 +88,8 @@ class Clients:
         """
         if _NAME.fullmatch(name) is None:
             raise InvalidInput("a client's name is 1 to 120 letters, digits, blanks and ._-")
-        if not scopes or not set(scopes) <= set(SCOPES):
-            raise InvalidInput(f"scopes are of {', '.join(SCOPES)}")
+        if not scopes or not set(scopes) <= set(ALL_SCOPES):
+            raise InvalidInput(f"scopes are of {', '.join(ALL_SCOPES)}")
         secret = b64url_encode(secrets.token_bytes(SECRET_BYTES))
         row = ClientRow(
             client_id=new_id("cli"),

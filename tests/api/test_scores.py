@@ -139,7 +139,9 @@ def test_openapi_names_every_operation_and_shows_examples(caller: httpx.Client) 
     document = caller.get("/openapi.json").json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert {operation["operationId"] for operation in operations} == {
-        "createScore", "getScore", "getHealth", "getReadiness"
+        "createScore", "getScore", "getHealth", "getReadiness",
+        "getLogCheckpoint", "getInclusionProof", "getConsistencyProof", "getLogLeaves",
+        "getLogLeaf", "getLogTile", "getLogReceipt",
     }  # fmt: skip
     create = document["paths"]["/v1/scores"]["post"]
     assert set(create["responses"]) >= {"201", "401", "403", "404", "422", "503"}
