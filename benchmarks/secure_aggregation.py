@@ -158,7 +158,7 @@ def a_server() -> dict[str, float]:
 
 
 def _propose(world: World, **options: Any) -> CampaignPlan:
-    values = {"epsilon": 1.0, "count_noise": 40.0, "calibration_noise": 40.0, "follow_up_rounds": 0}
+    values = {"epsilon": 1.0, "count_noise": 40.0, "tally_noise": 40.0, "follow_up_rounds": 0}
     return world.proposals.propose(
         tuple(world.banks), now_ms(), **{**values, "minimum_cohort": 40, **options}
     )

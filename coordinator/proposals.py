@@ -15,6 +15,7 @@ from coordinator.campaigns import UNFINISHED, Campaigns
 from coordinator.membership import ACTOR, Membership
 from coordinator.registry import BundleRegistry
 from coordinator.storage import campaigns as rows
+from models.bundle import Manifest
 from models.catalogue import Catalogue
 from models.plan import CampaignPlan
 from models.proposal import propose
@@ -85,7 +86,18 @@ class Proposals:
             directory.active_member(member_id)
         catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
         options.setdefault("deadline_at_ms", at_ms + self.life_ms)
+        options.setdefault("previous", self._champion(catalogue))
         return propose(catalogue, _new_id(), chosen, **options)
+
+    def _champion(self, catalogue: Catalogue) -> tuple[str, int] | None:
+        """Version and hidden units of the model in force, where it reads this catalogue."""
+        version = self.registry.champion()
+        if version is None:
+            return None
+        manifest = Manifest.from_body(self.registry.find(version).manifest)
+        if manifest.catalogue_sha256 != catalogue.sha256:
+            return None
+        return version, manifest.architecture.hidden
 
     def follow_up(self, version: str, at_ms: int) -> CampaignPlan:
         """Propose the announced small campaign that continues from a bundle (empty: the newest).
@@ -151,7 +163,14 @@ class Proposals:
             raise CampaignUnfinished(
                 f"campaign {unfinished[0].campaign_id} is {unfinished[0].state}"
             )
-        self.campaigns.propose(connection, plan.campaign_id, document, at_ms, plan.deadline_at_ms)
+        self.campaigns.propose(
+            connection,
+            plan.campaign_id,
+            document,
+            at_ms,
+            plan.deadline_at_ms,
+            kind="training" if plan.watch is None else "watch",
+        )
 
 
 def make_proposals(coordinator: Coordinator) -> Proposals:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from models.plan import LOSS_CAP, CampaignPlan
 from models.privacy.noise import GRID
+from models.tally import Layout
 from protocols.errors import InvalidInput
+
+# Of one node, where a plan says nothing of it.
+MOST_ROWS = 10**9
 
 
 class UpdateImplausible(InvalidInput):
@@ -72,6 +76,24 @@ def check_total(
     length = float(np.linalg.norm(total.astype(np.float64)))
     if length > GRID * (sample + noise):
         raise UpdateImplausible("an update is longer than its declared cohort allows")
+
+
+def check_tally(total: NDArray[np.int64], plan: CampaignPlan, layout: Layout, nodes: int) -> None:
+    """Refuse a tally, or a sum of them, that holds an impossible count.
+
+    Args:
+        total: int64[layout.size].
+        plan: the campaign's plan.
+        layout: of its tally.
+        nodes: how many nodes' tallies are in it.
+
+    Raises:
+        UpdateImplausible: a cell is below nothing, or above everybody, by more than noise can be.
+    """
+    noise = 40 * plan.privacy.node_tally_noise * layout.spread * nodes
+    most = nodes * (plan.aggregation.row_limit or MOST_ROWS)
+    if total.min() < -GRID * noise or total.max() > GRID * (most + noise):
+        raise UpdateImplausible("a tally holds an impossible count")
 
 
 def aggregate(

@@ -15,6 +15,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from models.calibration import Calibration
+from models.card import ModelCard
 from models.fields import Fields
 from models.plan import MAX_MEMBERS, MAX_ROUNDS, Architecture, PrivacyPlan
 from models.scale import Band, Scale
@@ -51,7 +52,9 @@ class Manifest:
         epsilon: spent at `privacy.delta` by each node on this campaign, add/remove one subject.
         rounds: completed rounds.
         members: member ids that trained.
-        metrics: differentially private figures by name (the smoothed loss, ...).
+        metrics: differentially private figures by name: the smoothed loss, and those of the card
+            with the ends of their intervals.
+        card: the model card; None of a bundle that was made without an evaluation.
         tensors_sha256: hex SHA-256 of the safetensors bytes.
     """
 
@@ -72,6 +75,7 @@ class Manifest:
     members: tuple[str, ...]
     metrics: Mapping[str, float]
     tensors_sha256: str = ""
+    card: ModelCard | None = None
 
     def to_body(self) -> bytes:
         """The document body, RFC 8785 canonical JSON."""
@@ -95,6 +99,7 @@ class Manifest:
                 "rounds": self.rounds,
                 "members": list(self.members),
                 "metrics": dict(self.metrics),
+                "card": None if self.card is None else self.card.to_json(),
                 "tensors_sha256": self.tensors_sha256,
             }
         )
@@ -129,6 +134,7 @@ class Manifest:
             members=tuple(fields.texts("members", MAX_MEMBERS, 64)),
             metrics=_metrics(fields.raw("metrics")),
             tensors_sha256=fields.text("tensors_sha256", 64),
+            card=_card(fields.raw("card")),
         )
         fields.done()
         return manifest
@@ -195,6 +201,10 @@ def _bands(items: list[Any]) -> tuple[Band, ...]:
     if not bands or floors != sorted(set(floors), reverse=True):
         raise BundleInvalid("bundle: bands must be listed best first")
     return bands
+
+
+def _card(value: object) -> ModelCard | None:
+    return None if value is None else ModelCard.from_json(value)
 
 
 def _metrics(value: object) -> dict[str, float]:

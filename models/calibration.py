@@ -1,7 +1,7 @@
 """From the network's log-odds to a probability of default.
 
-Clipping keeps rank but ruins the level, so after training each node releases one noisy histogram of
-(score bin x label) of its training rows and the coordinator fits a monotone curve to the sum: beta
+Clipping keeps rank but ruins the level, so after training each node's noisy tally counts its
+training rows by score bin and label, and the coordinator fits a monotone curve to the sum: beta
 calibration (Kull, Silva Filho and Flach 2017), whose three parameters no single noisy bin moves.
 """
 
@@ -72,7 +72,7 @@ class Calibration:
 def noisy_histogram(
     raw: Floats, labels: NDArray[np.floating | np.integer], noise_multiplier: float
 ) -> NDArray[np.int64]:
-    """A node's histogram, charged as one Gaussian mechanism of this noise multiplier.
+    """A histogram released by itself, charged as one Gaussian mechanism of this noise multiplier.
 
     Args:
         raw: float64[n], raw log-odds of the training rows, one per subject.

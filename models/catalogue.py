@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -24,6 +25,7 @@ from protocols.errors import InvalidInput
 _MAX_BYTES = 256 * 1024
 _MAX_SIGNALS = 256
 _MAX_EDGES = 64
+_MAX_GROUPS = 8
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -101,11 +103,45 @@ class SignalSpec:
 
 
 @dataclass(frozen=True)
+class Group:
+    """People told apart by one signal, so that a model's card can compare them.
+
+    Attributes:
+        id: stable name.
+        signal: id of the signal.
+        edges: some of its edges.
+    """
+
+    id: str
+    signal: str
+    edges: tuple[float, ...]
+
+    @property
+    def cells(self) -> int:
+        """The bins, none on record, and missing."""
+        return len(self.edges) + 3
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the cells are called, in order."""
+        ends = [f"{edge:g}" for edge in self.edges]
+        between = [f"{low}-{high}" for low, high in pairwise(ends)]
+        return (f"<={ends[0]}", *between, f">{ends[-1]}", "none", "missing")
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """An ordered, versioned set of signals; the order is the order of every status/value matrix."""
+    """An ordered, versioned set of signals; the order is the order of every status/value matrix.
+
+    Attributes:
+        version: of the catalogue.
+        signals: in order.
+        groups: by which a model's card compares people; see docs/catalogue.md.
+    """
 
     version: int
     signals: tuple[SignalSpec, ...]
+    groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
         if self.version < 1:
@@ -117,6 +153,20 @@ class Catalogue:
         for spec in self.signals:
             if spec.derived is not None:
                 self._check_derived(spec, spec.derived)
+        if len(self.groups) > _MAX_GROUPS or len({one.id for one in self.groups}) < len(
+            self.groups
+        ):
+            raise CatalogueInvalid(f"a catalogue marks up to {_MAX_GROUPS} groups, each once")
+        for group in self.groups:
+            self._check_group(group)
+
+    def _check_group(self, group: Group) -> None:
+        if not _IDENTIFIER.fullmatch(group.id) or not is_data_class(group.id):
+            raise CatalogueInvalid(f"group {group.id!r} is not a lower-case name that may be used")
+        edges = self.signal(group.signal).edges
+        increasing = group.edges == tuple(sorted(set(group.edges)))
+        if not group.edges or not increasing or not set(group.edges) <= set(edges):
+            raise CatalogueInvalid(f"group {group.id}: needs some of the signal's edges, in order")
 
     def _check_derived(self, spec: SignalSpec, ratio: Ratio) -> None:
         for part in (ratio.numerator, ratio.denominator):
@@ -158,7 +208,13 @@ class Catalogue:
     def to_body(self) -> bytes:
         """The document body, RFC 8785 canonical JSON."""
         signals = [_spec_json(spec) for spec in self.signals]
-        return canonical_json({"version": self.version, "signals": signals})
+        body: dict[str, Any] = {"version": self.version, "signals": signals}
+        if self.groups:
+            body["groups"] = [
+                {"id": one.id, "signal": one.signal, "edges": list(one.edges)}
+                for one in self.groups
+            ]
+        return canonical_json(body)
 
     @classmethod
     def from_body(cls, body: bytes | Mapping[str, Any]) -> "Catalogue":
@@ -171,8 +227,9 @@ class Catalogue:
         fields = Fields(parsed, "catalogue", CatalogueInvalid)
         version = fields.integer("version", 1, 2**31 - 1)
         signals = fields.items("signals", _MAX_SIGNALS)
+        groups = fields.items("groups", _MAX_GROUPS) if fields.has("groups") else []
         fields.done()
-        return cls(version, tuple(_spec(item) for item in signals))
+        return cls(version, tuple(_spec(item) for item in signals), tuple(map(_group, groups)))
 
 
 def load_default() -> Catalogue:
@@ -220,6 +277,17 @@ def _spec(value: object) -> SignalSpec:
     )
     fields.done()
     return spec
+
+
+def _group(value: object) -> Group:
+    fields = Fields(value, "group", CatalogueInvalid)
+    group = Group(
+        id=fields.text("id", 64),
+        signal=fields.text("signal", 64),
+        edges=tuple(fields.numbers("edges", _MAX_EDGES)),
+    )
+    fields.done()
+    return group
 
 
 def _ratio(value: object) -> Ratio | None:

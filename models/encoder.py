@@ -144,17 +144,23 @@ class Encoder:
         Args:
             status: uint8[n, m] as completed by `complete`.
         """
+        return self._reference(~usable(status))
+
+    def reference_of(self, encoded: Encoded) -> Encoded:
+        """As `reference`, for encoded rows float32[n, width]."""
+        return self._reference(encoded[:, self._missing] == 1)
+
+    def _reference(self, away: NDArray[np.bool_]) -> Encoded:
         profile = np.zeros((1, self.width), np.float32)
         for spec, place in zip(self.catalogue.signals, self.columns, strict=True):
             if spec.reference is None:
                 profile[0, place.none] = 1.0
             else:
                 profile[0, place.start : place.none] = spec.reference > np.asarray(spec.edges)
-        rows = np.repeat(profile, len(status), axis=0)
+        rows = np.repeat(profile, len(away), axis=0)
         for position, place in enumerate(self.columns):
-            away = ~usable(status[:, position])
-            rows[away, place.start : place.missing] = 0.0
-            rows[away, place.missing] = 1.0
+            rows[away[:, position], place.start : place.missing] = 0.0
+            rows[away[:, position], place.missing] = 1.0
         return rows
 
     def _block_columns(self, block: str) -> NDArray[np.int64]:

@@ -26,6 +26,10 @@ class Fields:
         self._where = where
         self._error = error
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there and was not read yet."""
+        return name in self._left
+
     def raw(self, name: str) -> Any:
         """The field as it is."""
         try:

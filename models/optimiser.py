@@ -68,6 +68,11 @@ class ServerOptimiser:
         self._round = 0
 
     @property
+    def encoder(self) -> Encoder:
+        """Of the plan's catalogue."""
+        return self._encoder
+
+    @property
     def round(self) -> int:
         """Completed rounds."""
         return self._round

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from models.aggregation_plan import IN_CLEAR, AggregationPlan, coordinate_bound
+from models.evaluation_plan import MAX_SPREAD, MEASURE_NOTHING_APART, EvaluationPlan
 from models.fields import Fields
+from models.watch_plan import WatchPlan
 from protocols.canonical import canonical_json, parse_json, sha256
 from protocols.errors import InvalidInput, StateConflict
 
@@ -90,7 +92,8 @@ class PrivacyPlan:
         clip: L2 bound of one row's gradient and loss together.
         loss_weight: share of `clip` that the loss coordinate may use (the gradient keeps the
             rest: the two bounds add in squares).
-        calibration_noise: noise multiplier of the calibration histogram, shared like the round's.
+        tally_noise: noise multiplier of the tally that calibration and the model card are made of
+            (models/evaluation.py), shared like the round's.
         count_noise: noise multiplier of the cohort count; every node adds all of it.
         follow_up_rounds: rounds kept in reserve for later small campaigns on the same people.
         honest_minimum: nodes whose noise is in every sum that is opened and unknown to whoever
@@ -105,7 +108,7 @@ class PrivacyPlan:
     sampling_rate: float
     clip: float
     loss_weight: float
-    calibration_noise: float
+    tally_noise: float
     count_noise: float
     follow_up_rounds: int
     honest_minimum: int = 1
@@ -117,13 +120,13 @@ class PrivacyPlan:
 
     @property
     def largest_node_noise(self) -> float:
-        """The largest noise multiplier that one node adds to anything."""
-        return max(self.node_noise_multiplier, self.node_calibration_noise)
+        """The largest noise of one node in one coordinate, over `GRID`."""
+        return max(self.node_noise_multiplier, MAX_SPREAD * self.node_tally_noise)
 
     @property
-    def node_calibration_noise(self) -> float:
-        """What one node adds to its calibration histogram."""
-        return self.calibration_noise / math.sqrt(self.honest_minimum)
+    def node_tally_noise(self) -> float:
+        """What one node adds to its tally."""
+        return self.tally_noise / math.sqrt(self.honest_minimum)
 
     def to_json(self) -> dict[str, Any]:
         """JSON object."""
@@ -144,7 +147,7 @@ class PrivacyPlan:
             sampling_rate=fields.number("sampling_rate", 0, 1, above=True),
             clip=fields.number("clip", 0, 1e3, above=True),
             loss_weight=fields.number("loss_weight", 0.01, 0.9),
-            calibration_noise=fields.number("calibration_noise", 0.3, 1e4),
+            tally_noise=fields.number("tally_noise", 0.3, 1e4),
             count_noise=fields.number("count_noise", 0.3, 1e4),
             follow_up_rounds=fields.integer("follow_up_rounds", 0, MAX_ROUNDS),
             honest_minimum=fields.integer("honest_minimum", 1, MAX_MEMBERS),
@@ -210,6 +213,9 @@ class CampaignPlan:
         purpose: what the model is for, one word; nodes allow some and refuse the others.
         deadline_at_ms: when the whole campaign is over, UTC milliseconds: from then on nothing is
             released for it and nothing of it is published; None: it has no end of its own.
+        evaluation: what is measured of the model, and on whom.
+        watch: what is looked at, in a plan that trains nobody: it has no rounds, starts from the
+            bundle that is watched, and takes a tally of its own (models/drift.py).
     """
 
     campaign_id: str
@@ -228,8 +234,11 @@ class CampaignPlan:
     aggregation: AggregationPlan = IN_CLEAR
     purpose: str = CREDIT_SCORING
     deadline_at_ms: int | None = None
+    evaluation: EvaluationPlan = MEASURE_NOTHING_APART
+    watch: WatchPlan | None = None
 
     def __post_init__(self) -> None:
+        self._check_watch()
         if not _HEX64.fullmatch(self.catalogue_sha256):
             raise PlanInvalid("plan: catalogue_sha256 must be 64 hex digits")
         if not _WORD.fullmatch(self.purpose):
@@ -246,6 +255,16 @@ class CampaignPlan:
             raise PlanInvalid("plan: the quorum is smaller than the threshold of masking")
         if self.privacy.mode == "distributed" and not self.aggregation.masked:
             raise PlanInvalid("plan: noise is shared only under masks")
+
+    def _check_watch(self) -> None:
+        if (self.watch is None) != (self.rounds > 0):
+            raise PlanInvalid("plan: a watch has no rounds, and everything else has some")
+        if self.watch is not None and (
+            self.start_bundle is None
+            or self.privacy.follow_up_rounds
+            or self.evaluation != MEASURE_NOTHING_APART
+        ):
+            raise PlanInvalid("plan: a watch is of one bundle, and nothing follows it")
 
     @property
     def coordinate_bound(self) -> int:
@@ -271,7 +290,8 @@ class CampaignPlan:
         """The announced small campaign that continues from a bundle of this one.
 
         It spends the reserve of this plan: same people, same ceiling, same noise. Its steps are
-        small because the optimiser starts with no memory.
+        small because the optimiser starts with no memory. It holds the same people out, and is
+        compared with the bundle that it starts from.
         """
         if self.privacy.follow_up_rounds < 1:
             raise PlanInvalid("plan: no follow-up rounds were kept in reserve")
@@ -286,6 +306,11 @@ class CampaignPlan:
             privacy=replace(self.privacy, follow_up_rounds=0),
             optimiser=optimiser,
             deadline_at_ms=deadline_at_ms,
+            evaluation=replace(
+                self.evaluation,
+                previous=start_bundle,
+                previous_hidden=self.architecture.hidden,
+            ),
         )
 
     def to_body(self) -> bytes:
@@ -307,6 +332,8 @@ class CampaignPlan:
             "aggregation": self.aggregation.to_json(),
             "purpose": self.purpose,
             "deadline_at_ms": self.deadline_at_ms,
+            "evaluation": self.evaluation.to_json(),
+            "watch": None if self.watch is None else self.watch.to_json(),
         }
         return canonical_json(body)
 
@@ -324,7 +351,7 @@ class CampaignPlan:
             catalogue_version=fields.integer("catalogue_version", 1, 2**31 - 1),
             catalogue_sha256=fields.text("catalogue_sha256", 64),
             architecture=Architecture.from_json(fields.raw("architecture")),
-            rounds=fields.integer("rounds", 1, MAX_ROUNDS),
+            rounds=fields.integer("rounds", 0, MAX_ROUNDS),
             privacy=PrivacyPlan.from_json(fields.raw("privacy")),
             optimiser=OptimiserPlan.from_json(fields.raw("optimiser")),
             quorum=fields.integer("quorum", 1, MAX_MEMBERS),
@@ -336,6 +363,8 @@ class CampaignPlan:
             aggregation=AggregationPlan.from_json(fields.raw("aggregation"), PlanInvalid),
             purpose=fields.text("purpose", 40),
             deadline_at_ms=fields.optional_integer("deadline_at_ms", 1, 2**53 - 1),
+            evaluation=EvaluationPlan.from_json(fields.raw("evaluation"), PlanInvalid),
+            watch=WatchPlan.from_json(fields.raw("watch"), PlanInvalid),
         )
         fields.done()
         return plan

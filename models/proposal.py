@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from models.aggregation_plan import IN_CLEAR, AggregationPlan
 from models.catalogue import Catalogue
+from models.evaluation_plan import EvaluationPlan
 from models.plan import (
     CREDIT_SCORING,
     Architecture,
@@ -32,6 +33,10 @@ from models.privacy.charge import privacy_charges
 
 ROUNDS = 120
 FOLLOW_UP_ROUNDS = 3
+HELD_OUT = 0.2
+SAMPLING_RATE = 0.2
+CLIP = 8.0
+LOSS_WEIGHT = 0.2
 
 
 def propose(
@@ -45,10 +50,10 @@ def propose(
     follow_up_rounds: int = FOLLOW_UP_ROUNDS,
     architecture: Architecture | None = None,
     optimiser: OptimiserPlan | None = None,
-    sampling_rate: float = 0.2,
-    clip: float = 8.0,
-    loss_weight: float = 0.2,
-    calibration_noise: float = 12.0,
+    sampling_rate: float = SAMPLING_RATE,
+    clip: float = CLIP,
+    loss_weight: float = LOSS_WEIGHT,
+    tally_noise: float = 12.0,
     count_noise: float = 20.0,
     quorum: int | None = None,
     round_deadline_s: float = 30.0,
@@ -59,6 +64,8 @@ def propose(
     masked: bool | None = None,
     purpose: str = CREDIT_SCORING,
     deadline_at_ms: int | None = None,
+    held_out: float = HELD_OUT,
+    previous: tuple[str, int] | None = None,
 ) -> CampaignPlan:
     """A plan whose noise keeps every node's epsilon, follow-up included, under the ceiling.
 
@@ -75,7 +82,7 @@ def propose(
         sampling_rate: of a round.
         clip: L2 bound of a row.
         loss_weight: share of the bound for the loss.
-        calibration_noise: noise multiplier of the histogram.
+        tally_noise: noise multiplier of the tally that is taken after the last round.
         count_noise: noise multiplier of the cohort count.
         quorum: defaults to a majority, and two if there are two.
         round_deadline_s: how long a round waits.
@@ -86,6 +93,8 @@ def propose(
         masked: whether sums are masked; by default when there are two members or more.
         purpose: what the model is for.
         deadline_at_ms: when the campaign is over, UTC milliseconds; None: it has no end.
+        held_out: share of the people who do not train, and on whom the model is measured.
+        previous: version and hidden units of the model that it is compared with; None: of none.
 
     Raises:
         InvalidInput: no noise keeps the ceiling.
@@ -104,7 +113,7 @@ def propose(
         sampling_rate=sampling_rate,
         clip=clip,
         loss_weight=loss_weight,
-        calibration_noise=calibration_noise,
+        tally_noise=tally_noise,
         count_noise=count_noise,
         follow_up_rounds=follow_up_rounds,
         honest_minimum=honest_minimum,
@@ -132,6 +141,24 @@ def propose(
         aggregation=aggregation,
         purpose=purpose,
         deadline_at_ms=deadline_at_ms,
+        evaluation=EvaluationPlan(
+            held_out=held_out,
+            split=campaign_id if held_out else "",
+            previous=previous[0] if previous else "",
+            previous_hidden=previous[1] if previous else 0,
+        ),
     )
     # A coordinator must not propose what a node would refuse.
     return CampaignPlan.from_body(plan.to_body())
+
+
+def uses_defaults(plan: CampaignPlan) -> bool:
+    """Whether a plan learns as this release proposes; what it was asked to keep aside."""
+    kind = Architecture(prior=plan.architecture.prior)
+    privacy = plan.privacy
+    ours = (plan.architecture, plan.optimiser, plan.rounds) == (kind, OptimiserPlan(), ROUNDS)
+    return ours and (privacy.sampling_rate, privacy.clip, privacy.loss_weight) == (
+        SAMPLING_RATE,
+        CLIP,
+        LOSS_WEIGHT,
+    )

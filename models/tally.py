@@ -41,7 +41,8 @@ class Block:
     Attributes:
         name: of the block, unique in its layout.
         shape: of the table.
-        weight: how much one person counts, against the other blocks.
+        weight: how much one person counts, against the other blocks; the largest of a layout is a
+            power of two.
         people: kind of the people in it; empty: of every kind.
     """
 
@@ -72,6 +73,8 @@ class Layout:
             raise InvalidInput(f"a tally has 1 to {MAX_BLOCKS} blocks, each named once")
         if any(block.size < 1 or not 1 <= block.weight <= 64 for block in self.blocks):
             raise InvalidInput("a block of a tally has cells, and a weight from 1 to 64")
+        if self.heaviest.bit_count() != 1:
+            raise InvalidInput("the largest weight of a tally is a power of two")
         if self.size > MAX_CELLS:
             raise InvalidInput(f"a tally has at most {MAX_CELLS} cells")
 
@@ -79,6 +82,16 @@ class Layout:
     def size(self) -> int:
         """Length of the flat vector."""
         return sum(block.size for block in self.blocks)
+
+    @property
+    def heaviest(self) -> int:
+        """The largest weight: one person in such a block is `GRID` units of what is released."""
+        return max(block.weight for block in self.blocks)
+
+    @property
+    def spread(self) -> float:
+        """Sensitivity of what is released, in units of `GRID`."""
+        return self.sensitivity / self.heaviest
 
     @cached_property
     def sensitivity(self) -> float:
@@ -123,7 +136,10 @@ class Layout:
         return np.concatenate([_counted(block, cells.get(block.name)) for block in self.blocks])
 
     def noisy(self, counts: Counts, noise_multiplier: float) -> Counts:
-        """What may leave: counts with noise, int64[size] in units of 1 / `GRID`.
+        """What may leave: counts with noise, int64[size].
+
+        One person in a block of the largest weight is `GRID` units, so that no cell is larger than
+        the number of people times `GRID`.
 
         Args:
             counts: of `add`.
@@ -131,14 +147,15 @@ class Layout:
         """
         if counts.shape != (self.size,):
             raise InvalidInput("counts of another layout")
-        sigma = noise_multiplier * self.sensitivity * GRID
-        return counts.astype(np.int64) * GRID + discrete_gaussian(sigma, self.size)
+        sigma = noise_multiplier * self.spread * GRID
+        unit = GRID // self.heaviest
+        return counts.astype(np.int64) * unit + discrete_gaussian(sigma, self.size)
 
     def read(self, vector: Counts) -> dict[str, Floats]:
         """People in each cell of each block, from a sum of `noisy` vectors (or one).
 
         Args:
-            vector: int64[size] in units of 1 / `GRID`.
+            vector: int64[size].
 
         Returns:
             float64[shape] by block; noise may make a count negative.
@@ -151,7 +168,7 @@ class Layout:
         found, start = {}, 0
         for block in self.blocks:
             part = vector[start : start + block.size].astype(np.float64)
-            found[block.name] = part.reshape(block.shape) / (GRID * block.weight)
+            found[block.name] = part.reshape(block.shape) * (self.heaviest / GRID / block.weight)
             start += block.size
         return found
 

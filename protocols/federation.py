@@ -6,7 +6,7 @@ A message of the stream is a Flower `Message` as protobuf bytes, cut into `Flowe
 is malformed, and the stream that carried it is closed.
 
 Rounds of a campaign: 0 is the cohort count at acceptance, 1..R are the training steps, R+1 is the
-calibration histogram. One (campaign, round) is charged once at a node.
+evaluation. One (campaign, round) is charged once at a node.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ PROTOCOL = 1  # Hello.protocol
 
 # Names of the records and keys inside a Flower message.
 MODEL = "model"  # ArrayRecord, weights by tensor name, float32
+PREVIOUS = "previous."  # before the names of the tensors of a version to compare with
 ROUND = "round"  # ConfigRecord with the next three keys
 CAMPAIGN_ID = "campaign_id"  # str
 ROUND_NUMBER = "number"  # int

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aggregation import aggregate_total
-from models.calibration import Calibration, add_histograms, fit, noisy_histogram
+from models.calibration import Calibration, fit
+from models.card_making import Opened
 from models.catalogue import Catalogue
 from models.encoder import Encoded, Encoder
+from models.evaluation import CALIBRATION, People, Tally
 from models.local_step import LocalStep
 from models.optimiser import ServerOptimiser
 from models.plan import Architecture, CampaignPlan, OptimiserPlan, TrustMode
@@ -44,7 +46,8 @@ class Settings:
         pull: decay back to the prior's start, for each unit of noise a round adds to the mean of
             all rows; the decay itself stays from .01 to .3.
         clip: far below a row's gradient: every row counts alike.
-        calibration_noise, count_noise: in people.
+        tally_noise: noise multiplier of the tally.
+        count_noise: in people.
         free_rounds, free_rate, free_sampling, free_pull: of training without privacy.
     """
 
@@ -53,7 +56,7 @@ class Settings:
     momentum: float = 0.9
     pull: float = 14.0
     clip: float = 0.5
-    calibration_noise: float = 12.0
+    tally_noise: float = 12.0
     count_noise: float = 20.0
     free_rounds: int = 1600
     free_rate: float = 4e-3
@@ -132,8 +135,9 @@ def make_plan(
         sampling_rate=1.0,
         clip=settings.clip,
         loss_weight=0.05,
-        calibration_noise=settings.calibration_noise,
+        tally_noise=settings.tally_noise,
         count_noise=settings.count_noise,
+        held_out=0.0,  # the table's own test rows measure
         quorum=members,
         mode=mode if members > 1 else "local",
     )
@@ -157,8 +161,8 @@ def train(
         total: NDArray[np.int64] = np.sum(updates, axis=0, dtype=np.int64)
         result = aggregate_total(total, plan, sizes, optimiser.parameters)
         optimiser.step(result.gradient, result.noise)
-    noise = plan.privacy.node_calibration_noise
-    calibration = calibrate(optimiser.averaged, cohorts, noise)
+    noise = plan.privacy.node_tally_noise
+    calibration = calibrate(plan, encoder, optimiser.averaged, cohorts, noise)
     return Trained(optimiser.averaged, calibration, guarantees(plan))
 
 
@@ -194,17 +198,31 @@ def train_freely(
             total += step.clipped_sum(weights, cohort.x[chosen], cohort.y[chosen])
         scaled = aggregate_total(total, plan, [len(one.x) for one in cohorts], optimiser.parameters)
         optimiser.step(scaled.gradient, 0.0)
-    return Trained(optimiser.averaged, calibrate(optimiser.averaged, cohorts, 0.0), None)
+    weights = optimiser.averaged
+    return Trained(weights, calibrate(plan, encoder, weights, cohorts, 0.0), None)
 
 
-def calibrate(weights: Weights, cohorts: Sequence[Cohort], noise: float) -> Calibration:
-    """Fit the curve to the institutions' histograms.
+def calibrate(
+    plan: CampaignPlan,
+    encoder: Encoder,
+    weights: Weights,
+    cohorts: Sequence[Cohort],
+    noise: float,
+) -> Calibration:
+    """Fit the curve to the institutions' tallies.
 
     Args:
+        plan: of the cell.
+        encoder: of the table's catalogue.
         weights: of the network.
         cohorts: of all institutions.
-        noise: of each histogram, in people; 0 adds next to none.
+        noise: multiplier of each tally; 0 adds next to none.
     """
     least = max(noise, 1e-3)
-    histograms = [noisy_histogram(logit(weights, one.x), one.y, least) for one in cohorts]
-    return fit(add_histograms(histograms), least * float(np.sqrt(len(cohorts))))
+    tally = Tally(plan.evaluation, encoder)
+    total: NDArray[np.int64] = np.zeros(tally.layout.size, np.int64)
+    for one in cohorts:
+        people = People(one.x, one.y, np.zeros(len(one.x), bool))
+        total += tally.layout.noisy(tally.count(weights, None, people), least)
+    table = Opened(tally.layout, total, len(cohorts), least).tables()[CALIBRATION]
+    return fit(table.counts, table.deviation)

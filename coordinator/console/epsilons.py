@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from coordinator.console.views import CampaignLine, NodeEpsilon, Privacy
 from models.privacy.accountant import Accountant
-from models.privacy.charge import Charge, calibration_charge, count_charge, step_charge
+from models.privacy.charge import Charge, count_charge, evaluation_charge, step_charge
 
 _Charges = tuple[tuple[Charge, int], ...]
 _KEPT = 256
@@ -81,5 +81,5 @@ def _charges(campaign: CampaignLine, *, alone: bool) -> _Charges:
     if campaign.rounds_done:
         found.append((step_charge(privacy, alone=alone), campaign.rounds_done))
     if campaign.state == "completed" or campaign.rounds_done >= campaign.plan.rounds:
-        found.append((calibration_charge(privacy, alone=alone), 1))
+        found.append((evaluation_charge(privacy, alone=alone), 1))
     return tuple(found)

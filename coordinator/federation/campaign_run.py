@@ -36,7 +36,7 @@ NO_ANSWER = "no_answer"
 
 
 class StartBundleMissing(NotFound):
-    """A plan starts from a bundle that is not in the registry."""
+    """A plan starts from a bundle, or compares with one, that is not in the registry."""
 
     code = "start_bundle_missing"
     next_step = "Propose the follow-up of a published bundle."
@@ -145,37 +145,63 @@ class CampaignRun:
         )
         journal = RoundJournal(office, self._plan, optimiser, grid)
         plan_sha256 = sha256(self._document.body)
+        compared = self._compared()
+        previous = None if compared is None else compared.weights
         known = {numbers[member_id]: band for member_id, band in bands.items()}
         if self._plan.aggregation.masked:
             members = {numbers[member_id]: member_id for member_id in bands}
             masks = Masks(self._office, self._plan, plan_sha256, members)
             strategy: DpSgdStrategy = MaskedStrategy(
-                self._plan, plan_sha256, optimiser, known, masks
+                self._plan, plan_sha256, optimiser, known, masks, previous
             )
         else:
-            strategy = DpSgdStrategy(self._plan, plan_sha256, optimiser, known)
+            strategy = DpSgdStrategy(self._plan, plan_sha256, optimiser, known, previous)
         app = build_server_app(self._plan, strategy, journal)
         app(grid, Context(run_id, 0, {}, RecordDict(), {}))
         office.wait_while_held(self._id)
-        return self._publish(strategy, journal)
+        return self._publish(strategy, journal, bands, compared)
 
     def _start_weights(self) -> Weights | None:
         version = self._plan.start_bundle
-        if version is None:
-            return None
+        return None if version is None else self._bundle(version).weights
+
+    def _compared(self) -> Bundle | None:
+        """The version that the plan compares with."""
+        version = self._plan.evaluation.previous
+        return self._bundle(version) if version else None
+
+    def _bundle(self, version: str) -> Bundle:
         with self._office.database.read() as connection:
             row = bundle_rows.find(connection, version)
         if row is None:
-            raise StartBundleMissing(f"the plan starts from bundle {version}, which is not here")
-        return Bundle.load(row.manifest, row.tensors).weights
+            raise StartBundleMissing(f"the plan speaks of bundle {version}, which is not here")
+        return Bundle.load(row.manifest, row.tensors)
 
-    def _publish(self, strategy: DpSgdStrategy, journal: RoundJournal) -> str:
+    def _same_split(self, compared: Bundle) -> bool:
+        with self._office.database.read() as connection:
+            row = rows.find(connection, compared.manifest.campaign_id)
+        if row is None:
+            return False
+        before = CampaignPlan.from_body(row.plan).evaluation
+        ours = self._plan.evaluation
+        return (before.split, before.held_out) == (ours.split, ours.held_out)
+
+    def _publish(
+        self,
+        strategy: DpSgdStrategy,
+        journal: RoundJournal,
+        bands: Mapping[str, int],
+        compared: Bundle | None,
+    ) -> str:
         office, at_ms = self._office, self._office.now_ms()
         trained = Trained(
             weights=strategy.optimiser.averaged,
-            histogram=strategy.calibration_histogram(),
-            histograms=strategy.histograms,
+            tally=strategy.summed(),
+            tallies=strategy.tallies,
             loss=journal.loss,
+            bands=bands,
+            previous=compared,
+            same_split=compared is not None and self._same_split(compared),
         )
         with office.database.read() as connection:
             version = f"model-{len(bundle_rows.versions(connection)) + 1:04d}"

@@ -4,7 +4,7 @@ A round's vector carries one more coordinate than a plain one: the declared coho
 sum of cohorts is seen. What can be checked is checked on the sum:
   1. the cohort is one that so many members may have;
   2. the sum is no longer than that cohort and the plan's noise allow (`check_total`);
-  3. a calibration count lies between nothing and everybody, noise allowed for.
+  3. a count of the tally lies between nothing and everybody, noise allowed for.
 A round that fails is lost: it takes no step, and is never asked for again with another set.
 """
 
@@ -19,12 +19,11 @@ from coordinator.federation.masking_steps import MaskingSteps
 from coordinator.federation.office import CampaignBelowQuorum, Office
 from coordinator.federation.strategy import PARTICIPANTS, DpSgdStrategy
 from coordinator.storage import masking as rows
-from models.aggregation import UpdateImplausible, aggregate_total
-from models.calibration import BINS, add_histograms
+from models.aggregation import UpdateImplausible, aggregate_total, check_tally
 from models.masking_terms import terms_of
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
-from models.privacy.noise import GRID
+from models.weights import Weights
 from protocols import federation as names
 from protocols.errors import CredenceError, StateConflict
 from protocols.masking.errors import CohortOfFew
@@ -88,7 +87,7 @@ class MaskedStrategy(DpSgdStrategy):
     """The strategy of one masked campaign.
 
     Args:
-        plan, plan_sha256, optimiser, bands: as `DpSgdStrategy`; the bands are not used.
+        plan, plan_sha256, optimiser, bands, previous: as `DpSgdStrategy`; the bands are not used.
         masks: brings the members to masks.
     """
 
@@ -99,8 +98,9 @@ class MaskedStrategy(DpSgdStrategy):
         optimiser: ServerOptimiser,
         bands: Mapping[int, int],
         masks: Masks,
+        previous: Weights | None = None,
     ) -> None:
-        super().__init__(plan, plan_sha256, optimiser, bands)
+        super().__init__(plan, plan_sha256, optimiser, bands, previous)
         self._masks = masks
         self._agreed: MaskedRounds | None = None
         self._sent = b""
@@ -129,7 +129,7 @@ class MaskedStrategy(DpSgdStrategy):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The messages of the calibration."""
+        """The messages of the evaluation."""
         self._sent = _hash(arrays)
         return super().configure_evaluate(server_round, arrays, config, grid)
 
@@ -153,18 +153,18 @@ class MaskedStrategy(DpSgdStrategy):
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        """Keep the summed histogram, or return None below the quorum or when it is lost."""
-        opened = self._open(server_round, replies, BINS * 2)
+        """Keep the summed tally, or return None below the quorum or when it is lost."""
+        opened = self._open(server_round, replies, self.layout.size)
         if opened is None:
             return None
-        noise = 40 * self._plan.privacy.node_calibration_noise * len(opened.members)
-        most = len(opened.members) * self._plan.aggregation.row_limit
-        # 3. Counts.
-        if opened.total.min() < -GRID * noise or opened.total.max() > GRID * (most + noise):
+        try:
+            # 3. Counts.
+            check_tally(opened.total, self._plan, self.layout, len(opened.members))
+        except UpdateImplausible as error:
+            log.warning("campaign.sum_rejected", round=server_round, code=error.code)
             self.lost = True
             return None
-        self.histogram = add_histograms([opened.total.reshape(BINS, 2)])
-        self.histograms = len(opened.members)
+        self.tally, self.tallies = opened.total, len(opened.members)
         return MetricRecord({PARTICIPANTS: len(opened.members), names.EPSILON: opened.epsilon})
 
     def _open(self, number: int, replies: Iterable[Message], length: int) -> Opened | None:

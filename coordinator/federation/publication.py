@@ -1,6 +1,7 @@
 """From a trained campaign to a signed bundle."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,10 @@ from numpy.typing import NDArray
 from coordinator.storage.bundles import BundleRow
 from models.bundle import Bundle, Manifest
 from models.calibration import bands, fit
+from models.card_making import Circumstances, Opened, Scoring, campaign_epsilon, make_card
 from models.encoder import Encoder
+from models.evaluation import CALIBRATION, evaluation_layout
 from models.plan import CampaignPlan
-from models.privacy.accountant import Accountant
-from models.privacy.charge import calibration_charge, count_charge, step_charge
 from models.scale import Scale
 from models.weights import Weights
 from protocols.documents import sign_document
@@ -24,26 +25,21 @@ class Trained:
 
     Attributes:
         weights: the averaged weights.
-        histogram: summed calibration histogram, float64[BINS, 2].
-        histograms: how many nodes' noise is in it.
+        tally: the nodes' tallies summed, int64, see `models/evaluation.py`.
+        tallies: how many nodes' are in it.
         loss: the last smoothed loss, or None when no round was made here.
+        bands: the cohort of each member that is known: of sums in clear.
+        previous: the version that the plan compares with, if it does.
+        same_split: whether that one held the same people out.
     """
 
     weights: Weights
-    histogram: NDArray[np.float64]
-    histograms: int
+    tally: NDArray[np.int64]
+    tallies: int
     loss: float | None
-
-
-def campaign_epsilon(plan: CampaignPlan) -> float:
-    """Epsilon at the plan's delta of this campaign's rounds, count and histogram alone."""
-    privacy = plan.privacy
-    charges = [
-        (step_charge(privacy), plan.rounds),
-        (count_charge(privacy), 1),
-        (calibration_charge(privacy), 1),
-    ]
-    return Accountant().epsilon(charges, privacy.delta)
+    bands: Mapping[str, int] = field(default_factory=dict)
+    previous: Bundle | None = None
+    same_split: bool = False
 
 
 def make_bundle(
@@ -55,7 +51,7 @@ def make_bundle(
     key: SigningKey,
     at_ms: int,
 ) -> BundleRow:
-    """Calibrate, pack and sign.
+    """Calibrate, write the card, pack and sign.
 
     Args:
         plan: the campaign's plan.
@@ -66,8 +62,19 @@ def make_bundle(
         key: the network's directory key.
         at_ms: UTC milliseconds.
     """
-    noise = plan.privacy.node_calibration_noise * float(np.sqrt(trained.histograms))
-    calibration, scale = fit(trained.histogram, noise), Scale()
+    layout = evaluation_layout(encoder.catalogue, plan.evaluation)
+    opened = Opened(layout, trained.tally, trained.tallies, plan.privacy.node_tally_noise)
+    histogram = opened.tables()[CALIBRATION]
+    calibration, scale = fit(histogram.counts, histogram.deviation), Scale()
+    scoring = Scoring(calibration, scale, bands(histogram.counts, calibration, scale))
+    before = None
+    if trained.previous is not None:
+        known = trained.previous.manifest
+        before = Scoring(known.calibration, known.scale, known.bands)
+    people = {key: float(band) for key, band in trained.bands.items() if band}
+    around = Circumstances(members, people, trained.same_split)
+    card = make_card(plan, encoder.catalogue, opened, scoring, before, around)
+    loss = {} if trained.loss is None else {"loss": trained.loss}
     manifest = Manifest(
         version=version,
         created_at_ms=at_ms,
@@ -79,12 +86,13 @@ def make_bundle(
         width=encoder.width,
         calibration=calibration,
         scale=scale,
-        bands=bands(trained.histogram, calibration, scale),
+        bands=tuple(scoring.bands),
         privacy=plan.privacy,
         epsilon=campaign_epsilon(plan),
         rounds=plan.rounds,
         members=members,
-        metrics={} if trained.loss is None else {"loss": trained.loss},
+        metrics=loss | card.flat(),
+        card=card,
     )
     body, tensors = Bundle(manifest, trained.weights).pack()
     signed = sign_document("bundle", body, key)

@@ -16,10 +16,10 @@ from protocols.errors import StateConflict
 from protocols.federation import EPSILON
 
 
-class CalibrationLost(StateConflict):
-    """The calibration histograms cannot be summed, and are released once only."""
+class EvaluationLost(StateConflict):
+    """The nodes' tallies cannot be summed, and are released once only."""
 
-    code = "calibration_lost"
+    code = "evaluation_lost"
     next_step = "See the campaign's log for who was left out; propose a new campaign."
 
 
@@ -61,8 +61,8 @@ def build_server_app(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journ
         arrays = to_arrays(strategy.optimiser.weights)
         while strategy.optimiser.round < plan.rounds:
             arrays = _train(plan, strategy, journal, grid, arrays)
-        while strategy.histogram is None:
-            _calibrate(plan, strategy, journal, grid)
+        while strategy.tally is None:
+            evaluate(plan, strategy, journal, grid)
 
     return app
 
@@ -98,15 +98,19 @@ def _train(
     return following
 
 
-def _calibrate(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journal, grid: Grid) -> None:
+def evaluate(plan: CampaignPlan, strategy: DpSgdStrategy, journal: Journal, grid: Grid) -> None:
+    """Ask for the tally of the model to publish; `strategy.tally` holds it when enough came.
+
+    Raises:
+        EvaluationLost: it was charged, and cannot be used.
+    """
     number = plan.rounds + 1
     journal.before_round()
-    arrays = to_arrays(strategy.optimiser.averaged)
-    messages = strategy.configure_evaluate(number, arrays, ConfigRecord(), grid)
+    messages = strategy.configure_evaluate(number, strategy.evaluated, ConfigRecord(), grid)
     replies = grid.send_and_receive(messages, timeout=plan.round_deadline_s)
     metrics = strategy.aggregate_evaluate(number, replies)
     journal.refused(strategy.refusals)
     if strategy.lost:
-        raise CalibrationLost("the calibration was charged and its sum cannot be used")
+        raise EvaluationLost("the evaluation was charged and its sum cannot be used")
     if metrics is None:
         journal.below_quorum(number)

@@ -27,8 +27,8 @@ from coordinator.federation.flower import (
     RecordDict,
     Strategy,
 )
-from models.aggregation import Aggregate, aggregate, check_update
-from models.calibration import BINS, add_histograms
+from models.aggregation import Aggregate, aggregate, check_tally, check_update
+from models.evaluation import evaluation_layout
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
 from models.weights import Weights
@@ -57,13 +57,15 @@ class DpSgdStrategy(Strategy):
         plan_sha256: of its body.
         optimiser: holds the weights; restored from a checkpoint when a campaign resumes.
         bands: the declared cohort of each Flower node that accepted.
+        previous: weights of the version that the plan compares with, if it does.
 
     Attributes:
         refusals: code by Flower node id, of the replies that did not count in the last round.
         counted: Flower node ids of those that did, sorted.
         lost: whether the last round may not be tried again.
-        histogram: the summed calibration histogram, float64[BINS, 2], once there is one.
-        histograms: how many nodes' histograms are in it.
+        layout: of the tally that the last round brings.
+        tally: the nodes' tallies summed, int64[layout.size], once there is one.
+        tallies: how many nodes' are in it.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class DpSgdStrategy(Strategy):
         plan_sha256: bytes,
         optimiser: ServerOptimiser,
         bands: Mapping[int, int],
+        previous: Weights | None = None,
     ) -> None:
+        self._previous = previous
         self._plan = plan
         self._plan_sha256 = plan_sha256
         self._bands = dict(bands)
@@ -80,8 +84,17 @@ class DpSgdStrategy(Strategy):
         self.refusals: dict[int, str] = {}
         self.counted: tuple[int, ...] = ()
         self.lost = False
-        self.histogram: NDArray[np.float64] | None = None
-        self.histograms = 0
+        self.layout = evaluation_layout(optimiser.encoder.catalogue, plan.evaluation)
+        self.tally: NDArray[np.int64] | None = None
+        self.tallies = 0
+
+    @property
+    def evaluated(self) -> ArrayRecord:
+        """What the evaluation is sent with: the model to publish, and the one before it."""
+        arrays = to_arrays(self.optimiser.averaged)
+        for name, array in to_arrays(self._previous or {}).items():
+            arrays[names.PREVIOUS + name] = array
+        return arrays
 
     def begin(self, grid: Grid) -> None:
         """Whatever the members must agree on before the first round."""
@@ -110,7 +123,7 @@ class DpSgdStrategy(Strategy):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The messages of the calibration."""
+        """The messages of the evaluation."""
         return self._messages(MessageType.EVALUATE, server_round, arrays, config, grid)
 
     def aggregate_evaluate(
@@ -118,12 +131,12 @@ class DpSgdStrategy(Strategy):
         server_round: int,  # noqa: ARG002 - Flower's signature
         replies: Iterable[Message],
     ) -> MetricRecord | None:
-        """Sum the histograms, or return None below the quorum."""
-        counted = self._counted(replies, (BINS * 2,))
+        """Sum the tallies, or return None below the quorum."""
+        counted = self._counted(replies, (self.layout.size,), evaluation=True)
         if len(counted) < self._plan.quorum:
             return None
-        self.histogram = add_histograms([one.values.reshape(BINS, 2) for one in counted])
-        self.histograms = len(counted)
+        total = np.stack([one.values for one in counted]).sum(axis=0, dtype=np.int64)
+        self.tally, self.tallies = total, len(counted)
         return MetricRecord(
             {
                 PARTICIPANTS: len(counted),
@@ -131,15 +144,15 @@ class DpSgdStrategy(Strategy):
             }
         )
 
-    def calibration_histogram(self) -> NDArray[np.float64]:
-        """The summed histogram.
+    def summed(self) -> NDArray[np.int64]:
+        """The summed tally.
 
         Raises:
             StateConflict: there is none yet.
         """
-        if self.histogram is None:
-            raise StateConflict("the campaign is not calibrated yet")
-        return self.histogram
+        if self.tally is None:
+            raise StateConflict("the campaign's model is not evaluated yet")
+        return self.tally
 
     def summary(self) -> None:
         """Say what will be run."""
@@ -186,7 +199,9 @@ class DpSgdStrategy(Strategy):
             if node_id in takes_part
         ]
 
-    def _counted(self, replies: Iterable[Message], shape: tuple[int, ...]) -> list[_Counted]:
+    def _counted(
+        self, replies: Iterable[Message], shape: tuple[int, ...], *, evaluation: bool = False
+    ) -> list[_Counted]:
         self.refusals = {}
         found: dict[int, _Counted] = {}
         for reply in replies:
@@ -195,21 +210,25 @@ class DpSgdStrategy(Strategy):
                 self.refusals[node_id] = reply.error.reason or CredenceError.code
                 continue
             try:
-                found[node_id] = self._read(reply, node_id, shape)
+                found[node_id] = self._read(reply, node_id, shape, evaluation=evaluation)
             except CredenceError as error:
                 log.warning("campaign.update_rejected", node=node_id, code=error.code)
                 self.refusals[node_id] = error.code
         self.counted = tuple(sorted(found))
         return [found[node_id] for node_id in self.counted]
 
-    def _read(self, reply: Message, node_id: int, shape: tuple[int, ...]) -> _Counted:
+    def _read(
+        self, reply: Message, node_id: int, shape: tuple[int, ...], *, evaluation: bool
+    ) -> _Counted:
         # 1. Form.
         update = reply.content.get(names.UPDATE)
         if not isinstance(update, ArrayRecord) or set(update) != {names.UPDATE}:
             raise Malformed("an update is one tensor")
         values = read_tensor(update[names.UPDATE].data, "int64", shape)
         # 2. Length.
-        if shape != (BINS * 2,):
+        if evaluation:
+            check_tally(values, self._plan, self.layout, 1)
+        else:
             check_update(values, self._plan, self._bands[node_id], self.optimiser.parameters)
         # 3. The ledger.
         ledger = reply.content.get(names.LEDGER)

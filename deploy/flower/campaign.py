@@ -200,6 +200,7 @@ class EngineCampaign:
             now_ms(),
             rounds=self._wanted.rounds,
             follow_up_rounds=0,
+            previous=None,
             count_noise=4.0,
             minimum_cohort=MINIMUM_COHORT,
             round_deadline_s=self._wanted.deadline_s,
@@ -291,8 +292,8 @@ def _trained(
     build_server_app(plan, strategy, journal)(grid, context)
     trained = Trained(
         weights=optimiser.averaged,
-        histogram=strategy.calibration_histogram(),
-        histograms=strategy.histograms,
+        tally=strategy.summed(),
+        tallies=strategy.tallies,
         loss=journal.loss,
     )
     with office.database.write() as connection:

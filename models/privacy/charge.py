@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from models.plan import CampaignPlan, PrivacyPlan
 
 STEP = "dp_sgd_step"
-CALIBRATION = "calibration_histogram"
+EVALUATION = "evaluation_tally"
 COUNT = "cohort_count"
+WATCH = "watch_tally"
+WATCH_COUNT = "watch_count"
 
 Charges = Iterable[tuple["Charge", int]]
 
@@ -26,7 +28,7 @@ class Charge:
     """One run of a mechanism.
 
     Attributes:
-        mechanism: `STEP`, `CALIBRATION` or `COUNT`.
+        mechanism: `STEP`, `EVALUATION`, `COUNT`, or the name of another tally.
         noise_multiplier: sigma over L2 sensitivity.
         sampling_rate: Poisson sampling probability; 1 when every row takes part.
     """
@@ -54,9 +56,9 @@ def step_prices(privacy: PrivacyPlan) -> Prices:
     return Prices(step_charge(privacy), step_charge(privacy, alone=True))
 
 
-def calibration_prices(privacy: PrivacyPlan) -> Prices:
-    """The calibration histogram."""
-    return Prices(calibration_charge(privacy), calibration_charge(privacy, alone=True))
+def evaluation_prices(privacy: PrivacyPlan) -> Prices:
+    """The tally that calibration and the model card are made of."""
+    return Prices(evaluation_charge(privacy), evaluation_charge(privacy, alone=True))
 
 
 def count_prices(privacy: PrivacyPlan) -> Prices:
@@ -70,10 +72,10 @@ def step_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
     return Charge(STEP, noise, privacy.sampling_rate)
 
 
-def calibration_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
-    """The calibration histogram."""
-    noise = privacy.node_calibration_noise if alone else privacy.calibration_noise
-    return Charge(CALIBRATION, noise, 1.0)
+def evaluation_charge(privacy: PrivacyPlan, *, alone: bool = False) -> Charge:
+    """The tally that calibration and the model card are made of."""
+    noise = privacy.node_tally_noise if alone else privacy.tally_noise
+    return tally_charge(EVALUATION, noise)
 
 
 def count_charge(privacy: PrivacyPlan) -> Charge:
@@ -81,17 +83,38 @@ def count_charge(privacy: PrivacyPlan) -> Charge:
     return Charge(COUNT, privacy.count_noise, 1.0)
 
 
+def cohort_prices(plan: CampaignPlan) -> Prices:
+    """The cohort count of a plan, under its own name when the plan is one of a watch."""
+    if plan.watch is None:
+        return count_prices(plan.privacy)
+    charge = Charge(WATCH_COUNT, plan.privacy.count_noise, 1.0)
+    return Prices(charge, charge)
+
+
+def tally_prices(plan: CampaignPlan) -> Prices:
+    """The tally of a plan: the evaluation's, or a watch's."""
+    privacy = plan.privacy
+    if plan.watch is None:
+        return evaluation_prices(privacy)
+    return Prices(
+        tally_charge(WATCH, privacy.tally_noise), tally_charge(WATCH, privacy.node_tally_noise)
+    )
+
+
 def campaign_charges(plan: CampaignPlan, *, alone: bool = False) -> list[tuple[Charge, int]]:
     """Everything a node pays for this plan, its announced follow-up included."""
+    if plan.watch is not None:
+        prices = (cohort_prices(plan), tally_prices(plan))
+        return [(one.alone if alone else one.promised, 1) for one in prices]
     return privacy_charges(plan.privacy, plan.rounds, alone=alone)
 
 
 def privacy_charges(
     privacy: PrivacyPlan, rounds: int, *, alone: bool = False
 ) -> list[tuple[Charge, int]]:
-    """Everything a node pays for `rounds` rounds, one count and one histogram.
+    """Everything a node pays for `rounds` rounds, one count and one tally.
 
-    With `follow_up_rounds` the follow-up's rounds, count and histogram stand in it too.
+    With `follow_up_rounds` the follow-up's rounds, count and tally stand in it too.
 
     Args:
         privacy: of the plan.
@@ -102,7 +125,7 @@ def privacy_charges(
     return [
         (step_charge(privacy, alone=alone), rounds + privacy.follow_up_rounds),
         (count_charge(privacy), campaigns),
-        (calibration_charge(privacy, alone=alone), campaigns),
+        (evaluation_charge(privacy, alone=alone), campaigns),
     ]
 
 

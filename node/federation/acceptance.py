@@ -14,12 +14,14 @@ import structlog
 from audit.database import Database
 from audit.witness_state import LogNotTrusted
 from models.encoder import Encoder
+from models.evaluation import Tally
 from models.local_step import LocalStep
 from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import campaign_charges, count_prices
 from models.privacy.counting import cohort_band
 from node.federation.cohort import CohortChanged, Cohorts
+from node.federation.held_out import HeldOut
 from node.federation.ledger import PrivacyLedger
 from node.federation.ledger_guard import LedgerGuard
 from node.federation.policy import (
@@ -72,6 +74,7 @@ class OpenCampaign:
     sha256: bytes
     encoder: Encoder
     step: LocalStep
+    tally: Tally
     cohorts: Cohorts
     minimum_cohort: int
 
@@ -89,6 +92,7 @@ class Acceptance:
         now_ms: the clock, UTC milliseconds.
         guard: refuses a ledger that was put back.
         admit: refuses while the log is not witnessed well enough.
+        split_key: 32 secret bytes, decides who is held out.
     """
 
     def __init__(
@@ -103,7 +107,9 @@ class Acceptance:
         now_ms: Callable[[], int],
         guard: LedgerGuard,
         admit: Callable[[], None] = lambda: None,
+        split_key: bytes,
     ) -> None:
+        self._split_key = split_key
         self._guard = guard
         self._admit = admit
         self._database = database
@@ -159,7 +165,13 @@ class Acceptance:
             total = self._ledger.projected(connection, charges, besides=plan.campaign_id)
         if known is not None and known.plan_sha256 != reviewed.sha256:
             raise CampaignNotAccepted("another plan was answered under this campaign's id")
-        cohorts = Cohorts(self._database, self._member_id, self._encoder(), total)
+        cohorts = Cohorts(
+            self._database,
+            self._member_id,
+            self._encoder(),
+            total,
+            held_out=HeldOut(self._split_key, plan.evaluation),
+        )
         if known is None:
             # 9. Budget.
             if total > self._ledger.limit + EPSILON_TOLERANCE:
@@ -217,6 +229,7 @@ class Acceptance:
             sha256=reviewed.sha256,
             encoder=encoder,
             step=LocalStep(reviewed.plan, encoder),
+            tally=Tally(reviewed.plan.evaluation, encoder),
             cohorts=cohorts,
             minimum_cohort=self._policy.minimum_cohort(reviewed.plan),
         )

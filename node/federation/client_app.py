@@ -72,7 +72,7 @@ def build_client_app(
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
-        return _answered(message, lambda: _sent(trainer.calibrate, _request(message)))
+        return _answered(message, lambda: _sent(trainer.evaluate, _request(message)))
 
     @app.query(MASKING_ACTION)
     def agree(message: Message, context: Context) -> Message:  # noqa: ARG001

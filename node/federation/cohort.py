@@ -19,6 +19,7 @@ from audit.merkle import Frontier, leaf_hash
 from models.catalogue import SignalStatus
 from models.encoder import Encoder
 from node.consents.freshness import Freshness
+from node.federation.held_out import HeldOut
 from node.storage import outcomes
 from node.storage import signals as signal_rows
 from node.storage import training_sources as sources
@@ -45,6 +46,7 @@ class Cohort:
         root: Merkle root of the sorted hashes (RFC 9162).
         x: float32[n, width], one encoded row a subject, in the order of `hashes`.
         y: uint8[n], 1 = default.
+        held: bool[n], who does not train in the campaign.
         changed_seq: no consent changed after this audit sequence number when it was frozen.
         valid_until_ms: when a consent, its proof or a signal in it runs out, or another begins.
         foreign: whether other members control some of its consents, whose lists are read anew.
@@ -54,6 +56,7 @@ class Cohort:
     root: bytes
     x: NDArray[np.float32]
     y: NDArray[np.uint8]
+    held: NDArray[np.bool_]
     changed_seq: int
     valid_until_ms: int
     foreign: bool = False
@@ -71,6 +74,14 @@ class Cohort:
     def consents(self) -> Iterator[bytes]:
         """The consent hashes one by one."""
         return (self.hashes[start : start + 32] for start in range(0, len(self.hashes), 32))
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """The people as of one moment."""
+
+    training: Cohort
+    everybody: Cohort
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ class Cohorts:
         encoder: of the campaign's catalogue.
         epsilon: what the campaign's end will have brought this population to.
         freshness: reads what other members' status lists prove.
+        held_out: who does not train; None: nobody is held out.
     """
 
     def __init__(
@@ -102,17 +114,26 @@ class Cohorts:
         encoder: Encoder,
         epsilon: float,
         freshness: Freshness | None = None,
+        held_out: HeldOut | None = None,
     ) -> None:
+        self._held_out = held_out
         self._freshness = freshness or Freshness(member_id)
         self._database = database
         self._member_id = member_id
         self._encoder = encoder
         self._epsilon = epsilon
         self._rows: _Rows | None = None
-        self._frozen: Cohort | None = None
+        self._frozen: _Frozen | None = None
 
     def freeze(self, now_ms: int) -> Cohort:
-        """The cohort as of now."""
+        """Those who train, as of now."""
+        return self._freeze(now_ms).training
+
+    def freeze_everybody(self, now_ms: int) -> Cohort:
+        """Those who train and those who are held out, as of now."""
+        return self._freeze(now_ms).everybody
+
+    def _freeze(self, now_ms: int) -> _Frozen:
         with self._database.read() as connection:
             mark = (self._encoder.catalogue.sha256, *sources.signals_mark(connection))
             changed = sources.consents_changed_at(connection)
@@ -121,9 +142,9 @@ class Cohorts:
             if (
                 known
                 and frozen is not None
-                and frozen.changed_seq == changed
-                and not frozen.foreign
-                and now_ms < frozen.valid_until_ms
+                and frozen.everybody.changed_seq == changed
+                and not frozen.everybody.foreign
+                and now_ms < frozen.everybody.valid_until_ms
             ):
                 return frozen
             consents = [
@@ -137,10 +158,23 @@ class Cohorts:
             if self._rows is None or not known or not _covers(self._rows, consents, now_ms):
                 self._rows = self._encode(connection, mark, consents, labels, now_ms)
             next_ms = sources.next_validity_ms(connection, now_ms)
-            frozen = _select(self._rows, consents, changed, next_ms)
+            consents.sort(key=lambda consent: consent.consent_hash)
+            held = self._held(consents)
             foreign = any(one.controller != self._member_id for one in consents)
-            self._frozen = replace(frozen, foreign=foreign)
+            whole = _select(self._rows, consents, held, changed, next_ms)
+            everybody = replace(whole, foreign=foreign)
+            training = everybody
+            if held.any():
+                rest = [one for one, out in zip(consents, held, strict=True) if not out]
+                part = _select(self._rows, rest, np.zeros(len(rest), bool), changed, next_ms)
+                training = replace(part, foreign=foreign, valid_until_ms=whole.valid_until_ms)
+            self._frozen = _Frozen(training, everybody)
             return self._frozen
+
+    def _held(self, consents: list[TrainConsent]) -> NDArray[np.bool_]:
+        if self._held_out is None:
+            return np.zeros(len(consents), bool)
+        return self._held_out.mask([one.pseudonym for one in consents])
 
     def check(self, connection: Connection, cohort: Cohort, now_ms: int) -> None:
         """Make sure, in the transaction that charges, that the whole cohort still stands.
@@ -233,19 +267,24 @@ def _signals(
 
 
 def _select(
-    rows: _Rows, consents: list[TrainConsent], changed_seq: int, next_ms: int | None
+    rows: _Rows,
+    consents: list[TrainConsent],
+    held: NDArray[np.bool_],
+    changed_seq: int,
+    next_ms: int | None,
 ) -> Cohort:
-    ordered = sorted(consents, key=lambda consent: consent.consent_hash)
-    chosen = np.array([rows.at[_key(consent)] for consent in ordered], np.intp)
-    ends = [consent.valid_until_ms for consent in ordered]
+    """The cohort of these consents, which are in the order of their hashes."""
+    chosen = np.array([rows.at[_key(consent)] for consent in consents], np.intp)
+    ends = [consent.valid_until_ms for consent in consents]
     ends.append(FOREVER_MS if next_ms is None else next_ms)
     ends.append(int(rows.expires_at_ms[chosen].min(initial=FOREVER_MS)))
-    hashes = [consent.consent_hash for consent in ordered]
+    hashes = [consent.consent_hash for consent in consents]
     return Cohort(
         hashes=b"".join(hashes),
         root=Frontier().extend(leaf_hash(one) for one in hashes).root(),
         x=rows.x[chosen],
         y=rows.y[chosen],
+        held=held,
         changed_seq=changed_seq,
         valid_until_ms=min(ends),
     )

@@ -1,11 +1,12 @@
 """What this node does in a round, in the only order that keeps its promises.
 
-A round is a training step, or the calibration after the last one:
+A round is a training step, or the evaluation after the last one:
   1. the campaign is one this node accepted, under the signed plan it accepted;
   2. the round is in the plan and new: above every round charged here. The round charged last gets
      its kept result again if the model is the same, bit for bit; everything else is refused, and
      nothing is noised twice;
-  3. the model has exactly the tensors, types and shapes of the plan, all finite;
+  3. the model has exactly the tensors, types and shapes of the plan, all finite; in the evaluation
+     so has the version it is compared with, if the plan names one;
   4. the cohort is frozen from the consents in force, and is large enough (that it is not is one
      bit about an exact count; never training on a handful of people is worth it);
   5. the noisy result is computed;
@@ -23,11 +24,11 @@ import structlog
 from numpy.typing import NDArray
 
 from audit.database import Connection, Database
-from models.calibration import noisy_histogram
-from models.plan import CampaignPlan
+from models.evaluation import People
+from models.plan import Architecture, CampaignPlan
 from models.privacy.budget import BudgetSpent
-from models.privacy.charge import Prices, calibration_prices, step_prices
-from models.weights import Weights, logit, shapes
+from models.privacy.charge import Prices, evaluation_prices, step_prices
+from models.weights import Weights, shapes
 from node.federation.acceptance import ATTEMPTS, Acceptance, Answer, OpenCampaign
 from node.federation.cohort import Cohort, CohortChanged
 from node.federation.ledger_guard import LedgerRolledBack
@@ -36,11 +37,40 @@ from node.federation.record import Recorder
 from node.storage import training as rows
 from protocols.documents import Document
 from protocols.errors import StateConflict
+from protocols.federation import PREVIOUS
 from protocols.tensors import TensorRefused, model_sha256, read_tensor
 
 log = structlog.get_logger(__name__)
 
-Mechanism = Callable[[Weights, Cohort], NDArray[np.int64]]
+
+@dataclass(frozen=True)
+class Models:
+    """The weights that a round came with.
+
+    Attributes:
+        current: of the round.
+        previous: of the version it is compared with, in an evaluation that compares.
+    """
+
+    current: Weights
+    previous: Weights | None = None
+
+
+@dataclass(frozen=True)
+class _Act:
+    """What a round releases.
+
+    Attributes:
+        prices: of it.
+        everybody: whether people who are held out are in it too.
+        previous: whether a version to compare with comes along.
+        mechanism: computes it.
+    """
+
+    prices: Prices
+    everybody: bool
+    previous: bool
+    mechanism: Callable[[Models, Cohort], NDArray[np.int64]]
 
 
 class RoundReplayed(StateConflict):
@@ -73,9 +103,9 @@ class Request:
 
     Attributes:
         campaign_id: as in the plan.
-        number: of the round; the calibration is the one after the plan's last.
+        number: of the round; the evaluation is the one after the plan's last.
         plan_sha256: of the signed plan's body.
-        model: .npy bytes by tensor name.
+        model: .npy bytes by tensor name; those of a version to compare with under a prefix.
     """
 
     campaign_id: str
@@ -142,79 +172,83 @@ class Trainer:
         # 1. The campaign and its plan.
         campaign = self._acceptance.campaign(request.campaign_id, request.plan_sha256)
 
-        def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
-            return campaign.step.noisy_sum(weights, cohort.x, cohort.y)
+        def mechanism(models: Models, cohort: Cohort) -> NDArray[np.int64]:
+            return campaign.step.noisy_sum(models.current, cohort.x, cohort.y)
 
         # 2. In the plan.
         due = range(1, campaign.plan.rounds + 1)
-        return self._logged(campaign, request, due, step_prices(campaign.plan.privacy), mechanism)
+        prices = step_prices(campaign.plan.privacy)
+        return self._logged(campaign, request, due, _Act(prices, False, False, mechanism))
 
-    def calibrate(self, request: Request) -> Result:
-        """Answer the calibration after the last step: int64[BINS * 2], row by row.
+    def evaluate(self, request: Request) -> Result:
+        """Answer the evaluation after the last step: the plan's noised tally, int64[size].
 
         Raises:
             CredenceError: by its class; nothing is charged then.
         """
         # 1. The campaign and its plan.
         campaign = self._acceptance.campaign(request.campaign_id, request.plan_sha256)
-        noise = campaign.plan.privacy.node_calibration_noise
+        plan, tally = campaign.plan, campaign.tally
+        noise = plan.privacy.node_tally_noise
 
-        def mechanism(weights: Weights, cohort: Cohort) -> NDArray[np.int64]:
-            return noisy_histogram(logit(weights, cohort.x), cohort.y, noise).reshape(-1)
+        def mechanism(models: Models, cohort: Cohort) -> NDArray[np.int64]:
+            people = People(cohort.x, cohort.y, cohort.held)
+            counts = tally.count(models.current, models.previous, people)
+            return tally.layout.noisy(counts, noise)
 
         # 2. In the plan.
-        due = range(campaign.plan.rounds + 1, campaign.plan.rounds + 2)
-        prices = calibration_prices(campaign.plan.privacy)
-        return self._logged(campaign, request, due, prices, mechanism)
+        due = range(plan.rounds + 1, plan.rounds + 2)
+        compares = bool(plan.evaluation.previous)
+        act = _Act(evaluation_prices(plan.privacy), True, compares, mechanism)
+        return self._logged(campaign, request, due, act)
 
     def _logged(
         self,
         campaign: OpenCampaign,
         request: Request,
         due: range,
-        prices: Prices,
-        mechanism: Mechanism,
+        act: _Act,
     ) -> Result:
         try:
             if request.number not in due:
                 raise RoundUnknown(f"such a step is a round {due[0]} to {due[-1]} of the plan")
-            return self._round(campaign, request, prices, mechanism)
+            return self._round(campaign, request, act)
         except LOGGED as error:
             self._log_refusal(request.campaign_id, error.code)
             raise
 
-    def _round(
-        self, campaign: OpenCampaign, request: Request, prices: Prices, mechanism: Mechanism
-    ) -> Result:
+    def _round(self, campaign: OpenCampaign, request: Request, act: _Act) -> Result:
         # 2. New, or the same message again.
         model_hash = model_sha256(request.model)
         kept = self._kept(request, model_hash)
         if kept is not None:
             return kept
-        # 3. The model.
-        weights = read_model(request.model, campaign.plan, campaign.encoder.width)
+        # 3. The models.
+        width = campaign.encoder.width
+        models = read_models(request.model, campaign.plan, width, compares=act.previous)
         for _ in range(ATTEMPTS - 1):
             try:
-                return self._attempt(campaign, request, prices, model_hash, weights, mechanism)
+                return self._attempt(campaign, request, act, model_hash, models)
             except CohortChanged:
                 log.info("training.cohort_changed", campaign=request.campaign_id)
-        return self._attempt(campaign, request, prices, model_hash, weights, mechanism)
+        return self._attempt(campaign, request, act, model_hash, models)
 
     def _attempt(
         self,
         campaign: OpenCampaign,
         request: Request,
-        prices: Prices,
+        act: _Act,
         model_hash: bytes,
-        weights: Weights,
-        mechanism: Mechanism,
+        models: Models,
     ) -> Result:
         # 4. The cohort.
-        cohort = campaign.cohorts.freeze(self._now_ms())
+        cohorts = campaign.cohorts
+        freeze = cohorts.freeze_everybody if act.everybody else cohorts.freeze
+        cohort = freeze(self._now_ms())
         if cohort.size < campaign.minimum_cohort or cohort.one_class:
             raise CohortTooSmall("too few consents are in force for another round")
         # 5. The result.
-        values = mechanism(weights, cohort)
+        values = act.mechanism(models, cohort)
         # 6. Check again, charge and write.
         with self._database.write() as connection:
             at_ms = self._now_ms()
@@ -222,7 +256,7 @@ class Trainer:
             campaign.cohorts.check(connection, cohort, at_ms)
             _refuse_charged(connection, request)
             seq, epsilon = self._recorder.charged(
-                connection, request.campaign_id, request.number, prices, cohort, model_hash,
+                connection, request.campaign_id, request.number, act.prices, cohort, model_hash,
                 at_ms,
             )  # fmt: skip
             rows.add_round(
@@ -252,16 +286,32 @@ class Trainer:
             self._recorder.refused(connection, campaign_id, code, self._now_ms())
 
 
-def read_model(model: Mapping[str, bytes], plan: CampaignPlan, width: int) -> Weights:
+def read_models(
+    model: Mapping[str, bytes], plan: CampaignPlan, width: int, *, compares: bool = False
+) -> Models:
     """The weights, which must be exactly those of the plan's architecture.
+
+    Args:
+        model: .npy bytes by tensor name.
+        plan: the campaign's.
+        width: of an encoded row.
+        compares: whether the version that the plan names comes along, by names with the prefix
+            `protocols.federation.PREVIOUS`.
 
     Raises:
         TensorRefused: other names, a wrong type or shape, NaN or infinity.
     """
     expected = shapes(plan.architecture, width)
-    if set(model) != set(expected):
+    before: dict[str, tuple[int, ...]] = {}
+    if compares:
+        before = shapes(Architecture(hidden=plan.evaluation.previous_hidden), width)
+    if set(model) != set(expected) | {PREVIOUS + name for name in before}:
         raise TensorRefused("the model has other tensors than the plan's architecture")
-    return {name: read_tensor(model[name], "float32", shape) for name, shape in expected.items()}
+    return Models(
+        {name: read_tensor(model[name], "float32", shape) for name, shape in expected.items()},
+        {name: read_tensor(model[PREVIOUS + name], "float32", one) for name, one in before.items()}
+        or None,
+    )
 
 
 def _refuse_charged(connection: Connection, request: Request) -> None:

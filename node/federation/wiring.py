@@ -138,6 +138,7 @@ def build_training(node: Node, accountant: Accountant) -> Training:
         now_ms=now_ms,
         guard=guard,
         admit=lambda: node.witnessing.gate.require(Operation.TRAINING),
+        split_key=node.keys.local_key,
     )
     trainer = Trainer(
         database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms

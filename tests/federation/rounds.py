@@ -13,6 +13,7 @@ from models.weights import initial_weights
 from node.federation.trainer import Request
 from protocols.canonical import sha256
 from protocols.documents import Document, sign_document
+from protocols.federation import PREVIOUS
 from protocols.keys import SigningKey
 from protocols.tensors import tensor_bytes
 
@@ -39,6 +40,13 @@ class Campaign:
         """Some weights of the plan's architecture."""
         weights = initial_weights(self.plan.architecture, self.encoder, seed)
         return {name: tensor_bytes(array) for name, array in weights.items()}
+
+    def evaluation(self, seed: int = 0) -> Request:
+        """The request of the evaluation, with the version to compare with where there is one."""
+        previous: dict[str, bytes] = {}
+        if self.plan.evaluation.previous:
+            previous = {PREVIOUS + name: data for name, data in self.model(seed + 99).items()}
+        return self.round(self.plan.rounds + 1, self.model(seed) | previous)
 
     def round(self, number: int, model: dict[str, bytes] | None = None) -> Request:
         """A round's request."""

@@ -57,6 +57,10 @@ def test_a_campaign_ends_with_a_signed_bundle_that_every_node_activates(world):
         assert charges(bank) == [(plan.campaign_id, number) for number in range(6)]
         with bank.node.database.read() as connection:
             assert node_bundles.active(connection).manifest == stored.manifest
+    card = bundle.manifest.card
+    assert (card.measured_on, card.held_out, card.previous) == ("held_out", 0.2, "")
+    assert [one.member for one in card.nodes] == list(BANKS)
+    assert {one.people for one in card.nodes} == {None}  # only the sum is known
     check_that_the_coordinators_log_tells_the_campaigns_life(world)
     check_that_a_follow_up_continues_and_leaves_out_who_withdrew(world, plan.campaign_id)
 
@@ -85,19 +89,27 @@ def check_that_a_follow_up_continues_and_leaves_out_who_withdrew(world, first):
     assert (plan.rounds, plan.start_bundle) == (2, "model-0001")
     row = world.finish(plan.campaign_id)
     assert (row.state, row.bundle_version) == ("completed", "model-0002")
+    stored = world.coordinator.registry.find("model-0002")
+    card = Bundle.load(stored.manifest, stored.tensors).manifest.card
+    assert card.previous == "model-0001"
+    assert "previous_knew_them" not in card.limits
     for one in world.banks.values():
         assert len(charges(one)) == 6 + 4
         with one.node.database.read() as connection:
             assert privacy_ledger.last_charge(connection, one.member_id).epsilon_after <= 3.0
     with bank.node.database.read() as connection:
-        sizes = {
-            campaign: {
-                len(training.cohort_hashes(connection, root))
-                for _, root in training.round_roots(connection, campaign)
-            }
+        people = {
+            campaign: [
+                set(training.cohort_hashes(connection, root))
+                for _, root in sorted(training.round_roots(connection, campaign))
+            ]
             for campaign in (first, plan.campaign_id)
         }
-    assert sizes == {first: {80}, plan.campaign_id: {79}}
+    (*before, everybody), (*after, rest) = people[first], people[plan.campaign_id]
+    # The evaluation is of everybody, the steps of the same four fifths in both campaigns.
+    assert (len(everybody), len(rest)) == (80, 79)
+    assert all(one == before[0] < everybody for one in before)
+    assert all(one == before[0] & rest for one in after)
 
 
 def test_a_plan_that_too_few_accept_is_aborted_and_nothing_is_published(world):

@@ -8,18 +8,21 @@ import pytest
 
 from audit.merkle import Frontier, leaf_hash
 from models.aggregation_plan import IN_CLEAR
-from models.calibration import BINS
+from models.evaluation import evaluation_layout
+from models.evaluation_plan import EvaluationPlan
 from models.privacy.accountant import Accountant
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import Charge
 from models.weights import parameter_count
 from node.federation.acceptance import Answer, CampaignNotAccepted
 from node.federation.cohort import CohortChanged, Cohorts
+from node.federation.held_out import HeldOut
 from node.federation.policy import CohortTooSmall
 from node.federation.trainer import RoundReplayed, RoundUnknown
 from node.federation.wiring import build_worker
 from node.storage import consents, privacy_ledger, training
 from protocols.errors import CredenceError, SignatureInvalid
+from protocols.federation import PREVIOUS
 from protocols.keys import SigningKey
 from protocols.tensors import TensorRefused
 from tests.federation.rounds import Campaign, of_type
@@ -134,25 +137,82 @@ def test_a_step_gives_one_noised_vector_and_is_charged_with_its_leaf(bank, accep
     assert payload["epsilon_after"] == result.epsilon
 
 
-def test_the_calibration_is_a_noised_histogram_after_the_last_round(bank, accepted):
+def test_the_evaluation_is_one_noised_tally_after_the_last_round(bank, accepted):
     trainer = bank.worker.trainer
     for number in range(1, 6):
         trainer.train(accepted.round(number))
-    result = trainer.calibrate(accepted.round(6))
-    assert result.values.shape == (BINS * 2,)
-    assert ledger(bank)[-1].mechanism == "calibration_histogram"
+    result = trainer.evaluate(accepted.round(6))
+    assert result.values.shape == (
+        evaluation_layout(accepted.encoder.catalogue, accepted.plan.evaluation).size,
+    )
+    assert ledger(bank)[-1].mechanism == "evaluation_tally"
+
+
+def test_the_evaluation_counts_everybody_and_the_steps_never_who_is_held_out(bank, accepted):
+    trainer = bank.worker.trainer
+    for number in range(1, 6):
+        trainer.train(accepted.round(number))
+    result = trainer.evaluate(accepted.evaluation())
+    held = HeldOut(bank.node.keys.local_key, accepted.plan.evaluation).mask(bank.people)
+    with bank.node.database.read() as connection:
+        roots = dict(training.round_roots(connection, "camp-1"))
+        sizes = {key: len(training.cohort_hashes(connection, one)) for key, one in roots.items()}
+    apart = int(held.sum())
+    assert 4 <= apart <= 32
+    assert sizes == dict.fromkeys(range(1, 6), 80 - apart) | {6: 80}
+    layout = evaluation_layout(accepted.encoder.catalogue, accepted.plan.evaluation)
+    noise = accepted.plan.privacy.node_tally_noise
+    for name, people in (("calibration", 80 - apart), ("scores", apart), ("held_losses", apart)):
+        cells = layout.read(result.values)[name]
+        reach = 6 * layout.deviation(name, noise) * cells.size**0.5
+        assert abs(float(cells.sum()) - people) < reach
+
+
+def test_an_evaluation_comes_with_exactly_the_models_of_the_plan(bank, campaign):
+    """A version to compare with that the plan does not name, or without it, is refused for free."""
+    evaluation = replace(campaign.plan.evaluation, previous="model-0001", previous_hidden=16)
+    trainer, compared = bank.worker.trainer, campaign.changed(evaluation=evaluation)
+    trainer.accept(compared.document)
+    asked = compared.evaluation()
+    whole = asked.model
+    without = {name: data for name, data in whole.items() if not name.startswith(PREVIOUS)}
+    for model in (without, whole | {"previous.extra": b""}):
+        with pytest.raises(TensorRefused):
+            trainer.evaluate(replace(asked, model=model))
+    with pytest.raises(TensorRefused):
+        trainer.train(compared.round(1, whole))
+    assert len(ledger(bank)) == 1
+    assert trainer.evaluate(asked).values.shape == (
+        evaluation_layout(compared.encoder.catalogue, evaluation).size,
+    )
+
+
+def test_who_is_held_out_depends_on_the_key_the_split_and_the_person_alone():
+    people = [number.to_bytes(32, "big") for number in range(4000)]
+    plan = EvaluationPlan(held_out=0.2, split="camp-1")
+    held = HeldOut(bytes(32), plan).mask(people)
+    assert 0.17 < held.mean() < 0.23
+    np.testing.assert_array_equal(HeldOut(bytes(32), plan).mask(people[::-1])[::-1], held)
+    np.testing.assert_array_equal(HeldOut(bytes(32), plan).mask(people[7:]), held[7:])
+    others = (
+        HeldOut(bytes(31) + b"x", plan),
+        HeldOut(bytes(32), replace(plan, split="camp-2")),
+    )
+    for other in others:
+        assert 0.28 < (other.mask(people) ^ held).mean() < 0.36
+    assert not HeldOut(bytes(32), EvaluationPlan()).mask(people).any()
 
 
 def test_a_whole_campaign_with_its_follow_up_stays_within_the_plans_epsilon(bank, accepted):
     trainer = bank.worker.trainer
     for number in range(1, 6):
         trainer.train(accepted.round(number))
-    trainer.calibrate(accepted.round(6))
+    trainer.evaluate(accepted.round(6))
     follow = replace(accepted, plan=accepted.plan.follow_up("camp-2", "model-0001"))
     assert trainer.accept(follow.document).refusal == ""
     for number in (1, 2):
         trainer.train(follow.round(number))
-    last = trainer.calibrate(follow.round(3))
+    last = trainer.evaluate(follow.evaluation())
     assert 7.0 < last.epsilon <= 8.0
     charges = [(Charge(x.mechanism, x.noise_multiplier, x.sampling_rate), 1) for x in ledger(bank)]
     assert len(charges) == 11
@@ -239,9 +299,9 @@ def test_a_round_that_the_plan_does_not_have_is_refused(bank, accepted, number):
         bank.worker.trainer.train(accepted.round(number, accepted.model()))
 
 
-def test_a_calibration_before_its_time_is_refused(bank, accepted):
+def test_an_evaluation_before_its_time_is_refused(bank, accepted):
     with pytest.raises(RoundUnknown):
-        bank.worker.trainer.calibrate(accepted.round(5))
+        bank.worker.trainer.evaluate(accepted.round(5))
 
 
 def test_a_round_of_an_unknown_campaign_or_another_plan_is_refused(bank, accepted):
@@ -279,7 +339,8 @@ def test_the_ledger_only_grows(bank, accepted):
 def test_a_withdrawn_subject_is_in_no_later_cohort(bank, accepted):
     trainer = bank.worker.trainer
     trainer.train(accepted.round(1))
-    gone = bank.people[3]
+    held = HeldOut(bank.node.keys.local_key, accepted.plan.evaluation)
+    gone = next(one for one in bank.people if not held.has(one))
     bank.withdraw(gone)
     trainer.train(accepted.round(2))
     with bank.node.database.read() as connection:

@@ -16,7 +16,6 @@ from coordinator.federation.flower import (
 from coordinator.federation.grid import StreamGrid
 from coordinator.federation.strategy import DpSgdStrategy, to_arrays
 from coordinator.federation.streams import Streams
-from models.calibration import BINS
 from models.optimiser import ServerOptimiser
 from models.privacy.noise import GRID
 from protocols import federation as names
@@ -169,16 +168,26 @@ def test_a_reply_without_the_update_is_rejected(strategy, grid):
     assert strategy.refusals == {12: "malformed"}
 
 
-def test_histograms_are_summed_at_a_quorum_only(strategy, grid):
+def test_tallies_are_summed_at_a_quorum_only(strategy, grid):
     arrays = to_arrays(strategy.optimiser.averaged)
     sent = list(strategy.configure_evaluate(6, arrays, ConfigRecord(), grid))
-    values = np.full(BINS * 2, 3 * GRID, np.int64)
+    values = np.full(strategy.layout.size, 3 * GRID, np.int64)
     assert strategy.aggregate_evaluate(6, [answer(sent[0], values)]) is None
-    assert strategy.histogram is None
+    assert strategy.tally is None
     replies = [answer(message, values) for message in sent]
     assert strategy.aggregate_evaluate(6, replies)["participants"] == 3
-    np.testing.assert_array_equal(strategy.calibration_histogram(), np.full((BINS, 2), 9.0))
-    assert strategy.histograms == 3
+    np.testing.assert_array_equal(strategy.summed(), np.full(strategy.layout.size, 9 * GRID))
+    assert strategy.tallies == 3
+
+
+def test_a_tally_with_an_impossible_count_is_rejected(strategy, grid):
+    sent = list(strategy.configure_evaluate(6, strategy.evaluated, ConfigRecord(), grid))
+    honest_one = np.zeros(strategy.layout.size, np.int64)
+    below = honest_one.copy()
+    below[7] = -(2**45)
+    replies = [answer(sent[0], below), *(answer(one, honest_one) for one in sent[1:])]
+    strategy.aggregate_evaluate(6, replies)
+    assert (strategy.refusals, strategy.tallies) == ({11: "update_implausible"}, 2)
 
 
 def test_a_node_outside_the_campaign_gets_no_message(grid, campaign):

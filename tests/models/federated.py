@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from models.aggregation import aggregate
 from models.bundle import Bundle, Manifest
-from models.calibration import add_histograms, bands, fit, noisy_histogram
+from models.calibration import bands, fit
+from models.card_making import Opened
 from models.catalogue import Catalogue
 from models.encoder import Encoded, Encoder
+from models.evaluation import CALIBRATION, People, Tally
 from models.local_step import LocalStep
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
 from models.privacy.accountant import epsilon
 from models.privacy.charge import privacy_charges
 from models.scale import Scale
-from models.weights import Weights, logit
+from models.weights import Weights
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Cohort:
 
     x: Encoded
     y: NDArray[np.int64]
+    held: NDArray[np.bool_] | None = None
 
 
 def train(
@@ -48,15 +51,31 @@ def train(
     return optimiser, losses
 
 
+def opened(
+    plan: CampaignPlan,
+    encoder: Encoder,
+    weights: Weights,
+    cohorts: Sequence[Cohort],
+    previous: Weights | None = None,
+    noise: float | None = None,
+) -> Opened:
+    """The nodes' tallies summed; nobody is held out but where a cohort says so."""
+    tally = Tally(plan.evaluation, encoder)
+    noise = plan.privacy.node_tally_noise if noise is None else noise
+    total = np.zeros(tally.layout.size, np.int64)
+    for cohort in cohorts:
+        held = np.zeros(len(cohort.x), bool) if cohort.held is None else cohort.held
+        people = People(cohort.x, cohort.y, held)
+        total += tally.layout.noisy(tally.count(weights, previous, people), noise)
+    return Opened(tally.layout, total, len(cohorts), noise)
+
+
 def publish(
     plan: CampaignPlan, catalogue: Catalogue, weights: Weights, cohorts: Sequence[Cohort]
 ) -> Bundle:
-    """Calibrate on the nodes' noisy histograms and wrap up."""
-    noise = plan.privacy.node_calibration_noise
-    counts = add_histograms(
-        [noisy_histogram(logit(weights, cohort.x), cohort.y, noise) for cohort in cohorts]
-    )
-    calibration = fit(counts, noise * np.sqrt(len(cohorts)))
+    """Calibrate on the nodes' noisy tallies and wrap up."""
+    table = opened(plan, Encoder(catalogue), weights, cohorts).tables()[CALIBRATION]
+    counts, calibration = table.counts, fit(table.counts, table.deviation)
     scale = Scale()
     manifest = Manifest(
         version="test-1",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.calibration import (
     BINS,
+    EDGES,
     Calibration,
     add_histograms,
     bands,
@@ -16,6 +17,7 @@ from models.calibration import (
     noisy_histogram,
     sigmoid,
 )
+from models.evaluation import outcome_cells
 from models.metrics import ece
 from models.privacy.noise import GRID
 from models.scale import BAND_FLOORS, Band, Scale, band_index
@@ -29,9 +31,15 @@ def borrowers(seed, size):
     return raw, (rng.random(size) < sigmoid(0.6 * raw - 0.9)).astype(int)
 
 
+def histogram(raw, labels, deviation):
+    """People by score bin and outcome, with noise."""
+    counts = np.bincount(outcome_cells(raw, labels, EDGES), minlength=BINS * 2).reshape(BINS, 2)
+    return counts + np.random.default_rng(len(raw)).normal(0, deviation, (BINS, 2))
+
+
 def test_a_wrong_level_and_slope_are_put_right_under_noise():
     parts = [borrowers(seed, 4000) for seed in range(3)]
-    counts = add_histograms([noisy_histogram(raw, y, 12.0) for raw, y in parts])
+    counts = sum(histogram(raw, y, 12.0) for raw, y in parts)
     calibration = fit(counts, 12.0 * math.sqrt(3))
     raw, labels = borrowers(9, 50_000)
     assert ece(labels, sigmoid(raw)) > 0.1
@@ -87,7 +95,7 @@ def test_points_follow_the_scorecard_formula():
 
 
 def test_bands_cover_the_scale_and_get_riskier():
-    counts = add_histograms([noisy_histogram(*borrowers(1, 20_000), 12.0)])
+    counts = histogram(*borrowers(1, 20_000), 12.0)
     found = bands(counts, fit(counts, 12.0), Scale())
     assert [band.name for band in found] == [name for name, _ in BAND_FLOORS]
     pds = [band.pd for band in found]

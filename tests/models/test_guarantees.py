@@ -28,7 +28,7 @@ def test_shares_of_the_least_number_of_nodes_make_the_whole_noise():
     privacy = plan(quorum=2).privacy
     assert privacy.honest_minimum == 2
     assert 2 * privacy.node_noise_multiplier**2 == pytest.approx(privacy.noise_multiplier**2)
-    assert 2 * privacy.node_calibration_noise**2 == pytest.approx(privacy.calibration_noise**2)
+    assert 2 * privacy.node_tally_noise**2 == pytest.approx(privacy.tally_noise**2)
 
 
 def test_a_distributed_plan_promises_its_ceiling_and_shows_what_holds_without_trust():
@@ -54,7 +54,7 @@ def test_what_a_node_has_alone_is_what_independent_accountants_compute():
             )
     steps = epsilon([(step_charge(privacy, alone=True), rounds)], privacy.delta)
     assert steps == pytest.approx(prv.get_epsilon(delta=privacy.delta), rel=0.02)
-    for noise in (privacy.node_calibration_noise, privacy.count_noise):
+    for noise in (privacy.node_tally_noise, privacy.count_noise):
         renyi.step(noise_multiplier=noise, sample_rate=1.0)
     alone = guarantees(plan()).alone
     assert steps < alone <= renyi.get_epsilon(privacy.delta) < 1.3 * alone

@@ -68,7 +68,7 @@ def test_a_plan_survives_its_own_body():
         ("privacy.sampling_rate", 1.01),
         ("privacy.clip", 0),
         ("privacy.loss_weight", 1.0),
-        ("privacy.calibration_noise", 0),
+        ("privacy.tally_noise", 0),
         ("privacy.follow_up_rounds", -1),
         ("optimiser.learning_rate", 0),
         ("optimiser.beta1", 1),

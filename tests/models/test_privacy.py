@@ -9,7 +9,7 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 
 from models.privacy.accountant import Accountant, EpsilonCurve, epsilon, noise_multiplier_for
 from models.privacy.budget import Budget, BudgetSpent
-from models.privacy.charge import CALIBRATION, COUNT, STEP, Charge
+from models.privacy.charge import COUNT, EVALUATION, STEP, Charge
 from protocols.errors import InvalidInput
 
 DELTA = 1e-5
@@ -42,7 +42,7 @@ def test_a_single_gaussian_matches_its_closed_form():
 
 
 def test_no_charge_costs_nothing_and_order_does_not_matter():
-    step, histogram = Charge(STEP, 3.0, 0.2), Charge(CALIBRATION, 12.0, 1.0)
+    step, histogram = Charge(STEP, 3.0, 0.2), Charge(EVALUATION, 12.0, 1.0)
     assert epsilon([], DELTA) == 0
     assert epsilon([(step, 0)], DELTA) == 0
     one = epsilon([(step, 5), (histogram, 1), (step, 5)], DELTA)
@@ -59,14 +59,14 @@ def test_every_charge_counts():
 
 
 def test_the_noise_multiplier_keeps_the_ceiling_and_little_less_would_not():
-    extra = [(Charge(CALIBRATION, 12.0, 1.0), 1)]
+    extra = [(Charge(EVALUATION, 12.0, 1.0), 1)]
     sigma = noise_multiplier_for(2.0, DELTA, 0.2, 50, extra)
     assert epsilon([(Charge(STEP, sigma, 0.2), 50), *extra], DELTA) <= 2.0
     assert epsilon([(Charge(STEP, sigma - 0.005, 0.2), 50), *extra], DELTA) > 2.0
 
 
 def test_the_curve_reads_what_the_accountant_computes():
-    step, before, after = Charge(STEP, 3.3, 0.2), Charge(COUNT, 20, 1.0), Charge(CALIBRATION, 12, 1)
+    step, before, after = Charge(STEP, 3.3, 0.2), Charge(COUNT, 20, 1.0), Charge(EVALUATION, 12, 1)
     curve = EpsilonCurve(step, 30, DELTA, spent=[(before, 1)], reserved=[(after, 1)])
     assert curve.after[0] == pytest.approx(epsilon([(before, 1)], DELTA))
     assert curve.after[30] == pytest.approx(epsilon([(before, 1), (step, 30)], DELTA), abs=1e-6)

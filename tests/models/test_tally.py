@@ -11,7 +11,7 @@ FLAT = Layout((Block("scores", (3, 2)), Block("ages", (4,)), Block("reasons", (5
 KINDS = Layout(
     (
         Block("everyone", (2,)),
-        Block("members", (2,), weight=3, people="member"),
+        Block("members", (2,), weight=4, people="member"),
         Block("held_out", (2,), people="held_out"),
         Block("groups", (2,), people="held_out"),
     )
@@ -20,7 +20,7 @@ KINDS = Layout(
 
 def test_people_are_counted_in_the_cells_they_are_in_and_nowhere_else() -> None:
     counts = FLAT.add({"scores": np.array([0, 5, 5]), "ages": np.array([1, NOWHERE, 3])})
-    read = FLAT.read(counts * GRID)
+    read = FLAT.read(counts * GRID)  # as `noisy` scales them, where no weight is above 1
     np.testing.assert_array_equal(read["scores"], [[1, 0], [0, 0], [0, 2]])
     np.testing.assert_array_equal(read["ages"], [0, 1, 0, 1])
     np.testing.assert_array_equal(read["reasons"], np.zeros(5))
@@ -28,7 +28,7 @@ def test_people_are_counted_in_the_cells_they_are_in_and_nowhere_else() -> None:
 
 def test_the_sensitivity_is_the_root_of_the_number_of_blocks_a_person_can_be_in() -> None:
     assert pytest.approx(3**0.5) == FLAT.sensitivity
-    assert pytest.approx((1 + 9) ** 0.5) == KINDS.sensitivity
+    assert pytest.approx((1 + 16) ** 0.5) == KINDS.sensitivity
 
 
 @pytest.mark.parametrize("kind", ["member", "held_out"])
@@ -70,7 +70,13 @@ def test_the_noise_of_a_cell_has_the_deviation_that_is_charged() -> None:
 
 @pytest.mark.parametrize(
     "blocks",
-    [(), (Block("a", (2,)), Block("a", (3,))), (Block("a", (0,)),), (Block("a", (70_000,)),)],
+    [
+        (),
+        (Block("a", (2,), weight=3),),
+        (Block("a", (2,)), Block("a", (3,))),
+        (Block("a", (0,)),),
+        (Block("a", (70_000,)),),
+    ],
 )
 def test_a_layout_without_sense_is_refused(blocks: tuple[Block, ...]) -> None:
     with pytest.raises(InvalidInput):
