@@ -14,6 +14,7 @@ from audit.leaf import Opening
 from audit.shredding import PayloadErased
 from audit.store import AuditLog, LeafNotFound
 from audit.verifier.note import Checkpoint, Note
+from audit.verifier.promise import PROMISE_DOMAIN, promised
 from audit.verifier.receipt import ERASED, RECEIPT_FORMAT, SHOWN, WITHHELD
 from protocols.keys import SigningKey
 
@@ -157,3 +158,8 @@ def checkpoint_for(
             return witnessed, size
     checkpoint = Checkpoint(origin=log.origin, size=head.size, root=head.root)
     return sign_checkpoint(checkpoint, signing_key), head.size
+
+
+def sign_promise(key: SigningKey, origin: str, seq: int, leaf_hash: bytes) -> bytes:
+    """The log's promise to keep a leaf at its place, 64 bytes; see `audit.verifier.promise`."""
+    return key.sign(PROMISE_DOMAIN, promised(origin, seq, leaf_hash.hex()))

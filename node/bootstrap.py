@@ -187,6 +187,7 @@ def _assemble(
         database=database,
         audit=audit,
         documents=documents,
+        signing_key=lambda: keys.signing,
         directory_key=lambda: _pinned_key(settings),
         membership=membership,
         fetcher=fetcher,

@@ -106,6 +106,11 @@ class Receipt(BaseModel):
     leaf_hash: str = Field(pattern="^[0-9a-f]{64}$")
     tree_size: int
     root: str = Field(pattern="^[0-9a-f]{64}$")
+    signature: str = Field(
+        pattern="^[0-9a-f]{128}$",
+        description="The log's promise to keep this entry there; `GET /v1/log/receipts/{seq}` "
+        "proves it once witnesses have cosigned.",
+    )
 
 
 class ScoreAnswer(BaseModel):

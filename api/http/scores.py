@@ -8,7 +8,8 @@ from api.http.access import Credentials, caller
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from node.scoring.clients import Clients
-from node.scoring.service import Scored, ScoreRequest, ScoringService
+from node.scoring.requests import Scored, ScoreRequest
+from node.scoring.service import ScoringService
 
 IdempotencyKey = Annotated[
     str | None,

@@ -1,14 +1,31 @@
 """What this node may do itself under a consent, as recipient, read from the consents it keeps."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from audit.database import Connection
 from consent.policy import Refusal, ReleaseFacts
 from consent.refusals import refusal_error
 from node.consents.freshness import Freshness
 from node.storage import consents, marks
+from node.storage.marks import NO_MARKS
 from protocols.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use by this node.
+
+    Attributes:
+        consent_id: the consent that the use names.
+        pseudonym: the person it is about.
+        purpose: what it is for.
+    """
+
+    consent_id: str
+    pseudonym: bytes
+    purpose: str
 
 
 class OwnUse:
@@ -21,37 +38,34 @@ class OwnUse:
         self._directory = directory
         self._freshness = freshness
 
-    def facts_for_use(
-        self,
-        connection: Connection,
-        consent_id: str,
-        *,
-        pseudonym: bytes,
-        purpose: str,
-        now_ms: int,
-    ) -> ReleaseFacts:
-        """All that a decision on a use by this node depends on.
+    def facts_for_uses(
+        self, connection: Connection, uses: Sequence[Use], now_ms: int
+    ) -> list[ReleaseFacts]:
+        """All that a decision on each use by this node depends on, in their order.
 
         Args:
             connection: in whose snapshot or transaction to read.
-            consent_id: the consent that the use names.
-            pseudonym: the person it is about.
-            purpose: what it is for.
-            now_ms: what the decision takes for now, UTC milliseconds.
+            uses: who, under which consent, for what.
+            now_ms: what the decisions take for now, UTC milliseconds.
         """
-        terms = consents.terms_by_id(connection, [consent_id]).get(consent_id)
-        fresh = self._freshness.read(connection, [terms] if terms else [], now_ms)
-        return ReleaseFacts(
-            terms=terms,
-            requester=self._member_id,
-            requester_active=self._directory().member(self._member_id).active,
-            holder=None,
-            purpose=purpose,
-            categories=frozenset(),
-            subject_matches=terms is not None and terms.pseudonym == pseudonym,
-            status_proof_until_ms=fresh.proof(terms),
-            frozen=marks.of_person(connection, pseudonym).frozen,
-        )
+        found = consents.terms_by_id(connection, [one.consent_id for one in uses])
+        fresh = self._freshness.read(connection, list(found.values()), now_ms)
+        marked = marks.of_people(connection, sorted({one.pseudonym for one in uses}))
+        active = self._directory().member(self._member_id).active
+        return [
+            ReleaseFacts(
+                terms=(terms := found.get(one.consent_id)),
+                requester=self._member_id,
+                requester_active=active,
+                holder=None,
+                purpose=one.purpose,
+                categories=frozenset(),
+                subject_matches=terms is not None and terms.pseudonym == one.pseudonym,
+                status_proof_until_ms=fresh.proof(terms),
+                frozen=marked.get(one.pseudonym, NO_MARKS).frozen,
+            )
+            for one in uses
+        ]
 
     def count_uses(self, connection: Connection, consent_ids: Iterable[str]) -> None:
         """Count a use of each consent.

@@ -119,6 +119,7 @@ class ScoreReceipt:
         leaf_hash: hex, RFC 9162 leaf hash.
         tree_size: leaves in the log right after it.
         root: hex, root of that tree.
+        signature: hex, the log's promise to keep this leaf there (`audit.verifier.promise`).
     """
 
     log: str
@@ -126,6 +127,7 @@ class ScoreReceipt:
     leaf_hash: str
     tree_size: int
     root: str
+    signature: str
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

@@ -1,10 +1,10 @@
 """Where a score's signals come from: this node, what it fetched before, and the other holders."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from audit.database import Connection, Database
+from audit.database import Connection
 from consent.policy import Decision, Terms
 from models.catalogue import Catalogue
 from node.exchange.report import FetchReport, HolderReport
@@ -42,62 +42,45 @@ class ScoreSources:
         self,
         *,
         member_id: str,
-        database: Database,
         directory: Callable[[], Directory],
         fetcher: Fetcher,
         deadline_s: float,
     ) -> None:
         self._member_id = member_id
-        self._database = database
         self._directory = directory
         self._fetcher = fetcher
         self._deadline_s = deadline_s
 
-    def kept(
-        self, connection: Connection, terms: Terms, purpose: str, now_ms: int
-    ) -> dict[str, SignalVector]:
-        """What this node has: its own vector and those released under this consent, by source.
+    def kept_of(self, connection: Connection, pseudonyms: Collection[bytes], now_ms: int) -> "Kept":
+        """What this node has of some people: its own vectors and those released to it."""
+        marked = marks.of_people(connection, sorted(pseudonyms))
+        vectors = signals.of_subjects(connection, pseudonyms, now_ms)
+        return Kept(self._member_id, vectors, marked)
 
-        Items that are disputed now are flagged, whenever they were released.
-        """
-        marked = marks.of_person(connection, terms.pseudonym)
-        return {
-            vector.source: marked.over(vector)
-            for vector in signals.of_subject(connection, terms.pseudonym, now_ms)
-            if vector.purpose == (OWN if vector.source == self._member_id else purpose)
-            and vector.consent_id in {None, terms.consent_id}
-        }
+    def others(self, readable: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        """Sources but this node."""
+        return frozenset(readable) - {self._member_id}
 
-    def gather(
+    def ask(self, person: AskedUnder, purpose: str) -> dict[str, HolderReport]:
+        """Ask holders, all at once, under one deadline; what comes is kept. Reports by holder."""
+        report = self._fetcher.fetch([person], purpose=purpose, deadline_s=self._deadline_s)
+        return {one.holder: one for one in report.holders}
+
+    def contributions(
         self,
-        terms: Terms,
-        decision: Decision,
+        readable: Mapping[str, frozenset[str]],
         kept: Mapping[str, SignalVector],
-        purpose: str,
-        catalogue: Catalogue,
-        now_ms: Callable[[], int],
+        reports: Mapping[str, HolderReport],
     ) -> list[Contribution]:
-        """Complete what is kept by asking the other holders, and say what each one gave.
+        """What each source gave.
 
         Args:
-            terms: the consent in force.
-            decision: what it grants.
-            kept: of `kept`, read moments ago.
-            purpose: purpose of the score call.
-            catalogue: whose signals are read.
-            now_ms: the clock; asking takes time.
+            readable: of `readable`.
+            kept: of `Kept.under`.
+            reports: of `ask`, where holders were asked.
         """
-        readable = self.readable(terms, decision, catalogue)
-        ask = frozenset(readable) - {self._member_id} - frozenset(kept)
-        found, reports = kept, dict[str, HolderReport]()
-        if ask:
-            person = AskedUnder(terms.consent_id, terms.consent_hash, terms.pseudonym, ask)
-            report = self._fetcher.fetch([person], purpose=purpose, deadline_s=self._deadline_s)
-            reports = {one.holder: one for one in report.holders}
-            with self._database.read() as connection:
-                found = self.kept(connection, terms, purpose, now_ms())
         return [
-            self._contribution(source, names, found.get(source), reports.get(source))
+            self._contribution(source, names, kept.get(source), reports.get(source))
             for source, names in readable.items()
         ]
 
@@ -167,6 +150,37 @@ class ScoreSources:
             return Contribution(source, "refused", next(iter(report.refused)), readable, None)
         code = report.error if report is not None and report.error else "no_answer"
         return Contribution(source, "unavailable", code, readable, None)
+
+
+class Kept:
+    """What a node has of some people, read in one transaction."""
+
+    def __init__(
+        self,
+        member_id: str,
+        vectors: Mapping[bytes, Sequence[SignalVector]],
+        marked: Mapping[bytes, Marks],
+    ) -> None:
+        self._member_id = member_id
+        self._vectors = vectors
+        self._marked = marked
+
+    def marks(self, pseudonym: bytes) -> Marks:
+        """Marks of one person."""
+        return self._marked.get(pseudonym, NO_MARKS)
+
+    def under(self, terms: Terms, purpose: str) -> dict[str, SignalVector]:
+        """This node's own vector and those released under this consent, by source.
+
+        Items that are disputed now are flagged, whenever they were released.
+        """
+        marked = self.marks(terms.pseudonym)
+        return {
+            vector.source: marked.over(vector)
+            for vector in self._vectors.get(terms.pseudonym, ())
+            if vector.purpose == (OWN if vector.source == self._member_id else purpose)
+            and vector.consent_id in {None, terms.consent_id}
+        }
 
 
 class Readable:

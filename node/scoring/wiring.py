@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from audit.database import Database
+from audit.receipts import sign_promise
 from audit.store import AuditLog
 from node.consents.freshness import Freshness
 from node.exchange.client import ExchangeClient
@@ -13,12 +14,14 @@ from node.releases import Releases
 from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
 from node.scoring.consent import ScoreConsent
+from node.scoring.group import ScoreGroups
 from node.scoring.own_use import OwnUse
+from node.scoring.reading import ScoreReader
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
 from node.settings import NodeSettings
-from protocols.keys import VerifyKey
+from protocols.keys import SigningKey, VerifyKey
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def make_scoring(
     database: Database,
     audit: AuditLog,
     documents: Documents,
+    signing_key: Callable[[], SigningKey],
     directory_key: Callable[[], VerifyKey],
     membership: MembershipClient,
     fetcher: ExchangeClient,
@@ -56,13 +60,12 @@ def make_scoring(
     consent = ScoreConsent(settings.member_id, own_use)
     sources = ScoreSources(
         member_id=settings.member_id,
-        database=database,
         directory=documents.directory,
         fetcher=fetcher,
         deadline_s=settings.fetch_deadline_s,
     )
     shadow = Shadow(database, clock)
-    service = ScoringService(
+    groups = ScoreGroups(
         database=database,
         audit=audit,
         model=model,
@@ -70,8 +73,17 @@ def make_scoring(
         sources=sources,
         shadow=shadow,
         now_ms=clock,
-        admit=admit,
+        promise=lambda seq, leaf_hash: sign_promise(signing_key(), audit.origin, seq, leaf_hash),
     )
+    reader = ScoreReader(
+        database=database,
+        audit=audit,
+        model=model,
+        consent=consent,
+        sources=sources,
+        now_ms=clock,
+    )
+    service = ScoringService(groups, reader, sources, admit)
     batch = BatchScoring(
         database=database,
         audit=audit,

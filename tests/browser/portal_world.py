@@ -17,7 +17,7 @@ from models.bundle import Bundle
 from node.bootstrap import Node
 from node.consents.personal import AccountProof, GrantChoice, OfferTerms
 from node.people.sessions import PORTAL
-from node.scoring.service import ScoreRequest
+from node.scoring.requests import ScoreRequest
 from node.storage import bundles, people, subjects
 from node.storage.people import AccountRow
 from node.storage.subjects import Subject

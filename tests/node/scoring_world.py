@@ -18,7 +18,8 @@ from models.weights import initial_weights
 from node.bootstrap import Node
 from node.network.documents import Documents
 from node.scoring.clients import Clients
-from node.scoring.service import ScoreRequest, ScoringService
+from node.scoring.requests import ScoreRequest
+from node.scoring.service import ScoringService
 from node.storage import bundles, subjects
 from node.storage.subjects import Subject
 from protocols.documents import sign_document
@@ -48,7 +49,7 @@ PRIVACY = PrivacyPlan(
     sampling_rate=0.2,
     clip=6.0,
     loss_weight=0.2,
-    calibration_noise=12.0,
+    tally_noise=12.0,
     count_noise=20.0,
     follow_up_rounds=0,
 )
@@ -171,7 +172,7 @@ def open_world(root: Path, *, model: bool = True) -> Iterator[World]:
             return now_ms() + ahead[0]
 
         world = World(network, ahead)
-        node.scoring._now_ms = clock
+        node.scoring._groups._now_ms = node.scoring._reader._now_ms = clock
         if model:
             world.publish("test-1")
         yield world

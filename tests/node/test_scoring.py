@@ -22,7 +22,7 @@ from consent.refusals import (
 from models.bundle import BundleInvalid
 from node.scoring.active_model import NoModel
 from node.scoring.evaluation import InsufficientData
-from node.scoring.service import IdempotencyKeyReused, ScoreExpired, ScoreUnknown
+from node.scoring.requests import IdempotencyKeyReused, ScoreExpired, ScoreUnknown
 from node.storage import scores
 from node.storage.subjects import UnknownSubject
 from protocols.errors import CredenceError, InvalidInput, SignatureInvalid

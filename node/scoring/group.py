@@ -1,0 +1,392 @@
+"""Scores for the node's API clients: consent first, then signals, then the model, then the log.
+
+A group of calls is answered in one transaction. Of each call, in this order, the first check that
+fails is its answer:
+
+  1. the subject is known here;
+  2. the consent is kept here, is the subject's own, is in force, names this node as a recipient
+     and grants the purpose (`consent.policy.decide`), with the uses that calls before it in the
+     group take; after holders were asked, it is still the version they were asked under;
+  3. signals: this node's own and those released to it under this very consent and purpose and
+     still within their data life. When another holder that the consent names has not been asked,
+     the call leaves the group to ask it (`Ask`) and comes back. Only source classes that the
+     consent grants and the directory says that the source holds are read;
+  4. at least one signal says something, else there is no score rather than a made-up one;
+  5. the active bundle, verified when it is loaded, gives points, PD, band and reasons;
+  6. where the consent names this node as a holder, a use of its own signals; the audit leaf; the
+     score's row.
+Nothing is answered before that commits. Then the challenger, if there is one, is scored in the
+answer's shadow (`node.scoring.shadow`).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit.database import Connection, Database
+from audit.leaf import Entry
+from audit.store import AuditLog
+from consent.policy import Refusal, ReleaseFacts
+from consent.refusals import refusal_error
+from models.evaluate import Scorer
+from node.exchange.report import HolderReport
+from node.scoring.active_model import ActiveModel
+from node.scoring.consent import Granted, ScoreConsent
+from node.scoring.evaluation import (
+    Contribution,
+    Evaluated,
+    check_enough,
+    coverage,
+    disputes,
+    evaluate_many,
+    merge,
+)
+from node.scoring.flags import flagged
+from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
+from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
+from node.scoring.shadow import Shadow
+from node.scoring.sources import AskedUnder, Kept, ScoreSources
+from node.storage import scores, subjects
+from node.storage.scores import ScoreRow
+from node.storage.signals import Signals
+from node.storage.subjects import Subject, UnknownSubject
+from protocols.errors import CredenceError
+from protocols.identifiers import new_id
+
+REPEAT_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What holders said to a call that left its group.
+
+    Attributes:
+        consent_hash: the version of the consent that they were asked under.
+        reports: by holder; the signals themselves are kept in the database.
+    """
+
+    consent_hash: bytes
+    reports: Mapping[str, HolderReport]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One score call, before or after holders were asked."""
+
+    request: ScoreRequest
+    asked: Asked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Holders that have to be asked before the call can be answered."""
+
+    person: AskedUnder
+    purpose: str
+
+
+Outcome = Scored | Ask | CredenceError
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A call that can be scored."""
+
+    place: int
+    request: ScoreRequest
+    granted: Granted
+    contributions: list[Contribution]
+    merged: Signals
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the transaction says about everybody in the group."""
+
+    known: Mapping[str, Subject]
+    repeats: Mapping[tuple[str, str], ScoreRow]
+    facts: Mapping[int, ReleaseFacts]
+    kept: Kept
+    now_ms: int
+
+
+class ScoreGroups:
+    """Answers groups of calls; one at a time."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audit: AuditLog,
+        model: ActiveModel,
+        consent: ScoreConsent,
+        sources: ScoreSources,
+        shadow: Shadow,
+        now_ms: Callable[[], int],
+        promise: Callable[[int, bytes], bytes],
+    ) -> None:
+        # `promise`: the log's signature over a leaf's place and hash (`audit.verifier.promise`).
+        self._database = database
+        self._audit = audit
+        self._model = model
+        self._consent = consent
+        self._sources = sources
+        self._shadow = shadow
+        self._now_ms = now_ms
+        self._promise = promise
+
+    def answer(self, calls: Sequence[Call]) -> list[Outcome]:
+        """The outcome of each call, in their order.
+
+        Raises:
+            DatabaseUnavailable: nothing could be recorded, so nothing is answered.
+        """
+        with self._database.write() as connection:
+            read = self._read(connection, calls)
+            scorer, challenger = self._scorers(connection)
+            outcomes, ready = self._decide(calls, read, scorer)
+            evaluated: list[Evaluated] = []
+            if isinstance(scorer, Scorer):
+                languages = [one.request.language for one in ready]
+                evaluated = evaluate_many(scorer, [one.merged for one in ready], languages)  # 5
+                given = self._give(connection, read, ready, evaluated, scorer)  # 6
+                outcomes |= dict(zip([one.place for one in ready], given, strict=True))
+        if isinstance(scorer, Scorer) and challenger is not None:
+            for one, answered in zip(ready, evaluated, strict=True):
+                self._shadow.observe(scorer, challenger, one.merged, answered)
+        return [_of(outcomes, place) for place in range(len(calls))]
+
+    def _read(self, connection: Connection, calls: Sequence[Call]) -> _Read:
+        now_ms = self._now_ms()
+        requests = [call.request for call in calls]
+        known = subjects.by_refs(connection, [one.subject_ref for one in requests])
+        named = [one.named for one in requests if one.named is not None]
+        people = {
+            place: known[one.subject_ref]
+            for place, one in enumerate(requests)
+            if one.subject_ref in known
+        }
+        facts = self._consent.facts(
+            connection, [(people[place], requests[place]) for place in people], now_ms
+        )
+        return _Read(
+            known=known,
+            repeats=scores.under_keys(connection, named) if named else {},
+            facts=dict(zip(people, facts, strict=True)),
+            kept=self._sources.kept_of(
+                connection, [one.pseudonym for one in known.values()], now_ms
+            ),
+            now_ms=now_ms,
+        )
+
+    def _scorers(self, connection: Connection) -> tuple[Scorer | CredenceError, Scorer | None]:
+        # A failure waits for the first call that comes to need a model.
+        try:
+            return self._model.with_challenger(connection)
+        except CredenceError as error:
+            return error, None
+
+    def _decide(
+        self, calls: Sequence[Call], read: _Read, scorer: Scorer | CredenceError
+    ) -> tuple[dict[int, "Outcome | int"], list[_Ready]]:
+        """Outcomes by place, and who is to be scored; a number: as the call at that place."""
+        outcomes: dict[int, Outcome | int] = {}
+        ready: list[_Ready] = []
+        firsts: dict[tuple[str, str], int] = {}
+        uses: Counter[str] = Counter()
+        for place, call in enumerate(calls):
+            try:
+                first = firsts.setdefault(call.request.named or ("", str(place)), place)
+                if first != place and outcomes.get(first) is None:
+                    _same(call.request, calls[first].request.digest())
+                    outcomes[place] = first
+                    continue
+                found = self._one(place, call, read, scorer, uses)
+            except CredenceError as error:
+                outcomes[place] = error
+                continue
+            if isinstance(found, _Ready):
+                ready.append(found)
+                if self._consent.counts(found.granted):
+                    uses[found.granted.terms.consent_id] += 1
+            else:
+                outcomes[place] = found
+        return outcomes, ready
+
+    def _one(
+        self,
+        place: int,
+        call: Call,
+        read: _Read,
+        scorer: Scorer | CredenceError,
+        uses: Mapping[str, int],
+    ) -> "_Ready | Outcome":
+        request = call.request
+        if request.subject_ref not in read.known:  # 1
+            raise UnknownSubject("no such subject here")
+        facts = read.facts[place]
+        repeat = self._repeat(request, read)
+        if repeat is not None:
+            return self._as_now(repeat, self._consent.reading(facts, read.now_ms), read, scorer)
+        taken = uses.get(request.consent_id, 0)
+        granted = self._consent.granting(facts.with_uses(taken), read.now_ms)  # 2
+        if call.asked is not None and call.asked.consent_hash != granted.terms.consent_hash:
+            raise refusal_error(Refusal.CONSENT_SUPERSEDED)
+        if isinstance(scorer, CredenceError):
+            raise scorer
+        readable = self._sources.readable(granted.terms, granted.decision, scorer.encoder.catalogue)
+        kept = read.kept.under(granted.terms, request.purpose)  # 3
+        missing = self._sources.others(readable) - frozenset(kept)
+        if missing and call.asked is None:
+            terms = granted.terms
+            person = AskedUnder(terms.consent_id, terms.consent_hash, terms.pseudonym, missing)
+            return Ask(person, request.purpose)
+        reports = call.asked.reports if call.asked is not None else {}
+        contributions = self._sources.contributions(readable, kept, reports)
+        merged = merge(contributions)
+        check_enough(merged)  # 4
+        return _Ready(place, request, granted, contributions, merged)
+
+    def _repeat(self, request: ScoreRequest, read: _Read) -> Scored | None:
+        row = None if request.named is None else read.repeats.get(request.named)
+        if row is None or read.now_ms - row.at_ms >= REPEAT_MS:
+            return None
+        _same(request, row.request_sha256)
+        return Scored(row.score_id, row.result, repeated=True)
+
+    def _as_now(
+        self, scored: Scored, granted: Granted, read: _Read, scorer: Scorer | CredenceError
+    ) -> Scored:
+        """A score given before, with what is disputed and under review now."""
+        if isinstance(scorer, CredenceError):
+            raise scorer
+        catalogue = scorer.encoder.catalogue
+        readable = self._sources.readable(granted.terms, granted.decision, catalogue)
+        body = flagged(scored.body, read.kept.marks(granted.terms.pseudonym), readable)
+        return Scored(scored.score_id, body, scored.repeated)
+
+    def _give(
+        self,
+        connection: Connection,
+        read: _Read,
+        ready: Sequence[_Ready],
+        evaluated: Sequence[Evaluated],
+        scorer: Scorer,
+    ) -> list[Scored]:
+        """Count the uses, append the leaves, store the rows."""
+        if not ready:
+            return []
+        granted = [one.granted for one in ready]
+        self._consent.use(connection, granted)
+        told = [
+            _facts(one, result, scorer, read) for one, result in zip(ready, evaluated, strict=True)
+        ]
+        texts = [_json(one.to_json()) for one in told]
+        entries = [
+            _entry(one, facts, text) for one, facts, text in zip(ready, told, texts, strict=True)
+        ]
+        appended = self._audit.append_many(connection, entries)
+        head = self._audit.head(connection)
+        given: list[ScoreRow] = []
+        for one, facts, text, leaf in zip(ready, told, texts, appended, strict=True):
+            receipt = ScoreReceipt(
+                log=self._audit.origin,
+                seq=leaf.seq,
+                leaf_hash=leaf.leaf_hash.hex(),
+                tree_size=head.size,
+                root=head.root.hex(),
+                signature=self._promise(leaf.seq, leaf.leaf_hash).hex(),
+            )
+            body = f'{text[:-1]},"receipt":{_json(receipt.to_json())}}}'
+            named = one.request.named
+            if named is not None and named in read.repeats:  # its day is over
+                scores.free_key(connection, *named)
+            given.append(_row(one.request, facts, body, leaf.seq))
+        scores.add_many(connection, given)
+        return [Scored(row.score_id, row.result) for row in given]
+
+
+def _of(outcomes: Mapping[int, Outcome | int], place: int) -> Outcome:
+    found = outcomes[place]
+    if not isinstance(found, int):
+        return found
+    first = _of(outcomes, found)
+    return Scored(first.score_id, first.body, repeated=True) if isinstance(first, Scored) else first
+
+
+def _same(request: ScoreRequest, digest: bytes) -> None:
+    if request.digest() != digest:
+        raise IdempotencyKeyReused("this idempotency key stands for another request")
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _entry(one: _Ready, facts: ScoreFacts, text: str) -> Entry:
+    return Entry(
+        kind="score.issued",
+        actor=one.request.client_id,
+        purpose=one.request.purpose,
+        correlation=facts.score_id,
+        # The answer as a text: canonical JSON of every field again would cost as much as the score.
+        payload={
+            "score_id": facts.score_id,
+            "score": facts.score,
+            "band": facts.band.code,
+            "model": facts.versions.model,
+            "answer": text,
+        },
+        subject=one.granted.terms.pseudonym,
+        at_ms=facts.issued_at_ms,
+    )
+
+
+def _row(request: ScoreRequest, facts: ScoreFacts, body: str, leaf_seq: int) -> ScoreRow:
+    return ScoreRow(
+        score_id=facts.score_id,
+        subject_ref=request.subject_ref,
+        consent_id=request.consent_id,
+        client_id=request.client_id,
+        purpose=request.purpose,
+        result=body,
+        at_ms=facts.issued_at_ms,
+        leaf_seq=leaf_seq,
+        idempotency_key=request.idempotency_key,
+        request_sha256=request.digest(),
+    )
+
+
+def _facts(one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read) -> ScoreFacts:
+    granted, manifest = one.granted, scorer.bundle.manifest
+    marked = read.kept.marks(granted.terms.pseudonym)
+    ends = [
+        said.vector.expires_at_ms
+        for said in one.contributions
+        if said.vector is not None and said.vector.expires_at_ms is not None
+    ]
+    return ScoreFacts(
+        score_id=new_id("scr"),
+        subject=one.request.subject_ref,
+        consent_id=one.request.consent_id,
+        purpose=one.request.purpose,
+        score=evaluated.score,
+        scale=evaluated.scale,
+        pd=evaluated.pd,
+        band=evaluated.band,
+        reasons=evaluated.reasons,
+        factors=evaluated.factors,
+        coverage=tuple(coverage(said) for said in one.contributions),
+        signal_coverage=evaluated.signal_coverage,
+        disputes=disputes(one.contributions, marked),
+        review_pending=marked.review_pending,
+        versions=ScoreVersions(
+            model=manifest.version,
+            catalogue=manifest.catalogue_version,
+            calibration=manifest.calibration.version,
+        ),
+        issued_at_ms=read.now_ms,
+        expires_at_ms=min(granted.decision.expires_at_ms, granted.terms.valid_until_ms, *ends),
+    )
