@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import campaign, console, members
+from api.cli import campaign, console, members, models
 from api.cli.stopping import Parent
 
 app = typer.Typer(
@@ -101,6 +101,7 @@ def run(
 
 members.register(app)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(models.app, name="models")
 
 
 @app.command("console", epilog="Example: credence coordinator console ./coordinator")

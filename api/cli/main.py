@@ -15,6 +15,7 @@ from api.cli import (
     coordinator,
     enrol,
     node,
+    node_models,
     people,
     score,
     train,
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(coordinator.app, name="coordinator")
 enrol.register(node.app)
 people.register(node.app)
+node.app.add_typer(node_models.app, name="models")
 app.add_typer(node.app, name="node")
 app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(consent.app, name="consent")

@@ -8,7 +8,7 @@ campaign_paused   the newest campaign waits for its quorum
 campaign_failed   the newest campaign failed
 campaign_aborted  the newest campaign was not accepted, or ended by an operator
 ceremony_failed   the newest ceremony made no key
-model_drift       the active model's card shows a population that has moved (PSI)
+model_drift       the champion's card shows a population that has moved (PSI)
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,5 +83,5 @@ def _of_ceremony(newest: Sequence[CeremonyLine]) -> Iterator[Alert]:
 def _of_models(models: Sequence[ModelLine]) -> Iterator[Alert]:
     for one in models:
         psi = one.figures.get("psi")
-        if one.standing == "active" and psi is not None and psi >= PSI_WATCH:
+        if one.standing == "champion" and psi is not None and psi >= PSI_WATCH:
             yield Alert("model_drift", "danger" if psi >= PSI_DRIFT else "warn", one.version, psi)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coordinator.console.views import ModelLine
+from coordinator.model_overview import VersionView
 from coordinator.storage.console_reads import BundleHead
 from models.bundle import MAX_MANIFEST_BYTES
 from protocols.canonical import parse_json
@@ -18,8 +19,8 @@ _DEPTH = 4
 _LOW, _HIGH = "_low", "_high"
 
 
-def model_line(head: BundleHead, active: str | None) -> ModelLine:
-    """One version, with what its manifest says."""
+def model_line(head: BundleHead, view: VersionView | None) -> ModelLine:
+    """One version, with what its manifest says and the part it plays."""
     body = _object(head.manifest)
     privacy = _part(body, "privacy")
     figures = dict(_figures(_part(body, "metrics")))
@@ -31,7 +32,9 @@ def model_line(head: BundleHead, active: str | None) -> ModelLine:
     }
     return ModelLine(
         version=head.version,
-        standing="active" if head.version == active else "former",
+        standing="published" if view is None else view.state,
+        answered_by=() if view is None else view.members,
+        moves=() if view is None else view.moves,
         campaign_id=head.campaign_id,
         figures={name: value for name, value in figures.items() if name not in ends},
         intervals=intervals,

@@ -23,7 +23,8 @@ from coordinator.console.views import (
     Traffic,
 )
 from coordinator.membership import Membership, MemberView
-from coordinator.registry import BundleRegistry, UnknownBundle
+from coordinator.model_overview import overview
+from coordinator.releases import Releases
 from coordinator.storage import campaigns as campaign_rows
 from coordinator.storage import console_reads
 from coordinator.storage.campaigns import CampaignRow
@@ -53,7 +54,7 @@ class Console:
     Args:
         database: the coordinator's.
         membership: members and the directory.
-        registry: which bundle is in force.
+        releases: which version plays which part.
         traffic: what the relay carried.
         clock: UTC milliseconds.
     """
@@ -62,13 +63,13 @@ class Console:
         self,
         database: Database,
         membership: Membership,
-        registry: BundleRegistry,
+        releases: Releases,
         traffic: TrafficReader,
         clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._membership = membership
-        self._registry = registry
+        self._releases = releases
         self._traffic = traffic
         self._epsilons = Epsilons()
         self.clock = clock
@@ -101,10 +102,10 @@ class Console:
 
     def models(self) -> tuple[ModelLine, ...]:
         """The newest published versions first, at most `MOST`."""
-        active = self._active()
+        found = overview(self._database, self._releases)
         with self._database.read() as connection:
             heads = console_reads.bundle_heads(connection, MOST)
-        return tuple(model_line(head, active) for head in heads)
+        return tuple(model_line(head, found.find(head.version)) for head in heads)
 
     def model(self, version: str) -> ModelLine:
         """One published version.
@@ -171,19 +172,13 @@ class Console:
             name: hashlib.sha256(repr(shown[name]).encode()).hexdigest()[:16] for name in SECTIONS
         }
 
-    def _active(self) -> str | None:
-        try:
-            return self._registry.find().version
-        except UnknownBundle:
-            return None
-
 
 def make_console(coordinator: Coordinator, clock: Callable[[], int]) -> Console:
     """The console of an opened coordinator."""
     return Console(
         coordinator.database,
         coordinator.membership,
-        coordinator.registry,
+        coordinator.releases,
         TrafficReader(coordinator.database, coordinator.audit),
         clock,
     )

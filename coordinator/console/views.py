@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from coordinator.membership import MemberView
 from coordinator.storage.campaigns import MemberRow, RoundRow
+from coordinator.storage.releases import MoveRow
 from models.plan import CampaignPlan
 
 DAY_MS = 86_400_000
@@ -74,7 +75,9 @@ class ModelLine:
     """One published model version.
 
     Attributes:
-        standing: `active` or `former`.
+        standing: what part it plays; see `coordinator.releases`.
+        answered_by: members that say they answer with it.
+        moves: how it came to play that part, the oldest first.
         figures: the card's private figures by name (loss, auc, ks, ...).
         intervals: (low, high) of those figures that the card gives an interval for.
         members: who trained.
@@ -83,6 +86,8 @@ class ModelLine:
 
     version: str
     standing: str
+    answered_by: tuple[str, ...]
+    moves: tuple[MoveRow, ...]
     campaign_id: str
     figures: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from coordinator.relay.ledger import CarriedLedger
+from coordinator.releases import Order
 from coordinator.storage import bundles
 from coordinator.storage.bundles import BundleRow
 from protocols.canonical import canonical_json, parse_json
@@ -32,8 +33,10 @@ def publish(world: ConsoleWorld, version: str, campaign_id: str, **metrics: floa
     row = BundleRow(
         version, campaign_id, canonical_json(manifest), bytes(64), "k" * 16, tensors, world.clock()
     )
-    with world.coordinator.database.write() as connection:
+    coordinator = world.coordinator
+    with coordinator.database.write() as connection:
         bundles.add(connection, row)
+        coordinator.releases.published(connection, version, world.clock(), promote=True)
 
 
 def test_an_empty_network_says_what_will_appear(world: ConsoleWorld, operator) -> None:
@@ -123,7 +126,7 @@ def test_versions_have_their_cards_and_drift_is_an_alert(world, operator) -> Non
     publish(world, "model-0002", "camp-2", loss=0.5, auc=0.78, ks=0.43, psi=0.31, novel=1.5)
     listed = rows(operator, "/operator/models.csv")
     assert [(one["version"], one["standing"]) for one in listed] == [
-        ("model-0002", "active"), ("model-0001", "former"),
+        ("model-0002", "champion"), ("model-0001", "retired"),
     ]  # fmt: skip
     text = operator.get("/operator/models").text
     assert "AUC 0.780, KS 0.430" in text
@@ -134,6 +137,28 @@ def test_versions_have_their_cards_and_drift_is_an_alert(world, operator) -> Non
     assert "novel" in operator.get("/operator/models/model-0002").text
     assert "Model drift" in operator.get("/operator/").text
     assert "PSI 0.31" in operator.get("/operator/").text
+
+
+def test_each_version_shows_its_part_who_answers_with_it_and_what_may_be_done(
+    world: ConsoleWorld, operator
+) -> None:
+    """Who runs what is seen at a glance; what changes it is a command, never a button."""
+    for number in (1, 2, 3):
+        publish(world, f"model-000{number}", f"camp-{number}")
+    order = Order(world.clock(), "ann", MARKUP)
+    world.coordinator.releases.challenge("model-0001", order)
+    world.coordinator.running.said("bank-a", "model-0003", 4, world.clock())
+    found = {one["version"]: one for one in rows(operator, "/operator/models.csv")}
+    assert found["model-0003"]["answered_by"] == "bank-a"
+    assert found["model-0001"]["standing"] == "challenger"
+    champion = operator.get("/operator/models/model-0003").text
+    assert "credence coordinator models rollback ./coordinator --why REASON" in champion
+    assert "models promote" not in champion
+    challenger = operator.get("/operator/models/model-0001").text
+    assert "models stage ./coordinator model-0001 --member MEMBER" in challenger
+    assert "No member says that it answers with it" in challenger
+    assert "&lt;img src=x" in challenger
+    assert "<img" not in challenger
 
 
 def test_relay_volume_is_by_hour_and_pair(world: ConsoleWorld, operator) -> None:

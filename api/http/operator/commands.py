@@ -1,7 +1,17 @@
 """The commands that a page shows for copying: what changes anything stays on the command line."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+# By what part a version plays; see `coordinator.releases`.
+_ACTS: Mapping[str, tuple[str, ...]] = {
+    "published": ("challenge", "stage", "promote", "withdraw"),
+    "challenger": ("stage", "promote", "drop", "withdraw"),
+    "staged": ("stage", "promote", "drop", "withdraw"),
+    "champion": ("rollback", "withdraw"),
+    "retired": ("restore", "challenge", "withdraw"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,19 @@ class Commands:
         """Continue from a published version."""
         return self._line("train", self.home, "--follow-up", version)
 
+    def for_model(self, version: str, standing: str) -> tuple[tuple[str, str], ...]:
+        """What may be done to a version that plays a part: (name of the act, command)."""
+        lines = {
+            "challenge": self._model("challenge", version),
+            "stage": self._model("stage", version, "--member", "MEMBER"),
+            "promote": self._model("promote", version),
+            "rollback": self._model("rollback", "--why", "REASON"),
+            "restore": self._model("rollback", version, "--why", "REASON"),
+            "drop": self._model("drop", version),
+            "withdraw": self._model("withdraw", version, "--why", "REASON"),
+        }
+        return tuple((act, lines[act]) for act in _ACTS.get(standing, ()))
+
     def abort(self, campaign_id: str) -> str:
         """End a campaign."""
         return self._line("train", self.home, "--abort", campaign_id)
@@ -78,6 +101,9 @@ class Commands:
             "model_drift": self.train,
         }
         return plain[kind]() if kind in plain else ""
+
+    def _model(self, act: str, *words: str) -> str:
+        return self._line("coordinator", "models", act, self.home, *words)
 
     def _line(self, *words: str) -> str:
         return shlex.join(["credence", *words])

@@ -1,4 +1,4 @@
-"""Published model versions: which is in force, what its card says, how quality has moved."""
+"""Model versions: what part each plays and where, what its card says, how quality has moved."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,11 +43,20 @@ def model_routes(room: Room) -> APIRouter:
         room.sessions.require(request)
         models = room.console.models()
         names = sorted({name for one in models for name in one.figures})
-        header = ("version", "standing", "published_at_ms", "epsilon", "delta", *names)
+        header = (
+            "version",
+            "standing",
+            "answered_by",
+            "published_at_ms",
+            "epsilon",
+            "delta",
+            *names,
+        )
         rows = [
             [
                 one.version,
                 one.standing,
+                " ".join(one.answered_by),
                 one.created_at_ms,
                 one.epsilon,
                 one.delta,

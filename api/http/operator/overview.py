@@ -25,7 +25,7 @@ def overview_routes(room: Room) -> APIRouter:
             online=sum(line.online for line in members),
             alerts=console.alerts(),
             page=page,
-            active=next((one for one in models if one.standing == "active"), None),
+            champion=next((one for one in models if one.standing == "champion"), None),
             privacy=console.privacy(),
             traffic=console.traffic(),
             **loss_plot(room, request, page),
