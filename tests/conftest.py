@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -10,8 +11,18 @@ from hypothesis import settings
 from tests.postgresql import postgresql as postgresql  # noqa: PLC0414 - a fixture
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("house", deadline=None)
-settings.load_profile("house")
+settings.register_profile("house", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cycles",
+        type=int,
+        default=0,
+        help="how many more processes tests/audit/test_crash.py kills, at events drawn at random",
+    )
 
 
 @pytest.fixture(autouse=True)

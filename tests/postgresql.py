@@ -14,32 +14,84 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
-
-BASE = "postgresql+psycopg://credence@/postgres"
 
 
 class Server:
     """A running server; each `url` is an empty schema, which stands for a database."""
 
-    def __init__(self, home: Path) -> None:
-        self._socket = quote(str(home))
+    def __init__(self, *, durable: bool, options: tuple[str, ...]) -> None:
+        bin_ = programs()
+        assert bin_ is not None
+        self._bin = bin_
+        self._home = Path(tempfile.mkdtemp(prefix="credence-pg-"))
+        self._as: dict[str, Any] = {}
+        if os.getuid() == 0:
+            names = {one.pw_name: one for one in pwd.getpwall()}
+            user = names.get("postgres") or names["nobody"]
+            os.chown(self._home, user.pw_uid, user.pw_gid)
+            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._settings = [f"-cunix_socket_directories={self._home}", "-clisten_addresses="]
+        if not durable:
+            self._settings += ["-cfsync=off", "-cfull_page_writes=off"]
+        self._settings += [f"-c{option}" for option in options]
         self._made = 0
+        initdb = [bin_ / "initdb", "-D", self._home / "data", "-A", "trust", "-U", "credence"]
+        self._run([*initdb, "--no-sync", "-E", "UTF8", "--locale=C"]).wait()
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or go on after `crash`."""
+        command = [self._bin / "postgres", "-D", self._home / "data", *self._settings]
+        self._process = self._run(command)
+        ready = [self._bin / "pg_isready", "-q", "-h", self._home, "-U", "credence"]
+        deadline = time.monotonic() + 60
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert self._process.poll() is None, (self._home / "log").read_text()
+            assert time.monotonic() < deadline, "the database server does not answer"
+            time.sleep(0.02)
+
+    def crash(self) -> None:
+        """Kill every process of it."""
+        family = [*psutil.Process(self._process.pid).children(), self._process]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family[:-1])
+        self._process.wait()
+        (self._home / "data" / "postmaster.pid").unlink()
+
+    def stop(self) -> None:
+        """End it, and delete all it had."""
+        self._process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections left open
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.crash()
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def url(self) -> str:
+        """An empty schema."""
         self._made += 1
         schema = f"s{os.getpid()}_{self._made}"
-        self.run(f"CREATE SCHEMA {schema}")
-        return f"{BASE}?host={self._socket}&options=-csearch_path%3D{schema}"
-
-    def run(self, sql: str) -> None:
-        engine = create_engine(f"{BASE}?host={self._socket}", isolation_level="AUTOCOMMIT")
+        engine = create_engine(self._base, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(sql))
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
         engine.dispose()
+        return f"{self._base}&options=-csearch_path%3D{schema}"
+
+    @property
+    def _base(self) -> str:
+        return f"postgresql+psycopg://credence@/postgres?host={quote(str(self._home))}"
+
+    def _run(self, command: list[Any]) -> subprocess.Popen[bytes]:
+        with (self._home / "log").open("ab") as said:
+            return subprocess.Popen(command, cwd=self._home, stdout=said, stderr=said, **self._as)
 
 
 def programs() -> Path | None:
@@ -51,45 +103,13 @@ def programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def serving(*, durable: bool = False, options: tuple[str, ...] = ()) -> Iterator[Server]:
+def serving(*options: str, durable: bool = False) -> Iterator[Server]:
     """A new server until the block ends; `durable`: with every commit on disk."""
-    bin_ = programs()
-    assert bin_ is not None
-    home = Path(tempfile.mkdtemp(prefix="credence-pg-"))
-    runs_as: dict[str, object] = {}
-    if os.getuid() == 0:
-        names = {one.pw_name: one for one in pwd.getpwall()}
-        user = names.get("postgres") or names["nobody"]
-        os.chown(home, user.pw_uid, user.pw_gid)
-        runs_as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    with (home / "log").open("wb") as said:
-        quiet = {"cwd": home, "stdout": said, "stderr": said, **runs_as}
-        initdb = [bin_ / "initdb", "-D", home / "data", "-A", "trust", "-U", "credence"]
-        subprocess.run([*initdb, "--no-sync", "-E", "UTF8", "--locale=C"], check=True, **quiet)
-        settings = [f"-cunix_socket_directories={home}", "-clisten_addresses=", *options]
-        if not durable:
-            settings += ["-cfsync=off", "-cfull_page_writes=off"]
-        process = subprocess.Popen([bin_ / "postgres", "-D", home / "data", *settings], **quiet)
+    server = Server(durable=durable, options=options)
     try:
-        _wait(bin_, home, process)
-        yield Server(home)
+        yield server
     finally:
-        process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections left open
-        try:
-            process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _wait(bin_: Path, home: Path, process: subprocess.Popen[bytes]) -> None:
-    ready = [bin_ / "pg_isready", "-q", "-h", home, "-U", "credence"]
-    deadline = time.monotonic() + 60
-    while subprocess.run(ready, check=False).returncode != 0:
-        assert process.poll() is None, (home / "log").read_text()
-        assert time.monotonic() < deadline, "the database server does not answer"
-        time.sleep(0.02)
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,46 +1,51 @@
-"""A process that appends until it is killed: `python -m tests.audit.appender HOME [DIE_AT]`.
+"""Processes that append until they are killed.
 
-Each transaction writes one business row and its leaf, and sometimes a few more of both; after the
-commit returns, the row's number goes to standard output. With DIE_AT the process kills itself
-(SIGKILL) at that database event, counted from its fourth transaction on; an event is one statement
-sent, a commit about to be sent, or a commit that came back.
+    python -m tests.audit.appender HOME [URL]              appends until somebody kills it
+    python -m tests.audit.appender HOME URL DIE_AT,...     a process for each DIE_AT
+
+Each act writes business rows and their leaves in one transaction. When it is answered for (the
+commit came back; for a parallel act, its leaves have their numbers) the rows go to standard output.
+A process with a DIE_AT kills itself (SIGKILL) at that database event of its own: a statement sent,
+a commit about to be sent, or an answer about to be given.
 """
 
-import hashlib
 import itertools
 import os
 import signal
-import sqlite3
 import sys
 import time
 from pathlib import Path
 
 from sqlalchemy import event, text
 
+from audit.tiles import TILE_WIDTH
 from tests.audit.world import World, entry, open_world
 
-WARM_UP = 3
-LARGE = 300  # rows of every third transaction, from the first on: more than a tile
+ROWS = 8  # of every third act, from the first on
 
 
 class FailPoint:
-    """Counts database events and dies at one."""
+    """Counts database events and dies at one; 0: at none."""
 
     def __init__(self, die_at: int) -> None:
         self.left = die_at
-        self.armed = False
         self.last = ""
 
-    def watch(self, driver: sqlite3.Connection, *_: object) -> None:
-        """Count what is sent on a connection, however it is sent."""
-        if self.armed:
-            driver.set_trace_callback(self)
+    def watch(self, world: World) -> None:
+        """Count what is sent from now on."""
+        engine = world.database.engine
+        if engine.dialect.name == "sqlite":
+            # However it is sent: the bulk statements go to the driver itself.
+            event.listen(engine, "checkout", lambda driver, *_: driver.set_trace_callback(self))
+        else:
+            event.listen(engine, "before_cursor_execute", lambda *of: self(of[2]))
+            event.listen(engine, "commit", lambda _: self("COMMIT"))
 
     def __call__(self, sql: str) -> None:
-        # A statement is told again for every trigger that it fires, and for every row.
+        # SQLite tells a statement again for every trigger that it fires, and for every row.
         told = sql[:20] if sql.startswith("INSERT INTO business") else sql
         again, self.last = told == self.last, told
-        if self.armed and not again:
+        if not again:
             self.left -= 1
             if self.left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -49,49 +54,61 @@ class FailPoint:
 def create_business_table(world: World) -> None:
     with world.database.write() as connection:
         connection.execute(
-            text(
-                "CREATE TABLE IF NOT EXISTS business"
-                " (number TEXT PRIMARY KEY, leaf_seq INTEGER NOT NULL UNIQUE)"
-            )
+            text("CREATE TABLE IF NOT EXISTS business (number VARCHAR(80) PRIMARY KEY)")
         )
 
 
-def act(world: World, numbers: list[str]) -> None:
+def act(world: World, numbers: list[str], *, parallel: bool = False) -> None:
     """Business rows and their leaves in one transaction."""
-    with world.database.write() as connection:
-        first = world.log.head(connection).size
+    entries = [
+        entry(correlation=number, subject=number.encode().ljust(32) if at % 2 else None)
+        for at, number in enumerate(numbers)
+    ]
+    with world.database.write(parallel=parallel) as connection:
         connection.execute(
-            text("INSERT INTO business VALUES (:number, :seq)"),
-            [{"number": number, "seq": seq} for seq, number in enumerate(numbers, first)],
+            text("INSERT INTO business VALUES (:number)"),
+            [{"number": number} for number in numbers],
         )
-        world.log.append_many(
-            connection,
-            [
-                entry(
-                    correlation=number,
-                    subject=hashlib.sha256(number.encode()).digest() if at % 2 else None,
-                )
-                for at, number in enumerate(numbers)
-            ],
-        )
+        if parallel:
+            submitted = world.log.submit(connection, entries)
+        else:
+            world.log.append_many(connection, entries)
+    if parallel:
+        world.log.wait(submitted)
 
 
-def main(home: Path, die_at: int) -> None:
-    world = open_world(home)
+def run(home: Path, url: str, die_at: int = 0) -> None:
+    world = open_world(home, url)
     create_business_table(world)
+    room = -world.log.head().size % TILE_WIDTH
+    if room > ROWS - 2:  # so that the first act makes a tile full
+        act(world, [f"fill.{os.getpid()}.{row}" for row in range(room - ROWS + 2)])
     point = FailPoint(die_at)
-    if die_at:
-        event.listen(world.database.engine, "checkout", point.watch)
+    point.watch(world)
     for turn in itertools.count():
-        point.armed = turn >= WARM_UP
-        rows = 1 if turn % 3 else LARGE
-        numbers = [f"{os.getpid()}.{turn}.{row}" for row in range(rows)]
-        act(world, numbers)
+        rows = 1 if turn % 3 else ROWS
+        numbers = [f"{die_at}.{os.getpid()}.{turn}.{row}" for row in range(rows)]
+        act(world, numbers, parallel=turn % 2 == 0)
         point("answer")
         sys.stdout.write("".join(number + "\n" for number in numbers))
         sys.stdout.flush()
         time.sleep(0.003)  # SQLite's lock is not fair; let others in
 
 
+def run_each(home: Path, url: str, events: list[int]) -> None:
+    """A process for each event; forked, so that only the first one loads the program."""
+    for die_at in events:
+        process = os.fork()
+        if process == 0:
+            run(home, url, die_at)
+        _, status = os.waitpid(process, 0)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    _, home, *rest = sys.argv
+    url = rest[0] if rest else ""
+    if len(rest) > 1:
+        run_each(Path(home), url, [int(number) for number in rest[1].split(",")])
+    else:
+        run(Path(home), url)

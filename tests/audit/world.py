@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import inspect, update
 
 from audit.bulk import BulkInsert
 from audit.database import Database
@@ -81,8 +81,11 @@ def open_world(home: Path, url: str = "") -> World:
     home.mkdir(exist_ok=True)
     url = url or f"sqlite:///{home}/node.db"
     database = Database(url)
-    with database.write() as connection:
-        create_audit_schema(connection)
+    with database.read() as connection:
+        new = not inspect(connection).has_table(audit_head.name)
+    if new:
+        with database.write() as connection:
+            create_audit_schema(connection)
     keys_database = Database(f"sqlite:///{home}/datakeys.db")
     keys = DataKeys(keys_database, KEK)
     log = AuditLog(ORIGIN, database, keys, INDEX_KEY)
