@@ -31,10 +31,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.credit import rivals
-from benchmarks.credit.federated import Cohort, Settings, make_plan, train, train_freely
+from benchmarks.credit.federated import Cohort, Settings, Trained, make_plan, train, train_freely
+from benchmarks.credit.inside import InsideBanks, compared
 from benchmarks.credit.priors import PriorSettings, make_prior
+from benchmarks.credit.scorecard import make_scorecard
 from benchmarks.credit.table import Recipe, Table, read_recipe, read_table
 from benchmarks.credit.worlds import draw
+from models.baselines.interface import LabelsUnusable
 from models.encoder import Encoder
 from models.metrics import auc, brier, ece, ks
 from models.plan import Architecture, TrustMode
@@ -47,6 +50,7 @@ from protocols.errors import CredenceError, InvalidInput
 DELTA = 1e-5
 TEST_SHARE = 0.2
 SMALLEST_TABLE = 200
+FIGURES = ("auc", "ks", "brier", "ece", "mean_pd", "epsilon_promised", "epsilon_alone")
 MAX_NODES = 20
 MAX_SEEDS = 20
 HERE = Path(__file__).parent
@@ -149,6 +153,21 @@ def rival_rows(study: Study, cut: Split, epsilons: Sequence[float], seed: int) -
     return {f"{name} (pooled)": measured(study, cut, risk) for name, risk in risks.items()}
 
 
+def inside_banks(
+    study: Study, cut: Split, parts: Sequence[Cohort], seed: int
+) -> InsideBanks | None:
+    """Each institution's own models, fitted without privacy, to blend shared scores with.
+
+    None where an institution has too few outcomes of a class for models of its own.
+    """
+    held = [cut.test[cut.bank[cut.test] == bank] for bank in range(study.nodes)]
+    tests = [Cohort(study.x[rows], study.table.label[rows]) for rows in held]
+    try:
+        return InsideBanks(study.encoder, parts, tests, seed)
+    except LabelsUnusable:
+        return None
+
+
 def alone_rows(
     study: Study, cut: Split, parts: Sequence[Cohort], epsilons: Sequence[float], seed: int
 ) -> dict[str, Row]:
@@ -184,17 +203,25 @@ def our_rows(
     parts: Sequence[Cohort],
     epsilons: Sequence[float],
     modes: Sequence[TrustMode],
+    inside: InsideBanks | None,
 ) -> tuple[dict[str, Row], dict[str, Guarantees]]:
-    """Ours at each epsilon and mode, and what each plan guarantees."""
+    """Ours at each epsilon and mode, alone and inside each bank, and what each plan guarantees."""
     test_x = study.x[cut.test]
     rows: dict[str, Row] = {}
+
+    def add(name: str, trained: Trained) -> None:
+        rows[name] = measured(study, cut, trained.risk(test_x), trained.pd(test_x))
+        if inside is not None:
+            fused = name.replace("Credence", "fused inside each bank")
+            rows[fused] = inside.fused(trained.weights, trained.calibration)
+
     kept: dict[str, Guarantees] = {}
     for epsilon in epsilons:
         if not np.isfinite(epsilon):
             free = train_freely(
                 study.recipe.catalogue, study.encoder, study.architecture, parts, study.settings
             )
-            rows["Credence, no privacy"] = measured(study, cut, free.risk(test_x), free.pd(test_x))
+            add("Credence, no privacy", free)
             continue
         for mode in modes:
             name = f"Credence, epsilon {epsilon:g}, {mode}"
@@ -203,10 +230,23 @@ def our_rows(
                 epsilon=epsilon, delta=DELTA, mode=mode, rows=len(cut.train),
             )  # fmt: skip
             trained = train(plan, study.encoder, study.prior, parts)
-            rows[name] = measured(study, cut, trained.risk(test_x), trained.pd(test_x))
+            add(name, trained)
             if trained.guarantees is not None:
                 kept[name] = trained.guarantees
+            rows[f"WOE scorecard, federated, epsilon {epsilon:g}, {mode}"] = scorecard_row(
+                study, cut, parts, epsilon, mode
+            )
     return rows, kept
+
+
+def scorecard_row(
+    study: Study, cut: Split, parts: Sequence[Cohort], epsilon: float, mode: TrustMode
+) -> Row:
+    """The network's WOE scorecard at an epsilon of its own."""
+    made = make_scorecard(study.encoder, parts, epsilon=epsilon, delta=DELTA, mode=mode)
+    x = study.x[cut.test]
+    row = measured(study, cut, made.core.raw(x), made.pd(x))
+    return row | {"epsilon_promised": made.epsilon, "epsilon_alone": made.alone}
 
 
 def run(
@@ -243,7 +283,9 @@ def run(
         parts = cohorts(study, cut)
         rows = rival_rows(study, cut, epsilons, seed)
         rows |= alone_rows(study, cut, parts, epsilons, seed)
-        ours, kept = our_rows(study, cut, parts, epsilons, modes)
+        inside = inside_banks(study, cut, parts, seed)
+        rows |= inside.own() if inside is not None else {}
+        ours, kept = our_rows(study, cut, parts, epsilons, modes, inside)
         for name, row in (rows | ours).items():
             found.setdefault(name, []).append(row)
         if progress:
@@ -258,12 +300,13 @@ def report(
     rows = []
     for name, splits in found.items():
         row: Row = {"model": name}
-        for figure in ("auc", "ks", "brier", "ece", "mean_pd"):
+        for figure in FIGURES:
             values = [one[figure] for one in splits if figure in one]
             if values:
                 row[figure] = round(float(np.mean(values)), 4)
         row["auc_by_split"] = [round(one["auc"], 4) for one in splits if "auc" in one]
         row["auc_by_bank"] = np.mean([one["banks"] for one in splits], axis=0).round(4).tolist()
+        row["auc_by_split_and_bank"] = np.round([one["banks"] for one in splits], 4).tolist()
         if name in kept:
             row["epsilon_promised"] = round(kept[name].promised, 4)
             row["epsilon_alone"] = round(kept[name].alone, 4)
@@ -279,6 +322,7 @@ def report(
         "prior": "" if study.prior is None else study.prior.sha256,
         "hyperparameters": ORIGIN,
         "models": rows,
+        "fused_against_own": compared({row["model"]: row for row in rows}),
     }
 
 
@@ -296,6 +340,11 @@ def print_report(result: dict[str, Any]) -> None:
         banks = " ".join(f"{value:.4f}" for value in row["auc_by_bank"])
         print(
             f"{row['model']:36} {figures[0]:>6} {figures[1]:>6} {figures[2]:>6} {alone:>7}  {banks}"
+        )
+    for line in result["fused_against_own"]:
+        print(
+            f"{line['fused']} at or above {line['own']}: {line['at_or_above']} of {line['cells']} "
+            f"(bank, split); least {line['least']:+.4f}, mean {line['mean']:+.4f}"
         )
     print("* epsilon by a node's own noise, against all other parties together")
     print(f"Hyperparameters: {result['hyperparameters']}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import baselines, console, ledger, privacy, rights, rotation
+from api.cli import baselines, console, ledger, own_models, privacy, rights, rotation
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = typer.Typer(
 FETCH_DEADLINE_S = 600.0
 
 app.add_typer(rights.app, name="rights")
+app.add_typer(own_models.app, name="own-models")
 app.command("baselines", epilog=baselines.EXAMPLE)(baselines.baselines)
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
 app.command("privacy", epilog=privacy.EXAMPLE)(privacy.privacy)

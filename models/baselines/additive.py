@@ -33,10 +33,10 @@ class BaselineInvalid(InvalidInput):
 
 
 class BaselineNotPortable(InvalidInput):
-    """This kind of baseline has no plain form: trees are never written down, nor unpickled."""
+    """This kind of baseline has no plain form; nothing is pickled instead."""
 
     code = "baseline_not_portable"
-    next_step = "Fit it again where it is needed; only the two scorecards are written as JSON."
+    next_step = "Keep a scorecard, `local_gbdt` or `shared_fusion`; fit others where needed."
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,23 @@ class Additive:
         }
         return {"base": round(self.base, 6), "tables": tables}
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON object."""
+        return {"base": self.base, "tables": [table.tolist() for table in self.tables]}
+
+
+def read_additive(body: object, encoder: Encoder) -> Additive:
+    """Read what `Additive.to_json` wrote.
+
+    Raises:
+        BaselineInvalid: a field or table is not of the catalogue, or goes against a direction.
+    """
+    fields = Fields(body, "scorecard", BaselineInvalid)
+    base = fields.number("base", -_LARGEST, _LARGEST)
+    tables = _tables(fields.items("tables", len(encoder.catalogue.signals)), encoder.catalogue)
+    fields.done()
+    return Additive(encoder, tables, base)
+
 
 def bins_of(encoder: Encoder, x: Encoded) -> NDArray[np.int64]:
     """The bin of each signal, int64[n, m], from encoded rows float32[n, width]."""
@@ -100,8 +117,7 @@ def write(scorer: Scorer) -> bytes:
             "seed": scorer.seed,
             "calibration": scorer.calibration.to_json(),
             "scale": scorer.scale.to_json(),
-            "base": core.base,
-            "tables": [table.tolist() for table in core.tables],
+            **core.to_json(),
         }
     )
 
@@ -129,10 +145,8 @@ def read(body: bytes, encoder: Encoder, kinds: frozenset[str]) -> Scorer:
     seed = fields.integer("seed", 0, 2**32 - 1)
     calibration = Calibration.from_json(fields.raw("calibration"))
     scale = Scale.from_json(fields.raw("scale"))
-    base = fields.number("base", -_LARGEST, _LARGEST)
-    tables = _tables(fields.items("tables", len(catalogue.signals)), catalogue)
+    core = read_additive({name: fields.raw(name) for name in ("base", "tables")}, encoder)
     fields.done()
-    core = Additive(encoder, tables, base)
     return Scorer(kind, core, calibration, scale, catalogue, monotone=True, seed=seed, rows=0)
 
 

@@ -35,7 +35,7 @@ def fit_logit(x: Floats, y: Labels, *, ridge: float, nonnegative: NDArray[np.boo
         p = sigmoid(rows @ weights)
         gradient = rows.T @ (p - y) + penalty * weights
         hessian = (rows * (p * (1 - p))[:, None]).T @ rows + np.diag(penalty)
-        step = _descend(hessian, gradient, weights, bounded)
+        step = descend(hessian, gradient, weights, bounded)
         size = 1.0
         while _objective(rows, y, weights + size * step, penalty) > value and size > _SMALL:
             size /= 2
@@ -51,7 +51,7 @@ def _objective(rows: Floats, y: Labels, weights: Floats, penalty: Floats) -> flo
     return float(np.logaddexp(0, z).sum() - z @ y + 0.5 * (penalty @ weights**2))
 
 
-def _descend(
+def descend(
     hessian: Floats, gradient: Floats, weights: Floats, bounded: NDArray[np.bool_]
 ) -> Floats:
     """The step d with least gradient.d + d.hessian.d/2 and weights + d >= 0 where bounded."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from models.baselines.boosted import Boosted, from_sklearn
 from models.baselines.interface import Floats, Labels, log_odds
 from models.encoder import Encoded, Encoder
 from protocols.errors import CredenceError
@@ -103,8 +104,8 @@ class LocalGbdt:
     kind: str = "local_gbdt"
     monotone: bool = True
 
-    def learn(self, x: Encoded, y: Labels, seed: int) -> _Trees:
-        """Fit.
+    def learn(self, x: Encoded, y: Labels, seed: int) -> Boosted:
+        """Fit, and take the trees out of the library: they can be written down.
 
         Raises:
             BaselinesNotInstalled: there is no scikit-learn.
@@ -113,7 +114,7 @@ class LocalGbdt:
         signs = _signs(self.encoder)
         model = make(**BOOSTED, random_state=seed, monotonic_cst=signs)
         with one_thread():
-            return _Trees(model.fit(x, y), BOOSTED)
+            return from_sklearn(model.fit(x, y), x)
 
 
 def _signs(encoder: Encoder) -> list[int]:

@@ -5,6 +5,7 @@ from alembic import op
 import audit.incidents  # noqa: F401
 import node.storage.masking_tables
 import node.storage.model_tables
+import node.storage.own_model_tables
 import node.storage.people_tables
 import node.storage.request_tables
 import node.storage.retention_tables
