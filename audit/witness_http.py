@@ -1,11 +1,13 @@
 """The C2SP HTTP face of a witness outside the network, from the log's side.
 
-`POST <url>/add-checkpoint` is tlog-witness. `GET <url>/latest?origin=<first origin>` is ours: it
-answers a JSON list of signed notes; a witness without it is one that cannot say what it holds.
+`POST <url>/add-checkpoint` is tlog-witness. Two calls are ours: `GET <url>/latest?origin=<first
+origin>` answers a JSON list of signed notes (a witness without it cannot say what it holds), and
+`POST <url>/directory` gives it the signed member directory when it does not know the log or its
+key (404, 403).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 
@@ -29,10 +31,20 @@ class HttpWitness:
     """An `audit.witness_round.WitnessPeer` over HTTP."""
 
     def __init__(
-        self, external: ExternalWitness, transport: httpx.BaseTransport | None = None
+        self,
+        external: ExternalWitness,
+        directory: Callable[[], bytes] | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Ask `external`; `transport` stands in for the network's."""
+        """Ask `external`.
+
+        Args:
+            external: the witness.
+            directory: gives the signed directory as a file.
+            transport: stands in for the network's.
+        """
         self._external = external
+        self._directory = directory
         self._transport = transport
 
     @property
@@ -52,6 +64,9 @@ class HttpWitness:
             WitnessUnreachable: none in time, or too long a one.
         """
         status, answer = self._call("POST", "/add-checkpoint", timeout_s, content=body)
+        if status in {403, 404} and self._directory is not None:
+            self._call("POST", "/directory", timeout_s, content=self._directory())
+            status, answer = self._call("POST", "/add-checkpoint", timeout_s, content=body)
         return Answer(status, answer if status in {200, 409} else b"")
 
     def latest(self, origin: str, timeout_s: float) -> Sequence[bytes]:

@@ -88,6 +88,13 @@ def origin_of(base: str, epoch: int) -> str:
     return base if epoch == 1 else f"{base}/{epoch}"
 
 
+def origin_in_force(database: Database, base: str) -> str:
+    """What the log in `database`, first named `base`, is called now."""
+    with database.read() as connection:
+        current = store.epoch(connection)
+    return base if current is None else current.origin
+
+
 class LogKeeper:
     """Keeps one log's heads; thread-safe."""
 

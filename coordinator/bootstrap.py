@@ -7,6 +7,8 @@ from pathlib import Path
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
+from audit.witness_home import directory_file
+from audit.witness_keeper import origin_in_force
 from coordinator.home import (
     CA_FILE,
     CERTIFICATE_FILE,
@@ -110,7 +112,7 @@ def open_coordinator(home: Path) -> Coordinator:
     upgrade(database)
     data_keys_database = Database(f"sqlite:///{home / DATA_KEYS_FILE}")
     audit = AuditLog(
-        origin=coordinator_origin(settings),
+        origin=origin_in_force(database, coordinator_origin(settings)),
         database=database,
         data_keys=DataKeys(data_keys_database, keys.kek),
         index_key=keys.audit_index,
@@ -148,6 +150,7 @@ def open_coordinator(home: Path) -> Coordinator:
             audit=audit,
             keys=keys,
             directory=membership.directory,
+            document=lambda: directory_file(membership.document("directory")),
             now_ms=lambda: int(time.time() * 1000),
         ),
     )

@@ -11,6 +11,8 @@ from typing import Any
 from audit.database import Database
 from audit.shredding import DataKeys
 from audit.store import AuditLog
+from audit.witness_home import directory_file
+from audit.witness_keeper import origin_in_force
 from audit.witness_state import Gate, Operation
 from consent.templates import Templates
 from node.consents.client import GrpcCourier
@@ -136,7 +138,7 @@ def open_node(home: Path) -> Node:
     ensure_schema(database)
     data_keys_database = Database(f"sqlite:///{home / DATA_KEYS_FILE}")
     audit = AuditLog(
-        origin=member_dns(settings.member_id),
+        origin=origin_in_force(database, member_dns(settings.member_id)),
         database=database,
         data_keys=DataKeys(data_keys_database, keys.kek),
         index_key=keys.audit_index,
@@ -273,6 +275,7 @@ def _assemble(
             audit=audit,
             keys=keys,
             directory=documents.directory,
+            document=lambda: directory_file(documents.document("directory")),
             to_member=routes.to_member,
             to_coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
             now_ms=_clock,
@@ -291,7 +294,7 @@ def _trustee(
     channels: Channels,
     pseudonym_keys: PseudonymKeys,
 ) -> Trustee:
-    shares = Shares(database, settings.member_id, keys.kek)
+    shares = Shares(database, settings.member_id, keys.kek, audit)
     participation = Participation(
         member_id=settings.member_id,
         # What the directory names, at once: the ceremony's other parties read it there.

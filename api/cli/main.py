@@ -8,6 +8,7 @@ import typer
 
 from api.cli import (
     audit,
+    audit_verify,
     ceremony,
     client,
     consent,
@@ -19,6 +20,7 @@ from api.cli import (
     people,
     score,
     train,
+    witness,
 )
 
 app = typer.Typer(
@@ -39,7 +41,9 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(client.app, name="client")
 train.register(app)
 app.add_typer(score.app)
+witness.register(audit.app, audit_verify.app)
 app.add_typer(audit.app, name="audit")
+app.add_typer(witness.app, name="witness")
 
 
 def main() -> None:

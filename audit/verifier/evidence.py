@@ -50,8 +50,8 @@ class EvidenceInvalid(CredenceError):
 class EvidenceOutcome(IntEnum):
     """What a file shows; the value is the verifier's exit status."""
 
-    FORKED = 6
-    UNEXPLAINED = 7
+    FORKED = 8
+    UNEXPLAINED = 9
 
 
 @dataclass(frozen=True, slots=True)

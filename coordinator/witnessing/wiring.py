@@ -66,6 +66,7 @@ def make_witnessing(
     audit: AuditLog,
     keys: CoordinatorKeys,
     directory: Callable[[], Directory],
+    document: Callable[[], bytes],
     now_ms: Callable[[], int],
 ) -> Witnessing:
     """The parts."""
@@ -77,7 +78,7 @@ def make_witnessing(
         return [*network_witnesses(directory(), COORDINATOR, now_ms()), *outside]
 
     def peers() -> list[WitnessPeer]:
-        return [HttpWitness(one) for one in external]
+        return [HttpWitness(one, document) for one in external]
 
     def watched(connection: Connection, origin: str) -> list[NoteKey]:
         own = origin.partition("/")[0] == settings.name

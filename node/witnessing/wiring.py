@@ -127,6 +127,7 @@ def make_witnessing(
     audit: AuditLog,
     keys: NodeKeys,
     directory: Callable[[], Directory],
+    document: Callable[[], bytes],
     to_member: Callable[[str], grpc.Channel],
     to_coordinator: Callable[[], grpc.Channel],
     now_ms: Callable[[], int],
@@ -150,7 +151,7 @@ def make_witnessing(
             return outside
 
     def peers() -> list[WitnessPeer]:
-        outside: list[WitnessPeer] = [HttpWitness(one) for one in external]
+        outside: list[WitnessPeer] = [HttpWitness(one, document) for one in external]
         try:
             return [
                 *_network_peers(directory(), own, to_member, to_coordinator, now_ms()),
