@@ -3,10 +3,11 @@
 The newest release is kept and never taken back (`protocols.releases.accept`); bundles are fetched
 as it names them (`node.bundles`); what is answered with follows from both and from the node's own
 rules (`node.model_choice`). A withdrawal bites in the transaction that stores the release, before
-anything is fetched. Storing, activating and the audit leaf are one transaction.
+anything is fetched. A change of what is answered with and its audit leaf are one transaction.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,6 +86,7 @@ class Releases:
         ask: asks the coordinator for the newest release, and tells it what is answered with here
             (empty: nothing) and the serial held (0: none).
         fetch: asks it for a version's bundle, in pieces.
+        warm: loads a kept version before it is put in force, so that no answer waits for it.
         now_ms: the clock, UTC milliseconds.
     """
 
@@ -98,6 +100,7 @@ class Releases:
         catalogue: Callable[[], Catalogue],
         ask: Callable[[str, int], Document],
         fetch: Callable[[str], Iterable[BundlePiece]],
+        warm: Callable[[Connection, str], object],
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
@@ -107,6 +110,7 @@ class Releases:
         self._catalogue = catalogue
         self._ask = ask
         self._fetch = fetch
+        self._warm = warm
         self._now_ms = now_ms
 
     def active_version(self) -> str | None:
@@ -193,6 +197,9 @@ class Releases:
 
     def _take(self, document: Document) -> None:
         """Keep a newer release, and let what it withdraws bite at once."""
+        with self._database.read() as connection:
+            offered = accept(documents.newest(connection, KIND), document, self._directory_key())
+            self._prepare(connection, self._situation(connection, offered))
         with self._database.write() as connection:
             held = documents.newest(connection, KIND)
             release = accept(held, document, self._directory_key())
@@ -248,7 +255,18 @@ class Releases:
                 bundles.add(connection, row)
             elif held.manifest != row.manifest:
                 raise BundleNotForUs(f"there are two different bundles {version}")
+        with self._database.read() as connection:
+            self._prepare(connection, self._situation(connection, release))
+        with self._database.write() as connection:
             self._settle(connection)
+
+    def _prepare(self, connection: Connection, situation: Situation) -> None:
+        """Load what will be in force."""
+        choice = choose(situation)
+        for version in (choice.active, choice.shadow):
+            if version is not None:
+                with suppress(CredenceError):  # whoever scores with it hears of it
+                    self._warm(connection, version)
 
     def _rule(self, version: str, rule: Rule, why: str) -> str | None:
         with self._database.write() as connection:

@@ -154,8 +154,8 @@ class ScoreGroups:
                 given = self._give(connection, read, ready, evaluated, scorer)  # 6
                 outcomes |= dict(zip([one.place for one in ready], given, strict=True))
         if isinstance(scorer, Scorer) and challenger is not None:
-            for one, answered in zip(ready, evaluated, strict=True):
-                self._shadow.observe(scorer, challenger, one.merged, answered)
+            merged = [one.merged for one in ready]
+            self._shadow.observe(scorer, challenger, merged, evaluated)
         return [_of(outcomes, place) for place in range(len(calls))]
 
     def _read(self, connection: Connection, calls: Sequence[Call]) -> _Read:

@@ -8,11 +8,12 @@ first in memory, then in the node's database; nothing of one person, and nothing
 import threading
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from audit.database import Database
 from models.evaluate import Scorer
-from models.scale import Band
 from node.scoring.evaluation import Evaluated
 from node.storage import models
 from node.storage.models import Comparison
@@ -37,25 +38,32 @@ class Shadow:
         self._seen: dict[tuple[str, str], Comparison] = {}
 
     def observe(
-        self, scorer: Scorer, challenger: Scorer, merged: Signals, answered: Evaluated
+        self,
+        scorer: Scorer,
+        challenger: Scorer,
+        people: Sequence[Signals],
+        answered: Sequence[Evaluated],
     ) -> None:
-        """Compare one answer with what the challenger would have said; never raises.
+        """Compare answers with what the challenger would have said, in one pass; never raises.
 
         Args:
-            scorer: that made the answer.
+            scorer: that made the answers.
             challenger: the other one.
-            merged: signal id -> (status, value).
-            answered: the answer.
+            people: for each answer what it was made from, signal id -> (status, value).
+            answered: the answers.
         """
+        if not people:
+            return
+        versions = (scorer.bundle.version, challenger.bundle.version)
+        at_ms = self._now_ms()
         try:
-            one = self._compared(scorer, challenger, merged, answered)
+            seen = _compared(scorer, challenger, people, answered, at_ms)
         except (CredenceError, ValueError, ArithmeticError) as error:
             log.warning("challenger.failed", error=type(error).__name__)
-            one = self._failed(scorer, challenger)
-        key = (one.version, one.challenger)
+            seen = Comparison(*versions, 0, len(people), 0.0, 0.0, 0.0, 0, 0, at_ms, at_ms)
         with self._lock:
-            held = self._seen.get(key)
-            self._seen[key] = one if held is None else held.plus(one)
+            held = self._seen.get(versions)
+            self._seen[versions] = seen if held is None else held.plus(seen)
 
     def flush(self) -> None:
         """Add to the database what was seen since the last time.
@@ -78,54 +86,35 @@ class Shadow:
                     self._seen[key] = one if newer is None else one.plus(newer)
             raise
 
-    def _compared(
-        self, scorer: Scorer, challenger: Scorer, merged: Signals, answered: Evaluated
-    ) -> Comparison:
-        names = [spec.id for spec in challenger.encoder.catalogue.signals]
-        would = challenger.score(*matrix([merged], names))
-        points = float(would.points[0]) - answered.score
-        own = _place(scorer.bundle.manifest.bands, answered.band.code)
-        other = _place(challenger.bundle.manifest.bands, would.band[0])
-        return self._one(
-            scorer,
-            challenger,
-            pd=float(would.pd[0]) - answered.pd,
-            points=points,
-            better=int(other < own),
-            worse=int(other > own),
-        )
 
-    def _failed(self, scorer: Scorer, challenger: Scorer) -> Comparison:
-        return self._one(scorer, challenger, count=0, failed=1)
-
-    def _one(
-        self,
-        scorer: Scorer,
-        challenger: Scorer,
-        *,
-        count: int = 1,
-        failed: int = 0,
-        pd: float = 0.0,
-        points: float = 0.0,
-        better: int = 0,
-        worse: int = 0,
-    ) -> Comparison:
-        at_ms = self._now_ms()
-        return Comparison(
-            version=scorer.bundle.version,
-            challenger=challenger.bundle.version,
-            count=count,
-            failed=failed,
-            pd_difference=pd,
-            points_difference=points,
-            points_distance=abs(points),
-            better_band=better,
-            worse_band=worse,
-            since_ms=at_ms,
-            until_ms=at_ms,
-        )
+def _compared(
+    scorer: Scorer,
+    challenger: Scorer,
+    people: Sequence[Signals],
+    answered: Sequence[Evaluated],
+    at_ms: int,
+) -> Comparison:
+    names = [spec.id for spec in challenger.encoder.catalogue.signals]
+    would = challenger.score(*matrix(people, names))
+    points = would.points - np.array([one.score for one in answered])
+    own = _places(scorer, [one.band.code for one in answered])
+    other = _places(challenger, would.band)
+    return Comparison(
+        version=scorer.bundle.version,
+        challenger=challenger.bundle.version,
+        count=len(people),
+        failed=0,
+        pd_difference=float((would.pd - np.array([one.pd for one in answered])).sum()),
+        points_difference=float(points.sum()),
+        points_distance=float(np.abs(points).sum()),
+        better_band=int((other < own).sum()),
+        worse_band=int((other > own).sum()),
+        since_ms=at_ms,
+        until_ms=at_ms,
+    )
 
 
-def _place(bands: Sequence[Band], name: str) -> int:
-    """Where a band stands among a bundle's bands, 0 the best."""
-    return next(at for at, band in enumerate(bands) if band.name == name)
+def _places(scorer: Scorer, names: Sequence[str]) -> NDArray[np.int64]:
+    """Where bands stand among a bundle's bands, 0 the best."""
+    order = [band.name for band in scorer.bundle.manifest.bands]
+    return np.array([order.index(name) for name in names], dtype=np.int64)

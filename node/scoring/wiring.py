@@ -101,6 +101,7 @@ def make_scoring(
         catalogue=documents.catalogue,
         ask=membership.release,
         fetch=membership.bundle,
+        warm=model.get,
         now_ms=clock,
     )
     return Scoring(service, batch, releases, shadow)

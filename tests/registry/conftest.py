@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry.world import Registry, open_registry
+from tests.registry.world import AtRest, Registry, make_homes, open_registry
+
+
+@pytest.fixture(scope="session")
+def rest(tmp_path_factory: pytest.TempPathFactory) -> AtRest:
+    return make_homes(tmp_path_factory.mktemp("rest"), "bank-a", "bank-b")
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(rest: AtRest, tmp_path: Path) -> Iterator[Registry]:
     with ExitStack() as stack:
-        yield open_registry(tmp_path, stack, "bank-a", "bank-b")
+        yield open_registry(rest, tmp_path, stack)

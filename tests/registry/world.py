@@ -1,5 +1,6 @@
 """A coordinator with model versions and nodes that follow it, without a network between."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from models.catalogue import Catalogue, load_default
 from node.bootstrap import init_node, open_node
 from node.parts import Node
 from node.releases import Releases
+from node.scoring.active_model import ActiveModel
 from protocols.documents import Document, sign_document, to_proto
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
@@ -36,6 +38,9 @@ class Follower:
     cut_off: CredenceError | None = None
 
     def __post_init__(self) -> None:
+        self.model = ActiveModel(
+            lambda: self.network.key.verify_key, lambda: self.network.catalogue
+        )
         self.releases = Releases(
             database=self.node.database,
             audit=self.node.audit,
@@ -44,6 +49,7 @@ class Follower:
             catalogue=lambda: self.network.catalogue,
             ask=self._ask,
             fetch=self._fetch,
+            warm=self.model.get,
             now_ms=lambda: self.network.now_ms,
         )
 
@@ -75,6 +81,7 @@ class Registry:
     coordinator: Coordinator
     root: Path
     stack: ExitStack
+    homes: dict[str, Path]  # of nodes, at rest
     catalogue: Catalogue = field(default_factory=load_default)
     now_ms: int = 1_000
 
@@ -105,22 +112,36 @@ class Registry:
         return self.coordinator.membership.document("release")
 
     def follower(self, member_id: str) -> Follower:
-        home = self.root / member_id
-        init_node(home, member_id=member_id, name="Bank", role="bank")
-        node = open_node(home)
+        node = open_node(shutil.copytree(self.homes[member_id], self.root / member_id))
         self.stack.callback(node.close)
         return Follower(self, node, member_id)
 
 
-def open_registry(root: Path, stack: ExitStack, *members: str) -> Registry:
-    """A coordinator of which `members` are members."""
+@dataclass(frozen=True)
+class AtRest:
+    """Homes that nobody uses: made once, copied for each test."""
+
+    coordinator: Path
+    nodes: dict[str, Path]
+
+
+def make_homes(root: Path, *members: str) -> AtRest:
+    """A coordinator of which `members` are members, and a home for each."""
     home = root / "coordinator"
     init_coordinator(home, make_settings(name="test"), NOW)
     coordinator = open_coordinator(home)
-    stack.callback(coordinator.close)
     for member_id in members:
         join(coordinator, Applicant(member_id))
-    return Registry(coordinator, root, stack)
+        init_node(root / member_id, member_id=member_id, name="Bank", role="bank")
+    coordinator.close()
+    return AtRest(home, {one: root / one for one in members})
+
+
+def open_registry(rest: AtRest, root: Path, stack: ExitStack) -> Registry:
+    """The coordinator's side, in a copy of its own."""
+    coordinator = open_coordinator(shutil.copytree(rest.coordinator, root / "coordinator"))
+    stack.callback(coordinator.close)
+    return Registry(coordinator, root, stack, rest.nodes)
 
 
 def pieces_of(row: BundleRow) -> list[BundlePiece]:

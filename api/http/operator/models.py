@@ -64,7 +64,7 @@ def model_routes(room: Room) -> APIRouter:
             ]
             for one in models
         ]
-        return csv_answer("models.csv", header, rows)
+        return csv_answer("models.csv", (*about, *names), rows)
 
     return router
 
