@@ -43,15 +43,7 @@ def model_routes(room: Room) -> APIRouter:
         room.sessions.require(request)
         models = room.console.models()
         names = sorted({name for one in models for name in one.figures})
-        header = (
-            "version",
-            "standing",
-            "answered_by",
-            "published_at_ms",
-            "epsilon",
-            "delta",
-            *names,
-        )
+        about = ("version", "standing", "answered_by", "published_at_ms", "epsilon", "delta")
         rows = [
             [
                 one.version,
