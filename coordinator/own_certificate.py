@@ -1,5 +1,6 @@
 """The coordinator's own certificate: short-lived like a member's, renewed by itself."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from coordinator.home import CERTIFICATE_FILE
@@ -25,8 +26,12 @@ class OwnCertificate:
         """The identity to show now."""
         return self._identity
 
-    def renew_if_due(self, now_ms: int) -> bool:
+    def renew_if_due(self, now_ms: int, note: Callable[[bytes], None]) -> bool:
         """Renew when less than a third of its life is left; whether it was.
+
+        Args:
+            now_ms: UTC milliseconds.
+            note: told the new certificate, PEM, before it is in use; it logs it.
 
         Raises:
             HomeUnusable: it cannot be written; the one in use stays.
@@ -38,6 +43,7 @@ class OwnCertificate:
         certificate = to_pem(
             issue_server_certificate(self._keys.ca, held.ca, held.key, now_ms, SERVER_DAYS)
         )
+        note(certificate)
         path = self._home / CERTIFICATE_FILE
         beside = path.with_name(path.name + ".new")
         try:

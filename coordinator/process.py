@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import grpc
 import structlog
 
+from coordinator.acts import note_certificate, note_settings
 from coordinator.bootstrap import Coordinator, open_coordinator
 from coordinator.ceremonies.service import attach_ceremonies
 from coordinator.federation.runner import attach_federation
@@ -110,7 +112,12 @@ def run(
     with only_process(home), ExitStack() as stack:
         coordinator = open_coordinator(home)
         stack.callback(coordinator.close)
+        note_settings(coordinator)
         _renew_certificate(coordinator)
+        sequencer = coordinator.audit.sequencer
+        if sequencer is not None:  # a server database
+            stack.callback(sequencer.stop)
+            sequencer.start()
         outward = face(coordinator) if face else None
         if outward is not None:
             stack.callback(outward.stop)  # its port is let go whatever fails below
@@ -169,7 +176,8 @@ def _reissue_directory(coordinator: Coordinator) -> None:
 
 def _renew_certificate(coordinator: Coordinator) -> None:
     try:
-        if coordinator.own_certificate.renew_if_due(int(time.time() * 1000)):
+        now_ms = int(time.time() * 1000)
+        if coordinator.own_certificate.renew_if_due(now_ms, partial(note_certificate, coordinator)):
             _log.info("coordinator.certificate_renewed")
     except CredenceError as error:
         _log.error("coordinator.certificate_not_renewed", code=error.code)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.database import Database
+from audit.proofs import LogReader
 from audit.store import AuditLog
 from node.consents.service import ConsentService
 from node.consents.wiring import Statuses
@@ -106,6 +107,13 @@ class Node:
     def member_id(self) -> str:
         """This member's id."""
         return self.settings.member_id
+
+    @property
+    def log_reader(self) -> LogReader:
+        """Shows its log to others."""
+        return LogReader(
+            self.audit, self.database, lambda: self.keys.signing, lambda: int(time.time() * 1000)
+        )
 
     def ingestion(self) -> "IngestService":
         """The service that makes subjects and signals of records.

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from audit.configuration import note_configuration
 from node.bootstrap import open_node
 from node.exchange.engine import Engine, stamp
 from node.federation.supervisor import Supervisor
@@ -29,8 +30,8 @@ PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
-RETENTION_EVERY_S = 600.0
 WITNESS_EVERY_S = 1.0
+RETENTION_EVERY_S = 600.0
 
 log = structlog.get_logger("node.process")
 
@@ -83,9 +84,17 @@ def running(
         node = open_node(home)
         stack.callback(node.close)
         node.documents.directory()
-        node.witnessing.rounds.start()  # an old state of the log is found before it is served
         stack.callback(_keep_comparison, node)
+        node.witnessing.rounds.start()  # an old state of the log is found before it is served
         _number_entries(node, stack)
+        note_configuration(
+            node.audit,
+            node.database,
+            node.keys.audit_index,
+            node.settings.model_dump(mode="json"),
+            actor=node.member_id,
+            now_ms=clock(),
+        )
         outward = face(node) if face else None
         if outward is not None:
             stack.callback(outward.stop)  # its port is let go whatever fails below

@@ -36,5 +36,5 @@ def caller(
         raise TokenRefused("no bearer token")
     client = clients.recognise(credentials.credentials)
     if scope is not None:
-        client.require(scope)
+        clients.require(client, scope)
     return client

@@ -8,11 +8,14 @@ from fastapi import APIRouter, FastAPI
 from api.http import problems
 from api.http.health import health_routes
 from api.http.limits import BodyLimits, LimitedBodies
+from api.http.log import node_log_routes
 from api.http.requests import RequestContext
 from api.http.scores import score_routes
+from audit.proofs import LogReader
 from audit.witness_state import Operation
 from node.network.documents import Documents
 from node.scoring.clients import Clients
+from node.scoring.proofs import ScoreProofs
 from node.scoring.service import ScoringService
 
 VERSION = "1.0.0"
@@ -35,6 +38,11 @@ class ScoringNode(Protocol):
     @property
     def scoring(self) -> ScoringService:
         """Makes scores."""
+        ...
+
+    @property
+    def log_reader(self) -> LogReader:
+        """Shows its audit log."""
         ...
 
     @property
@@ -64,6 +72,9 @@ def create_app(
     )
     problems.install(app)
     app.include_router(score_routes(node.scoring, node.clients))
+    reader = node.log_reader
+    proofs = ScoreProofs(reader, node.scoring, node.clients)
+    app.include_router(node_log_routes(reader, node.clients, proofs))
     app.include_router(
         health_routes(
             {

@@ -8,12 +8,14 @@ secret is.
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
+from node.scoring.refusals import Refusals
 from node.storage import clients
 from node.storage.clients import ClientRow
 from protocols.canonical import b64url_encode, sha256
@@ -29,6 +31,11 @@ MAX_TOKEN_CHARACTERS = 128
 ACTOR = "operator"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,119}")
+
+
+def clock() -> int:
+    """UTC milliseconds."""
+    return int(time.time() * 1000)
 
 
 class TokenRefused(CredenceError):
@@ -75,9 +82,12 @@ class Client:
 class Clients:
     """The API clients of one node."""
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
+    def __init__(
+        self, database: Database, audit: AuditLog, now_ms: Callable[[], int] = clock
+    ) -> None:
         self._database = database
         self._audit = audit
+        self._refusals = Refusals(database, audit, now_ms)
 
     def add(self, name: str, now_ms: int, scopes: Sequence[str] = SCOPES) -> tuple[ClientRow, str]:
         """Make a client; its row and its token, which is nowhere else.
@@ -106,20 +116,33 @@ class Clients:
         return row, f"{row.client_id}.{secret}"
 
     def recognise(self, token: str) -> Client:
-        """The client whose token this is.
+        """The client whose token this is; that one was refused is logged.
 
         Raises:
             TokenRefused: nobody's, or a revoked client's.
         """
         client_id, _, secret = token[:MAX_TOKEN_CHARACTERS].partition(".")
-        with self._database.read() as connection:
+        with self._database.glance() as connection:
             row = clients.find(connection, client_id)
         # An unknown id takes the same path as a wrong secret.
         expected = row.token_sha256 if row is not None else bytes(32)
         matches = hmac.compare_digest(sha256(secret.encode()), expected)
         if row is None or not matches or row.revoked_at_ms is not None:
+            self._refusals.note(None if row is None else row.client_id, TokenRefused.code)
             raise TokenRefused("the bearer token is not one of a valid client")
         return Client(row.client_id, row.name, frozenset(row.scopes.split()))
+
+    def require(self, client: Client, scope: str) -> None:
+        """Check for a scope; that it was missing is logged.
+
+        Raises:
+            ScopeMissing: the client lacks it.
+        """
+        try:
+            client.require(scope)
+        except ScopeMissing:
+            self._refusals.note(client.client_id, ScopeMissing.code)
+            raise
 
     def every(self) -> list[ClientRow]:
         """All clients, oldest first."""

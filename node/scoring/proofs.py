@@ -3,7 +3,7 @@
 from audit.leaf import parse_leaf
 from audit.proofs import LogReader
 from audit.receipts import Receipt
-from node.scoring.clients import LOG_SCOPE, Client
+from node.scoring.clients import LOG_SCOPE, Client, Clients
 from node.scoring.service import ScoringService
 from protocols.errors import CredenceError
 
@@ -13,8 +13,9 @@ ISSUED = "score.issued"
 class ScoreProofs:
     """Gives receipts; a client's own score's with its content."""
 
-    def __init__(self, reader: LogReader, scoring: ScoringService) -> None:
+    def __init__(self, reader: LogReader, scoring: ScoringService, clients: Clients) -> None:
         self._reader = reader
+        self._clients = clients
         self._scoring = scoring
 
     def receipt(self, client: Client, seq: int) -> Receipt:
@@ -30,7 +31,7 @@ class ScoreProofs:
         """
         score_id = self._own(client, seq)
         if score_id is None:
-            client.require(LOG_SCOPE)  # 1
+            self._clients.require(client, LOG_SCOPE)  # 1
             return self._reader.receipt(seq, opened=False)
         try:
             self._scoring.read(score_id, client.client_id)  # 2

@@ -211,7 +211,7 @@ class Participation:
             return
         key = self._keys.install(result)
         with self._shares.database.write() as connection:
-            retired = self._shares.retire(connection, key.epoch)
+            retired = self._shares.retire(connection, key.epoch, self._now_ms())
         self._learnt = result.body
         log.info("ceremony.completed", epoch=key.epoch, version=key.version, retired=retired)
 

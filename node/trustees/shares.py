@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from audit.database import Connection, Database
+from audit.leaf import Entry
+from audit.store import AuditLog
 from node.storage import pseudonyms as storage
 from node.storage.pseudonyms import ShareRow
 from protocols import aead, ristretto
@@ -35,17 +37,20 @@ class Shares:
         database: the node's.
         member_id: the node's.
         kek: its 32-byte key-encryption key.
+        audit: its log.
     """
 
     database: Database
     member_id: str
     kek: bytes
+    audit: AuditLog
 
     def store(self, ceremony_id: str, epoch: int, index: int, share: Scalar, now_ms: int) -> None:
         """Seal and keep a share; the ceremony need not be completed yet."""
         sealed = aead.encrypt(self.kek, share, self._aad(ceremony_id, epoch, index))
         with self.database.write() as connection:
             storage.put_share(connection, ShareRow(ceremony_id, epoch, index, sealed, now_ms))
+            self._log(connection, "pseudonyms.share_kept", ceremony_id, now_ms, {"epoch": epoch})
 
     def open(self, key: PseudonymKey) -> tuple[Scalar, int]:
         """This node's share of a key, and its index.
@@ -66,9 +71,33 @@ class Shares:
             raise ShareDamaged("the stored share does not match its verification share")
         return share, row.share_index
 
-    def retire(self, connection: Connection, newest_epoch: int) -> int:
+    def retire(self, connection: Connection, newest_epoch: int, now_ms: int) -> int:
         """Destroy shares of epochs that are over; how many."""
-        return storage.drop_shares_below(connection, newest_epoch - EPOCHS_KEPT + 1)
+        below = newest_epoch - EPOCHS_KEPT + 1
+        gone = storage.drop_shares_below(connection, below)
+        if gone:
+            facts = {"below_epoch": below, "shares": gone}
+            self._log(connection, "pseudonyms.shares_destroyed", "", now_ms, facts)
+        return gone
+
+    def _log(
+        self,
+        connection: Connection,
+        kind: str,
+        ceremony_id: str,
+        at_ms: int,
+        facts: dict[str, int],
+    ) -> None:
+        entry = Entry(
+            kind=kind,
+            actor=self.member_id,
+            purpose="pseudonyms",
+            correlation=ceremony_id,
+            payload=facts,
+            subject=None,
+            at_ms=at_ms,
+        )
+        self.audit.append(connection, entry)
 
     def _aad(self, ceremony_id: str, epoch: int, index: int) -> bytes:
         return f"credence/1|key-share|{self.member_id}|{ceremony_id}|{epoch}|{index}".encode()

@@ -108,10 +108,11 @@ def test_a_certificate_lives_ninety_days_at_most(world):
 
 def test_the_coordinator_renews_its_own_and_shows_it_on_the_open_port(world):
     own = world.coordinator.own_certificate
-    before = own().certificate
-    assert not own.renew_if_due(now_ms() + 50 * DAY_MS)
-    assert own.renew_if_due(now_ms() + 61 * DAY_MS)
+    before, told = own().certificate, []
+    assert not own.renew_if_due(now_ms() + 50 * DAY_MS, told.append)
+    assert own.renew_if_due(now_ms() + 61 * DAY_MS, told.append)
     assert own().certificate != before
+    assert told == [own().certificate]
     endpoint = world.coordinator.settings.dialled_by_members
     caller = world.nodes["bank-b"].identity()
     assert serves(endpoint, caller) == fingerprint(own().certificate)

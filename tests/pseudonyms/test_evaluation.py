@@ -64,7 +64,7 @@ def test_a_batch_is_counted_and_logged_with_the_requester_and_no_element(service
     payload = service.audit.payload(service.audit.head().size - 1)
     assert payload == {"epoch": 1, "elements": 3, "elements_today": 3}
     with service.database.read() as connection:
-        (leaf,) = service.audit.leaves(connection, 0, 1)
+        (leaf,) = service.audit.leaves(connection, 1, 2)  # after the share it keeps
     assert b'"actor":"bank-c"' in leaf.leaf
     assert data[:32].hex() not in str(leaf)
 
@@ -77,7 +77,7 @@ def test_over_the_quota_the_whole_batch_is_refused_and_nothing_is_counted(servic
     with pytest.raises(QuotaExhausted):
         service.evaluate("bank-c", 1, data)
     assert count(service, world) == 6
-    assert service.audit.head().size == 2
+    assert service.audit.head().size == 3
     service.evaluate("bank-b", 1, data)  # another member's quota is its own
     world.clock.at_ms += DAY_MS
     service.evaluate("bank-c", 1, data)  # and so is another day's

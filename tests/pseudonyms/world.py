@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.database import Database
+from audit.shredding import DataKeys
+from audit.store import AuditLog
 from coordinator.bootstrap import Coordinator
 from coordinator.ceremonies.board import Board
 from coordinator.ceremonies.service import make_board
@@ -134,7 +136,9 @@ def make_member(coordinator: Coordinator, clock: Clock, applicant: Applicant, pa
     key = coordinator.keys.directory.verify_key
     board = DirectBoard(make_board(coordinator), applicant.member_id, clock)
     keys = PseudonymKeys(database, key, directory, coordinator.membership.document)
-    shares = Shares(database, applicant.member_id, b"k" * 32)
+    data_keys = DataKeys(Database(f"sqlite:///{path}.keys"), b"k" * 32)
+    log = AuditLog(applicant.member_id, database, data_keys, b"i" * 32)
+    shares = Shares(database, applicant.member_id, b"k" * 32, log)
     participation = Participation(
         member_id=applicant.member_id,
         signing=lambda: applicant.signing,

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+import audit.configuration
 import audit.incidents  # noqa: F401
 from audit.database import Database
 from audit.store import create_audit_schema

@@ -2,6 +2,7 @@
 
 from alembic import op
 
+import audit.configuration
 import audit.incidents  # noqa: F401
 import node.storage.masking_tables
 import node.storage.model_tables
