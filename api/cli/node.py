@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import baselines, console, ledger, own_models, privacy, rights, rotation
+from api.cli import (
+    baselines,
+    console,
+    incidents,
+    ledger,
+    own_models,
+    privacy,
+    retention,
+    rights,
+    rotation,
+)
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
@@ -23,6 +33,8 @@ app = typer.Typer(
 FETCH_DEADLINE_S = 600.0
 
 app.add_typer(rights.app, name="rights")
+app.add_typer(retention.app, name="retention")
+app.add_typer(incidents.incident_app("node", incidents.of_node), name="incident")
 app.add_typer(own_models.app, name="own-models")
 app.command("baselines", epilog=baselines.EXAMPLE)(baselines.baselines)
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)

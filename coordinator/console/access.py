@@ -76,7 +76,7 @@ class ConsoleAccess:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._failures = _Failures()
+        self._failures = Failures()
 
     def issue(self) -> IssuedLink:
         """Make a link."""
@@ -171,7 +171,7 @@ class ConsoleAccess:
         )
 
 
-class _Failures:
+class Failures:
     """Attempts of the last quarter of an hour, by address; an attempt counts before it is checked.
 
     In memory: a restart forgives ten guesses at a number of 256 bits.
@@ -182,6 +182,11 @@ class _Failures:
         self._by_address: dict[str, deque[int]] = {}
 
     def admit(self, address: str, now_ms: int) -> None:
+        """Count an attempt.
+
+        Raises:
+            ConsoleAttemptsExceeded: there were too many.
+        """
         with self._lock:
             self._drop_before(now_ms - FAILURES_MS)
             tried = self._by_address.setdefault(address, deque())
@@ -191,6 +196,7 @@ class _Failures:
             tried.append(now_ms)
 
     def forgive(self, address: str, at_ms: int) -> None:
+        """Take an attempt that succeeded out of the count."""
         with self._lock:
             tried = self._by_address.get(address)
             if tried is not None and at_ms in tried:

@@ -27,7 +27,7 @@ class Publisher:
         """Publish in `database`, signed with the network's directory key."""
         self.database = database
         self.key = key
-        self._audit = audit
+        self.audit = audit
         self._held: Directory | None = None
 
     def document(self, kind: str) -> Document:
@@ -130,7 +130,7 @@ class Publisher:
         """Append an act to the log, in the transaction that does it."""
         entry = Entry(kind=kind, actor=actor, purpose="membership", correlation=correlation,
                       payload=facts, subject=None, at_ms=now_ms)  # fmt: skip
-        self._audit.append(connection, entry)
+        self.audit.append(connection, entry)
 
     def _current(self, connection: Connection) -> Directory | None:
         held = documents.newest(connection, "directory")

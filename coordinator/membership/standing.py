@@ -5,6 +5,9 @@ In force at the coordinator with the commit, at every node with the next directo
 
 from dataclasses import replace
 
+from audit.database import Connection
+from audit.incidents import close_incident, open_incident, standing
+from coordinator.membership.authority import ACTOR
 from coordinator.membership.publisher import Publisher
 from protocols.directory import Directory, MemberEntry, Status
 from protocols.errors import InvalidInput, StateConflict
@@ -36,7 +39,23 @@ class Standing:
             self._publisher.log(
                 connection, kind, member_id, now_ms, member_id=member_id, directory_version=version
             )
+            self._note(connection, member_id, status, now_ms)
             return Directory.from_body(document.body)
+
+    def _note(self, connection: Connection, member_id: str, status: Status, now_ms: int) -> None:
+        """A member that may not act is an incident until it may again."""
+        log = self._publisher.audit
+        if status != "active":
+            open_incident(
+                connection, log, kind="suspension", about=member_id, actor=ACTOR, at_ms=now_ms,
+                text=status,
+            )  # fmt: skip
+            return
+        before = standing(connection, "suspension", member_id)
+        if before is not None:
+            close_incident(
+                connection, log, before.incident_id, actor=ACTOR, at_ms=now_ms, outcome=status
+            )
 
     def set_licence(
         self, member_id: str, licence: str, until_ms: int | None, now_ms: int

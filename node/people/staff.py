@@ -116,6 +116,8 @@ class Staff:
 def _checked(roles: Collection[str]) -> list[str]:
     if not roles or not set(roles) <= set(ROLES):
         raise InvalidInput(f"roles are of {', '.join(ROLES)}")
+    if "regulator" in roles and len(set(roles)) > 1:
+        raise InvalidInput("a regulator has no other role: who supervises does not work here")
     return sorted(set(roles))
 
 

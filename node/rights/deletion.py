@@ -21,8 +21,9 @@ from audit.store import AuditLog
 from consent.lifecycle import State as ConsentState
 from consent.rights import Retention, retention
 from models.catalogue import Catalogue, SignalStatus
-from node.rights.errors import ConsentsStillLive
+from node.rights.errors import ConsentsStillLive, LegallyHeld
 from node.storage import erasure, marks, pseudonyms, rights, signals, subjects
+from node.storage import retention as retention_rows
 from node.storage.marks import Mark, MarkKind
 from node.storage.signals import OWN, SignalVector
 
@@ -99,7 +100,10 @@ class Deletion:
 
         Raises:
             ConsentsStillLive: consents in force still have the data used.
+            LegallyHeld: a legal hold keeps records of the person.
         """
+        if retention_rows.is_held(connection, pseudonym):
+            raise LegallyHeld("a legal hold keeps records of this person")
         plan = self.plan(connection, pseudonym, now_ms)
         if plan.live_consents:
             raise ConsentsStillLive(f"{plan.live_consents} consents are still in force")

@@ -96,3 +96,10 @@ class ConsentNotHere(NotFound):
     code = "rights_consent_not_here"
     retryable = True
     next_step = "Deliver the consents first; the notice is tried again."
+
+
+class LegallyHeld(StateConflict):
+    """A legal hold keeps what a deletion would take."""
+
+    code = "legally_held"
+    next_step = "Release the hold first, or refuse and say that a hold stands in the way."

@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from audit.database import Connection
 from consent.deletion import Deletion
+from node.storage import retention
 from node.storage.exchange import OUT
 from node.storage.status_tables import acknowledged, deletion
 from node.storage.tables import nonce, release, score
@@ -26,8 +27,12 @@ class Received:
 
 
 def delete_scores(connection: Connection, consent_id: str) -> int:
-    """Delete the scores made under a consent; how many. The log still says that they were made."""
-    return connection.execute(delete(score).where(score.c.consent_id == consent_id)).rowcount
+    """Delete the scores made under a consent; how many. The log still says that they were made.
+
+    One that a legal hold keeps stays, and goes by its schedule once the hold is released.
+    """
+    wanted = delete(score).where(score.c.consent_id == consent_id, retention.not_held_scores())
+    return connection.execute(wanted).rowcount
 
 
 def recent_releases(connection: Connection, consent_id: str, now_ms: int) -> list[tuple[str, int]]:

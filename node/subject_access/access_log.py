@@ -18,7 +18,7 @@ from protocols.directory import Directory, UnknownMember
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SigningKey
 
-LOOKS = ("exchange.", "score.", "staff.")
+LOOKS = ("exchange.", "score.", "staff.", "regulator.")
 """Kinds of entries in which somebody looked, or asked to."""
 
 _MARKS = tuple(f'"kind":"{kind}'.encode() for kind in LOOKS)

@@ -28,6 +28,12 @@ class Commands:
         """A new link into the console."""
         return self._line("coordinator", "console", self.home)
 
+    def regulator(self) -> str:
+        """Let a regulator in."""
+        return self._line(
+            "coordinator", "regulator", "add", self.home, "--login", "LOGIN", "--name", "NAME"
+        )
+
     def end_sessions(self) -> str:
         """Sign every browser out."""
         return self._line("coordinator", "console", self.home, "--end-sessions")

@@ -1,7 +1,9 @@
 """The console as a server of its own beside a coordinator's ports."""
 
+import hmac
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Response
 from starlette.exceptions import HTTPException
@@ -21,20 +23,24 @@ from api.http.operator.relay import relay_routes
 from api.http.operator.room import Room
 from api.http.operator.session import PREFIX, OperatorSessions
 from api.http.operator.sign_in import sign_in_routes
+from api.http.regulator.network import network_console
+from api.http.regulator.reader import PREFIX as REGULATOR
 from api.http.requests import RequestContext
 from api.http.server import HttpServer
 from api.http.web.language import Texts
 from api.http.web.pages import Pages
-from api.http.web.routes import see_other
+from api.http.web.routes import page_router, see_other
 from api.http.web.static_files import StaticFiles
 from coordinator.bootstrap import Coordinator
 from coordinator.console.access import ConsoleAccess
 from coordinator.console.reader import make_console
+from coordinator.oversight.access import RegulatorAccess
 from coordinator.settings import LOOPBACK, CoordinatorSettings
 from protocols.errors import InvalidInput
+from protocols.passkeys import RelyingParty
 
-# Forms of the console hold a token and nothing else.
-_LIMITS = BodyLimits(max_bytes=4096, content_types=frozenset(), form_paths=(f"{PREFIX}/",))
+# Forms hold a token or a short text, calls what a passkey signed.
+_LIMITS = BodyLimits(max_bytes=32 * 1024, form_paths=(f"{PREFIX}/", f"{REGULATOR}/"))
 
 
 class ConsoleFace:
@@ -83,7 +89,11 @@ class ConsoleFace:
             live=self.live,
             commands=Commands(home),
         )
-        _fill(self.app, room, static_files)
+        self.regulators = regulator_access(coordinator, clock, self.origin)
+        supervision = network_console(
+            coordinator, console, pages, self.regulators, site, room.commands.regulator()
+        )
+        _fill(self.app, room, static_files, supervision)
 
     @property
     def port(self) -> int:
@@ -134,7 +144,26 @@ def link_of(origin: str, token: str) -> str:
     return f"{origin}{PREFIX}/enter?token={token}"
 
 
-def _fill(app: FastAPI, room: Room, static_files: StaticFiles) -> None:
+def regulator_access(
+    coordinator: Coordinator, clock: Callable[[], int], origin: str
+) -> RegulatorAccess:
+    """The regulators of a network, whose passkeys are bound to where its console is."""
+    own = passkey_origin(origin)
+    party = RelyingParty(urlsplit(own).hostname or "", (own,), coordinator.settings.name)
+    key = hmac.digest(coordinator.keys.kek, b"credence/1|regulator|challenges", "sha256")
+    return RegulatorAccess(coordinator.database, coordinator.audit, key, party, clock)
+
+
+def passkey_origin(origin: str) -> str:
+    """The name of the console that passkeys are bound to: an address is no domain (WebAuthn)."""
+    scheme, _, rest = origin.partition("://")
+    host, _, port = rest.rpartition(":")
+    return f"{scheme}://localhost:{port}" if scheme == "http" and host in LOOPBACK else origin
+
+
+def _fill(
+    app: FastAPI, room: Room, static_files: StaticFiles, supervision: list[APIRouter]
+) -> None:
     problems.install(app)
     app.include_router(static_files.routes())
     for router in (
@@ -147,6 +176,8 @@ def _fill(app: FastAPI, room: Room, static_files: StaticFiles) -> None:
         model_routes(room),
         relay_routes(room),
         _nothing_else(room),
+        *supervision,
+        _nothing_at(room.pages),
     ):
         app.include_router(router)
 
@@ -164,6 +195,17 @@ def _nothing_else(room: Room) -> APIRouter:
     @router.api_route("/{rest:path}", methods=["GET", "POST"])
     def nothing() -> Response:
         """A page, not a problem document, for an address that leads nowhere."""
+        raise HTTPException(404)
+
+    return router
+
+
+def _nothing_at(pages: Pages) -> APIRouter:
+    router = page_router(pages, REGULATOR, face="regulator")
+
+    @router.api_route("/{rest:path}", methods=["GET", "POST"])
+    def nothing() -> Response:
+        """A page for an address that leads nowhere."""
         raise HTTPException(404)
 
     return router

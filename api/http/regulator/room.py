@@ -46,9 +46,12 @@ class Room:
 
     def coded(self, request: Request, kind: str, code: str) -> str:
         """Words for a code; a code without words, of a newer release, is shown itself."""
-        key = f"regulator.{kind}.{code}"
         language = self.pages.language(request)
-        return self.pages.say(request, key) if self.pages.texts.has(language, key) else code
+        for area in ("regulator", "operator"):  # both say the same of the network
+            key = f"{area}.{kind}.{code}"
+            if self.pages.texts.has(language, key):
+                return self.pages.say(request, key)
+        return code
 
     def reading(
         self, reader: Reader, page: str, query: Mapping[str, str | int | None] | None = None

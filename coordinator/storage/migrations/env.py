@@ -3,7 +3,7 @@
 from alembic import context
 
 # Their tables stand on the metadata.
-from coordinator.storage import console_tables, release_tables, watch_tables  # noqa: F401
+from coordinator.storage import console_tables, oversight_tables, release_tables, watch_tables  # noqa: F401
 from coordinator.storage.tables import metadata
 
 context.configure(

@@ -13,6 +13,7 @@ def upgrade() -> None:
     _create_campaigns()
     _create_ceremonies()
     _create_console()
+    _create_oversight()
     _create_watch()
     _create_registry()
 
@@ -235,4 +236,42 @@ def _create_watch() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _create_oversight() -> None:
+    owner = sa.ForeignKey("regulator.regulator_id")
+    op.create_table(
+        "regulator",
+        sa.Column("regulator_id", sa.String(40), primary_key=True),
+        sa.Column("login", sa.String(40), nullable=False, unique=True),
+        sa.Column("name", sa.String(120), nullable=False),
+        sa.Column("user_handle", sa.LargeBinary(32), nullable=False, unique=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_table(
+        "regulator_passkey",
+        sa.Column("credential_id", sa.LargeBinary(), primary_key=True),
+        sa.Column("regulator_id", sa.String(40), owner, nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("label", sa.String(60), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Index("ix_regulator_passkey_owner", "regulator_id"),
+    )
+    op.create_table(
+        "regulator_token",
+        sa.Column("token_sha256", sa.LargeBinary(32), primary_key=True),
+        sa.Column(
+            "regulator_id", sa.String(40), sa.ForeignKey("regulator.regulator_id"), nullable=False
+        ),
+        sa.Column("enrols", sa.Boolean(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "regulator_challenge",
+        sa.Column("challenge_sha256", sa.LargeBinary(32), primary_key=True),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
     )
