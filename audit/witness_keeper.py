@@ -319,6 +319,7 @@ class LogKeeper:
             if not policy.check(whole).met:
                 return False
             store.mark_witnessed(connection, head.checkpoint, whole, at_ms)
+            store.prune(connection, head.checkpoint, at_ms)
         return True
 
     # -- after a quarantine

@@ -1,9 +1,8 @@
 """Repository of checkpoints, cosignatures, epochs, and of what a witness holds."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
 from audit.database import Connection
 from audit.verifier.note import Checkpoint
@@ -14,6 +13,9 @@ from audit.witness_tables import (
     witness_evidence,
     witness_state,
 )
+
+HOUR_MS = 3_600_000
+KEPT_MS = 7 * 24 * HOUR_MS  # every witnessed head of the last week, then one an hour
 
 # -- as a witness
 
@@ -45,14 +47,14 @@ def held(connection: Connection, origin: str) -> Held | None:
         .where(table.origin == origin)
         .with_for_update()
     ).one_or_none()
-    return None if row is None else _held(row)
+    return None if row is None else _held(*row)
 
 
 def all_held(connection: Connection) -> list[Held]:
     """All logs that this witness holds a head of, by origin."""
     table = witness_state.c
     query = select(table.origin, table.size, table.root, table.note, table.at_ms)
-    return [_held(row) for row in connection.execute(query.order_by(table.origin))]
+    return [_held(*row) for row in connection.execute(query.order_by(table.origin))]
 
 
 def held_origins(connection: Connection) -> list[str]:
@@ -104,8 +106,7 @@ def evidence(connection: Connection) -> list[EvidenceRow]:
     return [EvidenceRow(*row) for row in connection.execute(query.order_by(table.at_ms))]
 
 
-def _held(row: Row[Any]) -> Held:
-    origin, size, root, note, at_ms = row
+def _held(origin: str, size: int, root: bytes, note: bytes, at_ms: int) -> Held:
     return Held(Checkpoint(origin, size, root), note, at_ms)
 
 
@@ -234,6 +235,31 @@ def mark_witnessed(
     """Keep the note with its cosignatures, and when it was last witnessed."""
     values = {"witnessed": witnessed, "witnessed_at_ms": at_ms}
     connection.execute(update(audit_checkpoint).where(_is(checkpoint)).values(**values))
+
+
+def prune(connection: Connection, checkpoint: Checkpoint, at_ms: int) -> None:
+    """Forget what a newer witnessed head of the same origin makes superfluous.
+
+    Cosignatures under smaller heads (those that counted stand in the kept notes), smaller heads
+    that were never witnessed, and of those witnessed over a week ago all but one an hour.
+    """
+    cosigned = audit_cosignature.c
+    connection.execute(
+        delete(audit_cosignature).where(
+            cosigned.origin == checkpoint.origin, cosigned.size < checkpoint.size
+        )
+    )
+    table = audit_checkpoint.c
+    smaller = and_(table.origin == checkpoint.origin, table.size < checkpoint.size)
+    an_hour = (
+        select(func.max(table.size))
+        .where(table.origin == checkpoint.origin, table.witnessed_at_ms.is_not(None))
+        .group_by(table.witnessed_at_ms // HOUR_MS)
+    )
+    old = and_(table.witnessed_at_ms < at_ms - KEPT_MS, table.size.not_in(an_hour))
+    connection.execute(
+        delete(audit_checkpoint).where(smaller, or_(table.witnessed_at_ms.is_(None), old))
+    )
 
 
 def newest_signed(connection: Connection, origin: str) -> SignedHead | None:

@@ -92,7 +92,9 @@ _REFUSED: dict[str, dict[str, str]] = {
     },
     "audit_checkpoint": {
         "UPDATE": "NEW.origin <> OLD.origin OR NEW.size <> OLD.size OR NEW.root <> OLD.root",
-        "DELETE": "1 = 1",
+        # A head goes only when a larger one of the same origin is witnessed.
+        "DELETE": "NOT EXISTS (SELECT 1 FROM audit_checkpoint WHERE origin = OLD.origin"
+        " AND size > OLD.size AND witnessed IS NOT NULL)",
         "INSERT": "EXISTS (SELECT 1 FROM audit_checkpoint"
         " WHERE origin = NEW.origin AND size >= NEW.size)",
     },

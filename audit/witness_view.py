@@ -8,6 +8,18 @@ from audit.verifier.note import Note
 from audit.witness_state import Gate
 
 
+def witness_line(view: dict[str, Any]) -> str:
+    """The view in a line."""
+    if view["quarantined"]:
+        return f"QUARANTINED as {view['origin']}: an older state of the log was put back"
+    if not view["minimum"]:
+        return "none asked for (witness_minimum = 0)"
+    if view["witnessed_at_ms"] is None:
+        return f"{view['state']}, not witnessed yet; {view['minimum']} organisations are asked for"
+    names = ", ".join(view["cosigned_by"])
+    return f"{view['state']}, {view['witnessed_size']} leaves {view['silent_s']} s ago by {names}"
+
+
 def witness_view(database: Database, gate: Gate) -> dict[str, Any]:
     """The gate's view, who cosigned the newest witnessed head, and the forks seen elsewhere."""
     with database.read() as connection:

@@ -158,6 +158,8 @@ def _tell_ended(ended: int, *, as_json: bool) -> None:
 @app.command(epilog="Example: credence coordinator status ./coordinator")
 def status(home: Home, as_json: AsJson = False) -> None:
     """Show whether it runs, the network's documents, the newest campaign and the log."""
+    from audit.witness_view import witness_line
+
     facts = _status(home)
     if as_json:
         console.print_json(facts)
@@ -178,6 +180,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
         "bundles": ", ".join(facts["bundles"]) or "none",
         "champion": facts["champion"] or "none",
         "audit": f"{facts['audit']['size']} leaves, root {facts['audit']['root']}",
+        "witnesses": witness_line(facts["witnesses"]),
     }
     for name, text in lines.items():
         console.out.print(f"  {name:<12} {text}", soft_wrap=True, markup=False)

@@ -250,6 +250,8 @@ def status(home: Home, as_json: AsJson = False) -> None:
 
 
 def _print_status(facts: dict[str, Any]) -> None:
+    from audit.witness_view import witness_line
+
     running = "[green]running[/green]" if facts["running"] else "[yellow]not running[/yellow]"
     network, releases, privacy = facts["network"], facts["releases"], facts["privacy"]
     consents = ", ".join(f"{number:,} {state}" for state, number in facts["consents"].items())
@@ -278,6 +280,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         "privacy": f"epsilon {privacy['epsilon']:.3g} of {privacy['max_epsilon']:.3g} "
         f"at delta {privacy['delta']:.0e}",
         "audit": f"{facts['audit']['size']:,} leaves, root {facts['audit']['root']}",
+        "witnesses": witness_line(facts["witnesses"]),
     }
     for name, text in lines.items():
         console.out.print(f"  {name:<12} {text}", soft_wrap=True)

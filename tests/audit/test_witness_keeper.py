@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from audit import witness_store as store
 from audit.checkpoint import Checkpoint, sign_checkpoint
@@ -325,3 +326,23 @@ def test_a_log_cut_below_a_head_that_its_own_home_remembers_is_found_without_wit
 )  # fmt: skip
 def test_an_origin_names_one_epoch(origin, epoch):
     assert epoch_of(origin, BASE) == epoch
+
+
+def test_old_heads_are_thinned_to_one_an_hour_and_the_newest_is_never_forgotten(
+    tmp_path, peers, clock
+):
+    with started(tmp_path / "home", peers, clock) as process:
+        for _ in range(6):
+            process.fill(1)
+            process.rounds.beat()
+            clock.on(1800)
+        clock.on(8 * 86_400)
+        process.fill(1)
+        process.rounds.beat()
+        with process.database.read() as connection:
+            sizes = connection.exec_driver_sql("SELECT size FROM audit_checkpoint").scalars().all()
+            witnessed = store.newest_witnessed(connection)
+        assert len(sizes) in {4, 5}  # three hours, or parts of four, and the newest
+        assert max(sizes) == witnessed.checkpoint.size == 7
+        with pytest.raises(IntegrityError), process.database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM audit_checkpoint WHERE size = 7")
