@@ -1,13 +1,15 @@
 """The life of a training campaign, as a table, and the only way a campaign changes state.
 
 What is not in the table is an error. Every change is one transaction with its audit leaf, so the
-log tells the same life. `completed` is reached only with a bundle published in that transaction.
+log tells the same life. `completed` is reached only with a bundle published in that transaction, or
+by a watch, which trains nobody, with what it found.
 
     proposed   an operator wants it; nodes have not answered
     accepted   a quorum of nodes accepted the signed plan
     running    rounds are made, each checkpointed
     paused     fewer nodes than the quorum are there, or an operator holds it; it waits
-    completed  a signed bundle is published; its detail names every member that was missing
+    completed  a signed bundle is published, or what a watch found is kept; its detail names every
+               member that was missing
     failed     it could not go on: below quorum for too long, budgets spent, an error, or its own
                deadline passed (`expire`), held or not: then nothing but its end is written any more
     aborted    it was not accepted, or an operator ended it; nothing is published
@@ -217,6 +219,35 @@ class Campaigns:
         self._move(
             connection, campaign_id, "complete", at_ms, missing, bundle_version=bundle.version
         )
+
+    def conclude(
+        self,
+        connection: Connection,
+        campaign_id: str,
+        result_sha256: str,
+        at_ms: int,
+        *,
+        missing: str = "",
+    ) -> None:
+        """Complete a watch, in the transaction that keeps what it found.
+
+        Args:
+            connection: of a write transaction.
+            campaign_id: which.
+            result_sha256: of the result's signed body, hex.
+            at_ms: UTC milliseconds.
+            missing: which members were not in it, and why.
+
+        Raises:
+            UnknownCampaign: no such campaign.
+            CampaignTransitionInvalid: it does not run, or is no watch.
+            CampaignExpired: its deadline has passed.
+        """
+        if self._found(connection, campaign_id).kind != "watch":
+            raise CampaignTransitionInvalid("a campaign completes only with its bundle")
+        found = {"sha256": result_sha256}
+        self._log(connection, campaign_id, "watch.found", found, at_ms)
+        self._move(connection, campaign_id, "complete", at_ms, missing, bundle_version=None)
 
     def answered(
         self, connection: Connection, campaign_id: str, row: rows.MemberRow, at_ms: int

@@ -78,16 +78,26 @@ class Proposals:
         Raises:
             InvalidInput: a value is out of range, or a member cannot train.
         """
+        chosen = self.members(members)
+        catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
+        options.setdefault("deadline_at_ms", at_ms + self.life_ms)
+        options.setdefault("previous", self._champion(catalogue))
+        return propose(catalogue, _new_id(), chosen, **options)
+
+    def members(self, members: Sequence[str]) -> tuple[str, ...]:
+        """Those that take part: the named ones, or every active bank.
+
+        Raises:
+            InvalidInput: there is no bank.
+            UnknownMember, MemberNotActive: one that is named cannot take part.
+        """
         directory = self.membership.directory()
         chosen = tuple(members) or _banks(directory)
         if not chosen:
             raise InvalidInput("no bank is a member yet", next_step="Invite banks first.")
         for member_id in chosen:
             directory.active_member(member_id)
-        catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
-        options.setdefault("deadline_at_ms", at_ms + self.life_ms)
-        options.setdefault("previous", self._champion(catalogue))
-        return propose(catalogue, _new_id(), chosen, **options)
+        return chosen
 
     def _champion(self, catalogue: Catalogue) -> tuple[str, int] | None:
         """Version and hidden units of the model in force, where it reads this catalogue."""

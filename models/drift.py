@@ -9,11 +9,13 @@ and in the bins of some signals. From the sum come
 All of it is computed from what was released, so it costs no privacy beyond the tally. The noise is
 known, and so is how much people vary: every figure comes with an interval from 400 draws of both
 (seeded: the same tally gives the same figures), and the PSI, which noise only raises, is brought
-down by what noise and sampling add to it.
+down by what noise and sampling add to it. Cells are taken together until each of the reference's
+groups has four times as many people as its noise; where fewer than two are left, nothing is said.
 
 PSI and its thresholds: Siddiqi 2017, chapter 13; that it grows with sampling noise: Yurdakul 2018.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,14 +25,17 @@ from numpy.typing import NDArray
 
 from models.calibration import BINS, EDGES, Calibration
 from models.encoder import Columns, Encoder
+from models.evaluation import CALIBRATION, People, evaluation_layout
 from models.fields import Fields
-from models.tally import Block, Layout
-from models.weights import Weights
-from protocols.errors import InvalidInput
+from models.plan import CampaignPlan
+from models.tally import Block, Counts, Layout
+from models.watch_plan import MAX_SIGNALS
+from models.weights import Weights, logit
+from protocols.errors import InvalidInput, StateConflict
 
 PSI_WATCH, PSI_ALERT = 0.10, 0.25
 GROUPS = 10
-MAX_SIGNALS = 12
+CLEAR = 4.0
 SCORE = "score"
 # The score is seen twice as sharply as a signal: three figures are made of it.
 SCORE_WEIGHT = 2
@@ -42,6 +47,13 @@ _CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.int64]
+
+
+class NotTheWatchedModel(StateConflict):
+    """A watch was asked for with other weights than those of the bundle that its plan names."""
+
+    code = "not_the_watched_model"
+    next_step = "Report it to the network's operator: an honest coordinator sends the bundle's own."
 
 
 @dataclass(frozen=True)
@@ -127,15 +139,15 @@ class Findings:
 
     Attributes:
         people: how many were counted, noise included.
-        psi: of the score.
+        psi: of the score; None: too few people for the noise.
         ratio: expected over observed defaults.
         auc: of the score on outcomes known now.
         groups: by predicted PD, the safest first.
-        signals: PSI by signal id, of those that the reference has.
+        signals: PSI by signal id, of those that the reference has and that can be told.
     """
 
     people: float
-    psi: Estimate
+    psi: Estimate | None
     ratio: Estimate
     auc: Estimate
     groups: tuple[Group, ...]
@@ -145,7 +157,7 @@ class Findings:
         """JSON object."""
         return {
             "people": round(self.people, 1),
-            "psi": self.psi.to_json(),
+            "psi": None if self.psi is None else self.psi.to_json(),
             "ratio": self.ratio.to_json(),
             "auc": self.auc.to_json(),
             "groups": [group.to_json() for group in self.groups],
@@ -167,11 +179,18 @@ def watch_layout(encoder: Encoder, signals: Sequence[str]) -> Layout:
     return Layout(tuple(blocks))
 
 
+def plan_layout(encoder: Encoder, plan: CampaignPlan) -> Layout:
+    """The tally that a plan ends with: a watch's, or the evaluation's."""
+    if plan.watch is None:
+        return evaluation_layout(encoder.catalogue, plan.evaluation)
+    return watch_layout(encoder, plan.watch.signals)
+
+
 def watch_cells(
     encoder: Encoder,
     signals: Sequence[str],
     raw: Floats,
-    labels: NDArray[np.integer],
+    labels: NDArray[np.floating | np.integer],
     x: NDArray[np.float32],
 ) -> dict[str, Cells]:
     """Which cell of each table each person is in.
@@ -193,6 +212,36 @@ def watch_cells(
     return found
 
 
+class WatchTally:
+    """Counts a node's people for one watch.
+
+    Args:
+        encoder: of the catalogue.
+        signals: ids of the signals looked at.
+        model: weights of the bundle that the plan names, as it is kept here.
+    """
+
+    def __init__(self, encoder: Encoder, signals: Sequence[str], model: Weights) -> None:
+        self._encoder = encoder
+        self._signals = tuple(signals)
+        self._model = model
+        self.layout = watch_layout(encoder, signals)
+
+    def count(self, weights: Weights, previous: Weights | None, people: People) -> Counts:  # noqa: ARG002 - as `models.evaluation.Tally`
+        """The counts without noise, int64[layout.size]; they must not leave the node as they are.
+
+        Raises:
+            NotTheWatchedModel: `weights` are not those of the watched bundle.
+        """
+        if set(weights) != set(self._model) or any(
+            not np.array_equal(weights[name], self._model[name]) for name in self._model
+        ):
+            raise NotTheWatchedModel("a watch is of the bundle that its plan names")
+        raw = logit(weights, people.x)
+        cells = watch_cells(self._encoder, self._signals, raw, people.y, people.x)
+        return self.layout.add(cells)
+
+
 def main_signals(encoder: Encoder, weights: Weights, count: int) -> tuple[str, ...]:
     """Ids of the signals that move the additive part of a model most, the first the most."""
     wide = np.abs(weights["wide.weight"][0].astype(np.float64))
@@ -205,17 +254,18 @@ def read_counts(layout: Layout, total: Cells, noise_multiplier: float, nodes: in
     """The people in a summed tally.
 
     Args:
-        layout: of `watch_layout`.
+        layout: of `plan_layout`; from an evaluation's, the score is that of those who trained.
         total: int64[size], the sum of the nodes' noised tallies.
         noise_multiplier: that each node added.
         nodes: whose tallies are in the sum.
     """
     found = layout.read(total)
+    score = SCORE if SCORE in found else CALIBRATION
     names = [name for name in found if name.startswith(_SIGNAL)]
     return Counted(
-        score=found[SCORE],
+        score=found[score],
         signals={name.removeprefix(_SIGNAL): found[name] for name in names},
-        score_noise=layout.deviation(SCORE, noise_multiplier, nodes),
+        score_noise=layout.deviation(score, noise_multiplier, nodes),
         signal_noise=layout.deviation(names[0], noise_multiplier, nodes) if names else 0.0,
     )
 
@@ -223,7 +273,7 @@ def read_counts(layout: Layout, total: Cells, noise_multiplier: float, nodes: in
 def findings(now: Counted, reference: Counted, calibration: Calibration) -> Findings:
     """Read a watch against its reference."""
     pd = calibration.pd(_CENTRES)
-    places = _groups(reference.score.sum(axis=1))
+    places = _groups(reference.score.sum(axis=1), reference.score_noise * np.sqrt(2))
     draws = _drawn(now.score, now.score_noise)
     then, present = _grouped(reference.score, places), _grouped(now.score, places)
     totals = present.sum(axis=1)
@@ -238,25 +288,24 @@ def findings(now: Counted, reference: Counted, calibration: Calibration) -> Find
             strict=True,
         )
     )
-    cells = np.bincount(places) * 2
+    signals = {
+        name: _psi(reference.signals[name], row, reference.signal_noise, now.signal_noise)
+        for name, row in now.signals.items()
+        if name in reference.signals and len(reference.signals[name]) == len(row)
+    }
     return Findings(
         people=float(now.score.sum()),
         psi=_psi(
-            then.sum(axis=1), totals,
-            reference.score_noise * np.sqrt(cells), now.score_noise * np.sqrt(cells),
+            reference.score.sum(axis=1),
+            now.score.sum(axis=1),
+            reference.score_noise * np.sqrt(2),
+            now.score_noise * np.sqrt(2),
         ),
         ratio=_interval(_ratio(now.score[None], pd)[0], _ratio(draws, pd)),
         auc=_interval(_auc(now.score[None])[0], _auc(draws)),
         groups=groups,
-        signals={
-            name: _psi(
-                reference.signals[name], row,
-                np.full(len(row), reference.signal_noise), np.full(len(row), now.signal_noise),
-            )
-            for name, row in now.signals.items()
-            if name in reference.signals and len(reference.signals[name]) == len(row)
-        },
-    )  # fmt: skip
+        signals={name: one for name, one in signals.items() if one is not None},
+    )
 
 
 def _places(encoder: Encoder, signals: Sequence[str]) -> dict[str, Columns]:
@@ -266,12 +315,22 @@ def _places(encoder: Encoder, signals: Sequence[str]) -> dict[str, Columns]:
     return {name: encoder.columns[index[name]] for name in signals}
 
 
-def _groups(mass: Floats) -> NDArray[np.int64]:
-    """The group of each score bin, int64[BINS]: consecutive bins of about a tenth of the people."""
-    below = np.maximum(mass, 0.0)
-    before = np.cumsum(below) - below / 2
-    places = np.minimum((before / max(below.sum(), 1e-9) * GROUPS).astype(np.int64), GROUPS - 1)
-    return np.unique(places, return_inverse=True)[1].astype(np.int64)
+def _groups(mass: Floats, noise: float) -> NDArray[np.int64]:
+    """The group of each cell, int64[cells]: consecutive cells of about a tenth of the people.
+
+    Args:
+        mass: people in each cell.
+        noise: standard deviation of a cell; a group has `CLEAR` times its own.
+    """
+    enough = 0.75 * max(float(mass.sum()), 0.0) / GROUPS
+    places, group, held, cells = [], 0, 0.0, 0
+    for people in mass:
+        places.append(group)
+        held, cells = held + float(people), cells + 1
+        if held >= max(enough, CLEAR * noise * math.sqrt(cells)):
+            group, held, cells = group + 1, 0.0, 0
+    # What is left over at the end goes with the group before it.
+    return np.minimum(np.array(places, np.int64), max(group - 1, 0))
 
 
 def _grouped(table: Floats, places: NDArray[np.int64]) -> Floats:
@@ -288,14 +347,22 @@ def _drawn(counts: Floats, noise: float | Floats) -> Floats:
     return counts + spread * random.standard_normal((_DRAWS, *counts.shape))
 
 
-def _psi(then: Floats, now: Floats, noise_then: Floats, noise_now: Floats) -> Estimate:
-    observed = _stability(then, now)
-    drawn = _stability(_drawn(then, noise_then), _drawn(now, noise_now)[::-1])
+def _psi(then: Floats, now: Floats, noise_then: float, noise_now: float) -> Estimate | None:
+    places = _groups(then, max(noise_then, noise_now))
+    cells = np.sqrt(np.bincount(places))
+    if len(cells) < 2:
+        return None
+    least = np.maximum(0.5, noise_now * cells)
+    then, now = _grouped(then[:, None], places)[:, 0], _grouped(now[:, None], places)[:, 0]
+    observed = float(_stability(then, np.maximum(now, least)))
+    drawn = _stability(
+        np.maximum(_drawn(then, noise_then * cells), least),
+        np.maximum(_drawn(now, noise_now * cells)[::-1], least),
+    )
     # Drawing adds once more what noise and sampling have added already.
-    added = float(np.mean(drawn)) - float(observed)
-    value = max(0.0, float(observed) - max(added, 0.0))
-    spread = (np.percentile(drawn, 100 - _TAIL) - np.percentile(drawn, _TAIL)) / 2
-    return Estimate(value, max(0.0, value - float(spread)), value + float(spread))
+    value = max(0.0, observed - max(float(np.mean(drawn)) - observed, 0.0))
+    spread = float(np.percentile(drawn, 100 - _TAIL) - np.percentile(drawn, _TAIL)) / 2
+    return Estimate(value, max(0.0, value - spread), value + spread)
 
 
 def _stability(then: Floats, now: Floats) -> Floats:

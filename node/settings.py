@@ -89,6 +89,8 @@ Origin = Annotated[
 Domain = Annotated[
     str, _checked(lambda text: not text or bool(_DOMAIN.fullmatch(text)), "a domain, or empty")
 ]
+
+
 def _is_witness(line: str) -> bool:
     try:
         ExternalWitness.parse(line)
@@ -155,6 +157,8 @@ class NodeSettings(BaseSettings):
         architectures: kinds of network it trains: `wide_deep`, and `wide_deep_prior`, which starts
             from a public prior.
         train_purposes: what a model may be for, as plans call it.
+        max_watch_epsilon: what all watches of models in force together may cost the people here;
+            it is part of `max_epsilon`, not beside it; 0: none are taken part in.
         train: whether to keep a training worker; None: banks do.
         fetch_deadline_s: how long a fetch for one score waits for its holders, seconds.
         status_life_s: how long a status list is relied on, this node's by others and others' here,
@@ -212,6 +216,7 @@ class NodeSettings(BaseSettings):
     minimum_quorum: int = Field(default=2, ge=1, le=1000)
     masked_only: bool = True
     max_hidden: int = Field(default=128, ge=1, le=256)
+    max_watch_epsilon: float = Field(default=1.0, ge=0, le=20)
     architectures: tuple[Literal["wide_deep", "wide_deep_prior"], ...] = (
         "wide_deep",
         "wide_deep_prior",

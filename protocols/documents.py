@@ -19,6 +19,7 @@ KINDS: Final = (
     "bundle",
     "release",
     "plan",
+    "watch",
     "ceremony-plan",
     "ceremony",
 )

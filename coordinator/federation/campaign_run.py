@@ -21,6 +21,7 @@ from coordinator.federation.strategy import DpSgdStrategy
 from coordinator.storage import bundles as bundle_rows
 from coordinator.storage import campaigns as rows
 from models.bundle import Bundle
+from models.drift import Counted, read_counts
 from models.encoder import Encoder
 from models.plan import CampaignPlan
 from models.weights import Weights
@@ -80,7 +81,8 @@ class CampaignRun:
             version = self._train(bands)
         finally:
             streams.withdraw(self._id)
-        self._announce(version)
+        if version:
+            self._announce(version)
 
     def _gather(self) -> dict[str, int]:
         """Bring the campaign to running; the cohort bands of the members that take part."""
@@ -136,7 +138,7 @@ class CampaignRun:
                 self._office.campaigns.answered(connection, self._id, row, at_ms)
 
     def _train(self, bands: Mapping[str, int]) -> str:
-        """Make the rounds that are left and publish; the bundle's version."""
+        """Make the rounds that are left and publish; the bundle's version, empty of a watch."""
         office, run_id = self._office, run_id_of(self._id)
         numbers = office.numbers()
         optimiser = restore(office, self._plan, self._encoder, self._start_weights())
@@ -159,6 +161,9 @@ class CampaignRun:
         app = build_server_app(self._plan, strategy, journal)
         app(grid, Context(run_id, 0, {}, RecordDict(), {}))
         office.wait_while_held(self._id)
+        if self._plan.watch is not None:
+            self._conclude(strategy)
+            return ""
         return self._publish(strategy, journal, bands, compared)
 
     def _start_weights(self) -> Weights | None:
@@ -219,8 +224,39 @@ class CampaignRun:
             office.campaigns.complete(connection, self._id, bundle, at_ms, missing=missing)
             promote = office.auto_promote
             office.releases.published(connection, version, at_ms, promote=promote)
+            office.watches.deposit(
+                connection, self._plan, version, self._counted(strategy),
+                journal.contributors(), at_ms,
+            )  # fmt: skip
         log.info("campaign.completed", campaign=self._id, bundle=version)
         return version
+
+    def _conclude(self, strategy: DpSgdStrategy) -> None:
+        """Keep what a watch found, and end it."""
+        office, at_ms = self._office, self._office.now_ms()
+        by_node = {node: member_id for member_id, node in office.numbers().items()}
+        members = {by_node[node] for node in strategy.counted}
+        with office.database.read() as connection:
+            answers = rows.members(connection, self._id)
+        why = {one.member_id: one.refusal or NO_ANSWER for one in answers}
+        missing = "; ".join(
+            f"{one} took no part: {why.get(one, NO_ANSWER)}"
+            for one in self._plan.members
+            if one not in members
+        )
+        bundle = self._bundle(self._plan.start_bundle or "")
+        with office.database.write() as connection:
+            found = office.watches.conclude(
+                connection, self._plan, bundle, self._counted(strategy), sorted(members), at_ms
+            )
+            digest = sha256(found.to_body()).hex()
+            office.campaigns.conclude(connection, self._id, digest, at_ms, missing=missing)
+        log.info("watch.completed", campaign=self._id, bundle=bundle.version)
+
+    def _counted(self, strategy: DpSgdStrategy) -> Counted:
+        """The score's distribution, and the signals' where they were tallied."""
+        layout, noise = strategy.layout, self._plan.privacy.node_tally_noise
+        return read_counts(layout, strategy.summed(), noise, strategy.tallies)
 
     def _announce(self, version: str) -> None:
         """Tell every attached member of the new bundle; those away find it when they return."""

@@ -18,6 +18,7 @@ from coordinator.federation.ledgers import MemberLedgers
 from coordinator.federation.streams import Streams
 from coordinator.releases import Releases
 from coordinator.storage import campaigns as rows
+from coordinator.watch.results import Watches
 from models.catalogue import Catalogue
 from models.plan import require_time
 from protocols.directory import Directory
@@ -65,6 +66,7 @@ class Office:
         campaigns: moves and records them.
         releases: which part a new bundle plays.
         auto_promote: whether it becomes champion at once.
+        watches: keeps what watches find.
         streams: the live training streams.
         key: the network's directory key.
         catalogue: the catalogue in force.
@@ -80,6 +82,7 @@ class Office:
     campaigns: Campaigns
     releases: Releases
     auto_promote: bool
+    watches: Watches
     streams: Streams
     key: SigningKey
     catalogue: Callable[[], Catalogue]

@@ -24,6 +24,7 @@ from coordinator.membership import ACTOR
 from coordinator.storage import campaigns as rows
 from coordinator.storage import member_ledgers, members
 from coordinator.transport import peer_member
+from coordinator.watch.wiring import make_watches
 from models.catalogue import Catalogue
 from models.plan import CampaignExpired
 from protocols.directory import UnknownMember
@@ -156,6 +157,7 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
         campaigns=Campaigns(coordinator.audit, ACTOR),
         releases=coordinator.releases,
         auto_promote=coordinator.settings.auto_promote,
+        watches=make_watches(coordinator),
         streams=streams,
         key=coordinator.keys.directory,
         catalogue=lambda: Catalogue.from_body(membership.document("catalogue").body),

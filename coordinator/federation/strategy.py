@@ -28,7 +28,7 @@ from coordinator.federation.flower import (
     Strategy,
 )
 from models.aggregation import Aggregate, aggregate, check_tally, check_update
-from models.evaluation import evaluation_layout
+from models.drift import plan_layout
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
 from models.weights import Weights
@@ -84,7 +84,7 @@ class DpSgdStrategy(Strategy):
         self.refusals: dict[int, str] = {}
         self.counted: tuple[int, ...] = ()
         self.lost = False
-        self.layout = evaluation_layout(optimiser.encoder.catalogue, plan.evaluation)
+        self.layout = plan_layout(optimiser.encoder, plan)
         self.tally: NDArray[np.int64] | None = None
         self.tallies = 0
 

@@ -63,16 +63,15 @@ def result(connection: Connection, campaign_id: str) -> ResultRow | None:
     return None if row is None else ResultRow(**row)
 
 
-def first_result(connection: Connection, bundle_version: str) -> ResultRow | None:
-    """What the first watch of a version found, or None."""
+def first_results(connection: Connection, bundle_version: str, limit: int) -> list[ResultRow]:
+    """What was found of a version first, the oldest first."""
     found = connection.execute(
         select(watch_result)
         .where(watch_result.c.bundle_version == bundle_version)
         .order_by(watch_result.c.at_ms, watch_result.c.campaign_id)
-        .limit(1)
+        .limit(limit)
     )
-    row = found.mappings().one_or_none()
-    return None if row is None else ResultRow(**row)
+    return [ResultRow(**row) for row in found.mappings()]
 
 
 def results(connection: Connection, limit: int) -> list[ResultRow]:

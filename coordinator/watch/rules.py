@@ -60,7 +60,8 @@ def of_watch(version: str, found: Findings, card_auc: float | None) -> Iterator[
         found: what it found.
         card_auc: the AUC in the model's card, if it has one.
     """
-    yield from _psi("score_drift", version, found.psi)
+    if found.psi is not None:
+        yield from _psi("score_drift", version, found.psi)
     for name, one in found.signals.items():
         yield from _psi("signal_drift", f"{version} {name}", one)
     yield from _ratio(version, found.ratio)

@@ -13,12 +13,13 @@ import structlog
 
 from audit.database import Database
 from audit.witness_state import LogNotTrusted
+from models.drift import WatchTally
 from models.encoder import Encoder
 from models.evaluation import Tally
 from models.local_step import LocalStep
 from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.budget import BudgetSpent
-from models.privacy.charge import campaign_charges, count_prices
+from models.privacy.charge import campaign_charges, cohort_prices
 from models.privacy.counting import cohort_band
 from node.federation.cohort import CohortChanged, Cohorts
 from node.federation.held_out import HeldOut
@@ -33,6 +34,7 @@ from node.federation.policy import (
     TrainingPolicy,
 )
 from node.federation.record import Recorder
+from node.federation.watch import WatchPolicy
 from node.storage import training as rows
 from protocols.canonical import parse_json
 from protocols.documents import MAX_DOCUMENT_BYTES, Document
@@ -74,7 +76,7 @@ class OpenCampaign:
     sha256: bytes
     encoder: Encoder
     step: LocalStep
-    tally: Tally
+    tally: Tally | WatchTally
     cohorts: Cohorts
     minimum_cohort: int
 
@@ -93,6 +95,7 @@ class Acceptance:
         guard: refuses a ledger that was put back.
         admit: refuses while the log is not witnessed well enough.
         split_key: 32 secret bytes, decides who is held out.
+        watched: what may be watched here, and its weights.
     """
 
     def __init__(
@@ -108,7 +111,9 @@ class Acceptance:
         guard: LedgerGuard,
         admit: Callable[[], None] = lambda: None,
         split_key: bytes,
+        watched: WatchPolicy,
     ) -> None:
+        self._watched = watched
         self._split_key = split_key
         self._guard = guard
         self._admit = admit
@@ -178,6 +183,8 @@ class Acceptance:
                 raise BudgetSpent(
                     f"the campaign would raise epsilon to {total:.3f} of {self._ledger.limit:g}"
                 )
+            if plan.watch is not None:
+                self._watched.admit(plan)
             # 10. Cohort.
             known = self._counted(reviewed, cohorts)
         if not known.refusal:
@@ -194,7 +201,7 @@ class Acceptance:
 
     def _count(self, reviewed: Reviewed, cohorts: Cohorts) -> rows.CampaignRow:
         plan = reviewed.plan
-        prices = count_prices(plan.privacy)
+        prices = cohort_prices(plan)
         cohort = cohorts.freeze(self._now_ms())
         band = cohort_band(cohort.size, prices.promised.noise_multiplier)
         code = CohortTooSmall.code if band < self._policy.minimum_cohort(plan) else ""
@@ -229,10 +236,15 @@ class Acceptance:
             sha256=reviewed.sha256,
             encoder=encoder,
             step=LocalStep(reviewed.plan, encoder),
-            tally=Tally(reviewed.plan.evaluation, encoder),
+            tally=self._tally(reviewed.plan, encoder),
             cohorts=cohorts,
             minimum_cohort=self._policy.minimum_cohort(reviewed.plan),
         )
+
+    def _tally(self, plan: CampaignPlan, encoder: Encoder) -> Tally | WatchTally:
+        if plan.watch is None:
+            return Tally(plan.evaluation, encoder)
+        return WatchTally(encoder, plan.watch.signals, self._watched.weights(plan))
 
     def _log_refusal(self, campaign_id: str, error: CredenceError) -> None:
         log.warning("training.plan_refused", campaign=campaign_id, code=error.code)

@@ -7,6 +7,7 @@ from models.privacy.budget import Budget
 from node.federation.ledger import PrivacyLedger
 from node.federation.ledger_guard import LedgerGuard
 from node.federation.ledger_recovery import LedgerRecovery
+from node.federation.watch import WatchPolicy
 from node.parts import Node
 
 
@@ -33,6 +34,18 @@ def build_guard(node: Node) -> LedgerGuard:
         signing=lambda: node.keys.signing,
         kek=node.keys.kek,
         now_ms=lambda: int(time.time() * 1000),
+    )
+
+
+def build_watch_policy(node: Node, accountant: Accountant) -> WatchPolicy:
+    """What the node lets itself be asked when a model is watched."""
+    settings = node.settings
+    return WatchPolicy(
+        database=node.database,
+        population=node.member_id,
+        max_epsilon=settings.max_watch_epsilon,
+        delta=settings.delta,
+        accountant=accountant,
     )
 
 

@@ -24,10 +24,11 @@ import structlog
 from numpy.typing import NDArray
 
 from audit.database import Connection, Database
+from models.drift import NotTheWatchedModel
 from models.evaluation import People
 from models.plan import Architecture, CampaignPlan
 from models.privacy.budget import BudgetSpent
-from models.privacy.charge import Prices, evaluation_prices, step_prices
+from models.privacy.charge import Prices, step_prices, tally_prices
 from models.weights import Weights, shapes
 from node.federation.acceptance import ATTEMPTS, Acceptance, Answer, OpenCampaign
 from node.federation.cohort import Cohort, CohortChanged
@@ -91,6 +92,7 @@ LOGGED = (
     BudgetSpent,
     CohortTooSmall,
     LedgerRolledBack,
+    NotTheWatchedModel,
     RoundReplayed,
     RoundUnknown,
     TensorRefused,
@@ -199,7 +201,7 @@ class Trainer:
         # 2. In the plan.
         due = range(plan.rounds + 1, plan.rounds + 2)
         compares = bool(plan.evaluation.previous)
-        act = _Act(evaluation_prices(plan.privacy), True, compares, mechanism)
+        act = _Act(tally_prices(plan), True, compares, mechanism)
         return self._logged(campaign, request, due, act)
 
     def _logged(
@@ -211,7 +213,7 @@ class Trainer:
     ) -> Result:
         try:
             if request.number not in due:
-                raise RoundUnknown(f"such a step is a round {due[0]} to {due[-1]} of the plan")
+                raise RoundUnknown(f"the plan has no such step as its round {request.number}")
             return self._round(campaign, request, act)
         except LOGGED as error:
             self._log_refusal(request.campaign_id, error.code)

@@ -11,13 +11,12 @@ from audit.witness_state import Operation
 from models.catalogue import Catalogue
 from models.encoder import Encoder
 from models.privacy.accountant import Accountant
-from models.privacy.budget import Budget
 from node.federation.acceptance import Acceptance, Answer
 from node.federation.client_app import build_client_app
 from node.federation.flower import ClientApp
 from node.federation.handler import ClientAppHandler
-from node.federation.ledger import PrivacyLedger
 from node.federation.ledger_guard import LedgerGuard
+from node.federation.ledger_wiring import build_guard, build_ledger, build_watch_policy
 from node.federation.masking import Identity, Masking
 from node.federation.policy import Limits, TrainingPolicy
 from node.federation.record import Recorder
@@ -103,7 +102,6 @@ def build_training(node: Node, accountant: Accountant) -> Training:
     """
     _, directory_key = _network(node)
     settings = node.settings
-    budget = Budget(settings.max_epsilon, settings.delta)
     limits = Limits(
         max_epsilon=settings.max_epsilon,
         delta=settings.delta,
@@ -115,18 +113,8 @@ def build_training(node: Node, accountant: Accountant) -> Training:
         purposes=settings.train_purposes,
         max_epsilon_alone=settings.max_epsilon_alone,
     )
-    # All subjects of a node are one population: a person's loss is that of all campaigns together.
-    ledger = PrivacyLedger(node.member_id, budget, accountant, settings.max_epsilon_alone)
+    ledger, guard = build_ledger(node, accountant), build_guard(node)
     catalogue = node.documents.catalogue
-    guard = LedgerGuard(
-        home=node.home,
-        database=node.database,
-        audit=node.audit,
-        member_id=node.member_id,
-        signing=lambda: node.keys.signing,
-        kek=node.keys.kek,
-        now_ms=now_ms,
-    )
     recorder = Recorder(node.audit, node.member_id, ledger, guard)
     acceptance = Acceptance(
         database=node.database,
@@ -139,6 +127,7 @@ def build_training(node: Node, accountant: Accountant) -> Training:
         guard=guard,
         admit=lambda: node.witnessing.gate.require(Operation.TRAINING),
         split_key=node.keys.local_key,
+        watched=build_watch_policy(node, accountant),
     )
     trainer = Trainer(
         database=node.database, recorder=recorder, acceptance=acceptance, now_ms=now_ms

@@ -61,11 +61,21 @@ def test_people_who_have_moved_are_seen_through_the_noise(shift, over):
 
 
 def test_noise_alone_is_not_taken_for_drift():
-    """Ten groups of few people with much noise: the raw index alarms, the corrected one does not."""
+    """Few people, much noise: the raw index alarms, the corrected one does not."""
     for seed in range(8):
         then = counted(*people(3000), noise=40.0, seed=seed)
         now = counted(*people(3000, seed=seed), noise=40.0, seed=100 + seed)
         assert findings(now, then, HONEST).psi.low < PSI_WATCH
+
+
+def test_nothing_is_said_of_few_people_in_much_noise():
+    """360 people and noise of 22 in each cell: no index, and no alarm, whatever the noise was."""
+    for seed in range(20):
+        then = counted(*people(360), noise=22.0, seed=seed)
+        now = counted(*people(360, seed=seed), noise=22.0, seed=100 + seed)
+        found = findings(now, then, HONEST)
+        assert found.psi is None or found.psi.low < PSI_WATCH
+        assert found.ratio.low < 1.25
 
 
 def test_figures_are_those_of_the_people_themselves():
