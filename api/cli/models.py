@@ -70,14 +70,20 @@ def show(home: Home, version: Version, as_json: AsJson = False) -> None:
         if one is None:
             raise _unknown(version)
         campaign_id = coordinator.registry.find(version).campaign_id
+        kind = _kind(campaign_id)
     release = found.release
     manifest_sha256 = release.models.get(version) if release is not None else None
     if as_json:
         console.print_json(
-            {**_version(one), "campaign_id": campaign_id, "manifest_sha256": manifest_sha256}
+            {
+                **_version(one),
+                "kind": kind,
+                "campaign_id": campaign_id,
+                "manifest_sha256": manifest_sha256,
+            }
         )
         return
-    _say(f"{one.version} is {one.state}")
+    _say(f"{one.version}, a {kind}, is {one.state}")
     _say(f"  campaign  {campaign_id}")
     _say(f"  manifest  {manifest_sha256 or 'in no release any more'}")
     _say(f"  members   {_run_by(one) or 'none answers with it'}")
@@ -167,6 +173,22 @@ def withdraw(
     _done(f"{version} is withdrawn; {then}", release, as_json)
 
 
+@app.command(epilog="Example: credence coordinator models expert ./coordinator")
+def expert(home: Home, as_json: AsJson = False) -> None:
+    """Publish the expert scorecard: a version that learnt from nobody; it plays no part yet."""
+    from coordinator.expert import publish_expert
+    from models.catalogue import Catalogue
+
+    with _opened(home) as coordinator:
+        catalogue = Catalogue.from_body(coordinator.membership.document("catalogue").body)
+        version = publish_expert(coordinator, catalogue, int(time.time() * 1000))
+    if as_json:
+        console.print_json({"version": version})
+        return
+    _say(f"{version} is in the registry; its PD rests on an assumed default rate")
+    _say(f"next: credence coordinator models challenge {home} {version}")
+
+
 def _done(text: str, release: "Release", as_json: bool) -> None:
     if as_json:
         console.print_json(_release(release))
@@ -198,6 +220,12 @@ def _version(one: "VersionView") -> dict[str, Any]:
                    "to": move.after, "who": move.who, "why": move.why, "at_ms": move.at_ms}
                   for move in one.moves],
     }  # fmt: skip
+
+
+def _kind(campaign_id: str) -> str:
+    from models.baselines.published import kind_of
+
+    return kind_of(campaign_id)
 
 
 def _run_by(one: "VersionView") -> str:
