@@ -15,11 +15,13 @@ from protocols import dkg
 from protocols.canonical import canonical_json, sha256
 from protocols.directory import accept
 from protocols.dkg_entries import Ceremony, Opening, shown_share, verdicts
-from protocols.documents import Document, from_proto, to_proto, verify_document
+from protocols.documents import Document, from_proto, sign_document, to_proto, verify_document
 from protocols.envelope import OutgoingRequest, open_answer, seal_answer, verify_request
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey, VerifyKey
 from protocols.padding import pad
+from protocols.releases import Release, Staged
+from protocols.releases import accept as accept_release
 from protocols.v1.exchange_pb2 import AnswerBody, RequestBody, SealedAnswer, SealedRequest
 from protocols.v1.membership_pb2 import SignedDocument
 from scripts.vectors import hpke
@@ -89,9 +91,10 @@ def framed(data: bytes) -> None:
 
 
 def directory(data: bytes) -> bool:
-    """A directory that its key signed, and a signed document off the wire."""
+    """A directory and a release that their key signed, and a signed document off the wire."""
     key = SigningKey.from_seed(bytes.fromhex(vectors("documents", "signature")[0]["seed"]))
     taken = [attempt(offered, body, key) for body in canonical_too(data)]
+    taken += [attempt(released, body, key) for body in canonical_too(data)]
     return any([*taken, attempt(received, data, key.verify_key)])
 
 
@@ -107,6 +110,14 @@ def offered(data: bytes, key: SigningKey) -> None:
     held = accept(None, document, key.verify_key)
     if accept(held, document, key.verify_key) is not held or held.to_body() != body:
         raise AssertionError("a directory is not what it was read from")
+
+
+def released(data: bytes, key: SigningKey) -> None:
+    """A release that its key signed, with nothing held and after itself."""
+    document = sign_document("release", data, key)
+    if accept_release(None, document, key.verify_key).to_body() != data:
+        raise AssertionError("a release is not what it was read from")
+    accept_release(document, document, key.verify_key)
 
 
 def received(data: bytes, key: VerifyKey) -> None:
@@ -234,7 +245,9 @@ def _envelope_seeds() -> list[bytes]:
 
 
 def _directory_seeds() -> list[bytes]:
-    return [vectors("documents", "directory")[0]["body"].encode()]
+    release = Release(7, 1, "m2", "m3", Staged("m4", ("bank-a",)),
+                      dict.fromkeys(("m2", "m3", "m4"), "0" * 64), ("m1",))  # fmt: skip
+    return [vectors("documents", "directory")[0]["body"].encode(), release.to_body()]
 
 
 def _artefact_seeds() -> list[bytes]:
