@@ -99,11 +99,11 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _run(connection: Connection, sql: str, values: Any) -> Any:
-    """A cursor with the statement's result."""
+def _run(connection: Connection, sql: str, values: Any, **options: Any) -> Any:
+    """A cursor with the statement's result; `options` are of a server's dialect."""
     if connection.dialect.name == "sqlite":
         return _driver(connection).execute(sql, values)
-    return connection.exec_driver_sql(sql, values)
+    return connection.exec_driver_sql(sql, values, execution_options=options or None)
 
 
 # SQL, the names of its parameters in order (None: by name), and the values that stand in it.
@@ -134,16 +134,20 @@ class Prepared:
         """What a SELECT finds."""
         return list(self._run(connection, values).fetchall())
 
+    def stream(self, connection: Connection, **values: Any) -> Iterator[Sequence[Any]]:
+        """What a SELECT finds, some rows at a time however many there are."""
+        return iter(self._run(connection, values, stream_results=True, max_row_buffer=1024))
+
     def run(self, connection: Connection, **values: Any) -> int:
         """Run an UPDATE; how many rows were changed."""
         return int(self._run(connection, values).rowcount)
 
-    def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
+    def _run(self, connection: Connection, values: dict[str, Any], **options: Any) -> Any:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
-        return _run(connection, compiled[0], _bound(compiled, values))
+        return _run(connection, compiled[0], _bound(compiled, values), **options)
 
 
 class _ByKeys:

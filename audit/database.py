@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoSessionFree
 
 from protocols.errors import CredenceError, Unavailable
 
@@ -25,6 +26,7 @@ __all__ = ["Connection", "Database", "DatabaseDamaged", "DatabaseUnavailable"]
 
 BUSY_TIMEOUT_MS = 15_000
 SCRUB_TIMEOUT_MS = 500
+SERVER_SESSIONS = 32  # of one process with a server database, kept open; ten more in a rush
 CACHE_KIB = 16 * 1024  # of one connection: the pages that a busy writer comes back to
 CHECKPOINT_PAGES = 4096  # 16 MiB of log: a page that many transactions change is copied once
 
@@ -147,6 +149,8 @@ class Database:
 def _one_error_family() -> Iterator[None]:
     try:
         yield
+    except NoSessionFree as error:
+        raise DatabaseUnavailable("all sessions with the database are in use") from error
     except (OperationalError, DatabaseError) as error:
         _told(error, error.orig)
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:  # from `audit.bulk`
@@ -163,7 +167,8 @@ def _told(error: Exception, cause: BaseException | None) -> NoReturn:
 
 def _engine(url: str) -> Engine:
     # Hidden: an error must not carry the values of a row.
-    engine = create_engine(url, hide_parameters=True)
+    server: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_size": SERVER_SESSIONS}
+    engine = create_engine(url, hide_parameters=True, pool_timeout=BUSY_TIMEOUT_MS / 1000, **server)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -16,10 +16,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from audit import merkle, staging, tree_rows
-from audit.bulk import BulkInsert, SelectByKeys
+from audit.bulk import BulkInsert, Prepared, SelectByKeys
 from audit.checkpoint import Checkpoint, check_origin
 from audit.database import Connection, Database
 from audit.leaf import (
@@ -41,6 +41,7 @@ from audit.tables import (
     create_audit_schema,
     metadata,
 )
+from audit.tiles import TileCache
 from protocols.errors import InvalidInput, NotFound
 
 __all__ = [
@@ -58,6 +59,12 @@ WAIT_S = 10.0
 
 _INSERT_LEAVES = BulkInsert(audit_leaf)
 _INSERT_PAYLOADS = BulkInsert(audit_payload)
+_HEAD = Prepared(select(audit_head.c.size, audit_head.c.root))
+_LEAVES = Prepared(
+    select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_leaf.c.leaf_hash)
+    .where(audit_leaf.c.seq >= bindparam("start"), audit_leaf.c.seq < bindparam("stop"))
+    .order_by(audit_leaf.c.seq)
+)
 _SEALED = SelectByKeys(
     lambda seqs: (
         select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_payload.c.ciphertext)
@@ -134,6 +141,7 @@ class AuditLog:
         self._database = database
         self._data_keys = data_keys
         self._index = SubjectIndex(index_key)
+        self._tiles = TileCache()
 
     # -- writing
 
@@ -218,18 +226,13 @@ class AuditLog:
     def head(self, connection: Connection | None = None) -> Head:
         """Size and root."""
         with self._reading(connection) as reader:
-            row = reader.execute(select(audit_head.c.size, audit_head.c.root)).one()
-        return Head(size=row.size, root=row.root)
+            ((size, root),) = _HEAD.rows(reader)
+        return Head(size, bytes(root))
 
     def leaves(self, connection: Connection, start: int, stop: int) -> Iterator[StoredLeaf]:
         """The leaves start <= seq < stop in order, streamed from `connection`'s snapshot."""
-        query = (
-            select(audit_leaf.c.seq, audit_leaf.c.leaf, audit_leaf.c.leaf_hash)
-            .where(audit_leaf.c.seq >= start, audit_leaf.c.seq < stop)
-            .order_by(audit_leaf.c.seq)
-            .execution_options(yield_per=1024)
-        )
-        return (StoredLeaf(*row) for row in connection.execute(query))
+        rows = _LEAVES.stream(connection, start=start, stop=stop)
+        return map(StoredLeaf._make, rows)
 
     def payload(self, seq: int, connection: Connection | None = None) -> dict[str, Any]:
         """The decrypted payload of one leaf.
@@ -310,7 +313,7 @@ class AuditLog:
         """
         with self._reading(connection) as reader:
             self._require_size(reader, size)
-            return merkle.inclusion_proof(seq, size, tree_rows.nodes(reader))
+            return merkle.inclusion_proof(seq, size, tree_rows.nodes(reader, self._tiles))
 
     def consistency_proof(
         self, old: int, new: int, connection: Connection | None = None
@@ -322,7 +325,7 @@ class AuditLog:
         """
         with self._reading(connection) as reader:
             self._require_size(reader, new)
-            return merkle.consistency_proof(old, new, tree_rows.nodes(reader))
+            return merkle.consistency_proof(old, new, tree_rows.nodes(reader, self._tiles))
 
     def checkpoint(self) -> Checkpoint:
         """The committed head under the log's name, ready to be signed."""

@@ -43,14 +43,15 @@ audit_payload = Table(
     Column("ciphertext", Blob, nullable=False),
 )
 
-# Full tiles only: 256 hashes side by side, and their root.
+# Full tiles only: their root, and the 256 hashes side by side. The root stands first: SQLite keeps
+# a long row's end on pages of its own, and a proof asks for many roots and few tiles.
 audit_tile = Table(
     "audit_tile",
     metadata,
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("idx", _Seq, primary_key=True, autoincrement=False),
-    Column("hashes", Blob(8192), nullable=False),
     Column("root", Blob(32), nullable=False),
+    Column("hashes", Blob(8192), nullable=False),
 )
 
 # One row: the tree as of the last commit.

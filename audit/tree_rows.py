@@ -17,6 +17,25 @@ _UPDATE_HEAD = Prepared(
         size=bindparam("new_size"), root=bindparam("new_root"), frontier=bindparam("new_frontier")
     )
 )
+_TILE = Prepared(
+    select(audit_tile.c.hashes).where(
+        audit_tile.c.level == bindparam("level"), audit_tile.c.idx == bindparam("index")
+    )
+)
+_LEAF_HASHES = Prepared(
+    select(audit_leaf.c.leaf_hash)
+    .where(audit_leaf.c.seq >= bindparam("start"), audit_leaf.c.seq < bindparam("stop"))
+    .order_by(audit_leaf.c.seq)
+)
+_ROOTS = Prepared(
+    select(audit_tile.c.root)
+    .where(
+        audit_tile.c.level == bindparam("level"),
+        audit_tile.c.idx >= bindparam("start"),
+        audit_tile.c.idx < bindparam("stop"),
+    )
+    .order_by(audit_tile.c.idx)
+)
 
 
 def locked_frontier(connection: Connection) -> Frontier:
@@ -57,30 +76,26 @@ def store_tiles(connection: Connection, old: int, new_hashes: Sequence[bytes]) -
         start, added, level = full.start, roots, level + 1
 
 
-def nodes(connection: Connection) -> tiles.TileNodes:
+def nodes(connection: Connection, cache: tiles.TileCache) -> tiles.TileNodes:
     """The tree's nodes as `connection` sees them, for one proof."""
 
     def hashes(level: int, index: int) -> bytes:
-        query = select(audit_tile.c.hashes).where(
-            audit_tile.c.level == level, audit_tile.c.idx == index
-        )
-        stored: bytes | None = connection.execute(query).scalar_one_or_none()
-        if stored is not None:
-            return stored
+        for (stored,) in _TILE.rows(connection, level=level, index=index):
+            return bytes(stored)
         start = index * tiles.TILE_WIDTH
         return b"".join(_level_hashes(connection, level, start, start + tiles.TILE_WIDTH))
 
-    return tiles.TileNodes(hashes)
+    # What a write transaction sees may never be.
+    committed = not connection.get_execution_options().get("credence_write", False)
+    return tiles.TileNodes(hashes, cache if committed else None)
 
 
-def _level_hashes(connection: Connection, level: int, start: int, stop: int) -> Sequence[bytes]:
+def _level_hashes(connection: Connection, level: int, start: int, stop: int) -> list[bytes]:
     """The hashes start <= i < stop of one tile level that exist: leaf hashes, or tile roots."""
     if start >= stop:
-        return ()
+        return []
     if level == 0:
-        column, at = audit_leaf.c.leaf_hash, audit_leaf.c.seq
-        query = select(column)
+        rows = _LEAF_HASHES.rows(connection, start=start, stop=stop)
     else:
-        column, at = audit_tile.c.root, audit_tile.c.idx
-        query = select(column).where(audit_tile.c.level == level - 1)
-    return connection.execute(query.where(at >= start, at < stop).order_by(at)).scalars().all()
+        rows = _ROOTS.rows(connection, level=level - 1, start=start, stop=stop)
+    return [row[0] for row in rows]
