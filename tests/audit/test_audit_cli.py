@@ -10,6 +10,9 @@ from typer.testing import CliRunner, Result
 from api.cli.audit import app
 from audit.checkpoint import NoteKey, sign_checkpoint
 from audit.verifier import LogUnreadable
+from coordinator.bootstrap import init_coordinator
+from coordinator.settings import make_settings
+from node.bootstrap import init_node, open_node
 from protocols.errors import Malformed, SignatureInvalid
 from protocols.keys import SigningKey
 from tests.audit.world import ORIGIN, World, by_hand, open_world
@@ -136,3 +139,47 @@ def test_a_key_without_a_checkpoint_is_wrong_usage(filled: World) -> None:
 )
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
     assert f"Example: credence audit {command}" in run(*command.split(), "--help").stdout
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A node's and a coordinator's home, each with something in its log."""
+    root = tmp_path_factory.mktemp("homes")
+    init_node(root / "bank-a", member_id="bank-a", name="A", role="bank")
+    init_coordinator(root / "coordinator", make_settings(name="demo"))
+    node = open_node(root / "bank-a")
+    node.clients.add("platform", 1)
+    node.clients.add("other", 2)
+    node.close()
+    return {name: root / name for name in ("bank-a", "coordinator")}
+
+
+@pytest.mark.parametrize("name", ["bank-a", "coordinator"])
+def test_a_home_signs_what_a_reader_then_checks_without_it(
+    homes: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """Export, receipt and consistency come from the same commands for a node and a coordinator."""
+    home, files = (
+        homes[name],
+        {one: tmp_path / one for one in ("export", "receipt", "proof", "note")},
+    )
+    assert run("export", home, "--out", files["export"]).exit_code == 0
+    told = run("receipt", home, "--seq", 0, "--opened", "--out", files["receipt"]).stdout
+    key = told.replace("\n", " ").split(" give ")[1].split(" ")[0]
+    receipt = json.loads(files["receipt"].read_text())
+    assert receipt["content"] == "shown"
+    files["note"].write_text(receipt["checkpoint"])
+    assert run("consistency", home, "--from", files["note"], "--out", files["proof"]).exit_code == 0
+    for what, file in (("export", "export"), ("receipt", "receipt"), ("consistency", "proof")):
+        result = run("verify", what, files[file], "--key", key)
+        assert result.exit_code == 0, result.stdout
+    stranger = NoteKey(key.split("+")[0], KEY.verify_key).encode()
+    assert run("verify", "receipt", files["receipt"], "--key", stranger).exit_code == 3
+
+
+def test_a_statement_is_written_of_a_period(homes: dict[str, Path], tmp_path: Path) -> None:
+    period = ["--since", "2026-11-01", "--until", "2026-12-01"]
+    out = tmp_path / "bank-a.statement"
+    result = run("statement", homes["bank-a"], "--with", "bank-b", *period, "--out", out)
+    assert result.stdout.startswith("0 entries")
+    assert json.loads(out.read_text().splitlines()[0])["peer"] == "bank-b"
