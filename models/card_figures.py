@@ -7,13 +7,16 @@ takes how far that moves the figure on average as its bias (noise makes distance
 and ECE look larger) and subtracts it; the interval is 1.96 standard deviations on either side. The
 draws are seeded: the same tally always gives the same card.
 
+**Where nobody is.** A bin that holds less than `LEAST_MASS` of those who trained, by their own
+noisy histogram, is taken for empty: what stands in it is noise, and would blur everything else.
+
 **What is left out.** A figure is None when there are too few people for it, by the noisy counts:
 fewer than `FEWEST` of either outcome, or fewer than `CLEAR` deviations of the noise in their sum;
 and when, all the same, draws in which it has no value are not rare.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,7 @@ from models.scale import Band, Scale
 DRAWS = 400
 FEWEST = 20.0
 CLEAR = 4.0
+LEAST_MASS = 0.005
 _SEED = 20_240_517
 
 Floats = NDArray[np.float64]
@@ -41,10 +45,22 @@ class Table:
     Attributes:
         counts: float64[...], people.
         deviation: of the noise in each cell, people.
+        used: float64[...] of ones and zeros, to multiply cells with; 1: all are used.
     """
 
     counts: Floats
     deviation: float
+    used: Floats = field(default_factory=lambda: np.ones(1))
+
+    @property
+    def noise(self) -> Floats:
+        """Standard deviation of the noise in each cell that is used."""
+        return np.broadcast_to(self.deviation * self.used, self.counts.shape)
+
+    def where(self, bins: NDArray[np.bool_]) -> "Table":
+        """The same with only these bins used, bool[bins]; the axis before that of outcomes."""
+        used = bins.astype(np.float64)[:, None]
+        return Table(self.counts * used, self.deviation, used)
 
     @property
     def people(self) -> float:
@@ -53,16 +69,15 @@ class Table:
 
     def clear(self) -> bool:
         """Whether there are so many people that a figure can be told from noise."""
-        return _clear(self.counts, self.deviation)
+        return _clear(self.counts, self.noise)
 
     def clear_outcomes(self) -> bool:
         """Whether there are so many of either outcome, which is the last axis."""
-        sides = (self.counts[..., 0], self.counts[..., 1])
-        return all(_clear(side, self.deviation) for side in sides)
+        return all(_clear(self.counts[..., one], self.noise[..., one]) for one in (0, 1))
 
     def part(self, index: int) -> "Table":
         """One row of the first axis."""
-        return Table(self.counts[index], self.deviation)
+        return Table(self.counts[index], self.deviation, self.used)
 
 
 def measured(
@@ -82,7 +97,7 @@ def measured(
         *(
             table.counts
             + rng.normal(size=(DRAWS, *table.counts.shape))
-            * np.sqrt(table.deviation**2 + np.maximum(table.counts, 0))
+            * np.sqrt(table.noise**2 + np.maximum(table.counts, 0))
             for table in tables
         )
     )
@@ -244,7 +259,7 @@ def band_parts(
     for position, band in enumerate(bands):
         parts = inside[position]
         people = (table.counts.sum(axis=-1) * parts).sum()
-        noise = table.deviation * np.sqrt(2 * (parts**2).sum())
+        noise = np.linalg.norm(table.noise * parts[:, None])
         rate = measured(default_rate(parts), [table]) if people > max(100, CLEAR * noise) else None
         old = None
         if before is not None and inside_before is not None and before.clear():
@@ -303,11 +318,26 @@ def _approval_ratio(approved: Statistic, table: Table, whole: Table) -> Figure |
 
 def coarser(table: Table) -> Table:
     """A table of the bins of `EDGES` or of `SCORE_EDGES` on those of `GROUP_EDGES`."""
-    counts = table.counts
-    every = (len(counts) - 2) // (len(GROUP_EDGES) - 1)
-    inner = counts[1:-1].reshape(-1, every, counts.shape[1]).sum(axis=1)
+    every = (len(table.counts) - 2) // (len(GROUP_EDGES) - 1)
     # Each cell is a sum of `every` noisy ones, the two open bins of one.
-    return Table(np.concatenate([counts[:1], inner, counts[-1:]]), table.deviation * every**0.5)
+    return Table(joined(table.counts, len(GROUP_EDGES) + 1), table.deviation * every**0.5)
+
+
+def joined(counts: Floats, bins: int) -> Floats:
+    """Counts float64[n, ...] of fine bins on `bins` wider ones; the two open ones stay."""
+    inner = counts[1:-1].reshape(bins - 2, -1, *counts.shape[1:]).sum(axis=1)
+    return np.concatenate([counts[:1], inner, counts[-1:]])
+
+
+def occupied(histogram: Floats, bins: int) -> NDArray[np.bool_]:
+    """Which of `bins` bins hold people, bool[bins], by a histogram of at least as many bins.
+
+    Args:
+        histogram: float64[n, 2], of the people who trained.
+        bins: of the table that is asked about.
+    """
+    people = joined(histogram.sum(axis=1), bins)
+    return np.asarray(people > LEAST_MASS * max(float(people.sum()), 1.0))
 
 
 def _middles(edges: Floats) -> Floats:
@@ -315,9 +345,8 @@ def _middles(edges: Floats) -> Floats:
     return np.concatenate([[edges[0] - half], edges[:-1] + half, [edges[-1] + half]])
 
 
-def _clear(counts: Floats, deviation: float) -> bool:
-    total = float(counts.sum())
-    return bool(total >= max(FEWEST, CLEAR * deviation * counts.size**0.5))
+def _clear(counts: Floats, noise: Floats) -> bool:
+    return bool(counts.sum() >= max(FEWEST, CLEAR * float(np.linalg.norm(noise))))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

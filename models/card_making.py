@@ -17,6 +17,7 @@ from models.card import (
     NodePart,
 )
 from models.card_figures import (
+    LEAST_MASS,
     Table,
     auc,
     band_parts,
@@ -30,12 +31,14 @@ from models.card_figures import (
     in_bands,
     ks,
     measured,
+    occupied,
     psi,
 )
 from models.catalogue import Catalogue
 from models.evaluation import (
     CALIBRATION,
     GROUP,
+    GROUP_BINS,
     HELD_LOSSES,
     MEMBER_LOSSES,
     PREVIOUS,
@@ -145,19 +148,24 @@ def make_card(
     """
     tables = opened.tables()
     apart = plan.evaluation.held_out > 0
-    scores, edges = (tables[SCORES], SCORE_EDGES) if apart else (tables[CALIBRATION], EDGES)
-    old = tables.get(PREVIOUS) if before is not None else None
+    histogram = tables[CALIBRATION].counts
+    found, edges = (tables[SCORES], SCORE_EDGES) if apart else (tables[CALIBRATION], EDGES)
+    scores = found.where(occupied(histogram, len(edges) + 1))
     inside = in_bands(edges, scoring.bands, scoring.calibration, scoring.scale)
-    inside_old = None
+    old, inside_old = None, None
     if before is not None:
         inside_old = in_bands(SCORE_EDGES, scoring.bands, before.calibration, before.scale)
+        old = tables[PREVIOUS].where(_occupied_before(before))
     figures = _rank_and_level(scores, bin_pd(edges, scoring.calibration))
     figures |= _against(scores, old, inside, inside_old, tables.get(REASONS))
     figures |= _membership(tables.get(MEMBER_LOSSES), tables.get(HELD_LOSSES))
     groups = group_parts(
         catalogue,
-        {group.id: tables[GROUP + group.id] for group in catalogue.groups},
-        coarser(scores),
+        {
+            group.id: tables[GROUP + group.id].where(occupied(histogram, GROUP_BINS))
+            for group in catalogue.groups
+        },
+        coarser(found).where(occupied(histogram, GROUP_BINS)),
         scoring.calibration,
         scoring.scale,
         APPROVAL_FLOOR,
@@ -182,6 +190,13 @@ def make_card(
         limits=_limits(plan, scores, before, around),
         hyperparameters=HYPERPARAMETERS[0 if uses_defaults(plan) else 1],
     )
+
+
+def _occupied_before(before: Scoring) -> NDArray[np.bool_]:
+    """Which score bins hold people by the version before, as its own bands say."""
+    shares = np.array([band.share for band in before.bands])
+    inside = in_bands(SCORE_EDGES, before.bands, before.calibration, before.scale)
+    return np.asarray((inside[shares >= LEAST_MASS] > 0).any(axis=0))
 
 
 def _rank_and_level(scores: Table, pd: NDArray[np.float64]) -> dict[str, Figure | None]:

@@ -61,7 +61,7 @@ def evaluation_layout(catalogue: Catalogue, plan: EvaluationPlan) -> Layout:
         ]
     if plan.previous:
         blocks += [
-            Block(PREVIOUS, (SCORE_BINS, 2), 1, held),
+            Block(PREVIOUS, (SCORE_BINS, 2), 2, held),
             Block(REASONS, (OVERLAPS,), 1, held),
         ]
     blocks += [
