@@ -32,8 +32,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.credit import rivals
 from benchmarks.credit.federated import Cohort, Settings, Trained, make_plan, train, train_freely
-from benchmarks.credit.inside import InsideBanks, compared
+from benchmarks.credit.inside import InsideBanks
 from benchmarks.credit.priors import PriorSettings, make_prior
+from benchmarks.credit.report import Row, print_report, report
 from benchmarks.credit.scorecard import make_scorecard
 from benchmarks.credit.table import Recipe, Table, read_recipe, read_table
 from benchmarks.credit.worlds import draw
@@ -50,7 +51,6 @@ from protocols.errors import CredenceError, InvalidInput
 DELTA = 1e-5
 TEST_SHARE = 0.2
 SMALLEST_TABLE = 200
-FIGURES = ("auc", "ks", "brier", "ece", "mean_pd", "epsilon_promised", "epsilon_alone")
 MAX_NODES = 20
 MAX_SEEDS = 20
 HERE = Path(__file__).parent
@@ -62,7 +62,6 @@ ORIGIN = (
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -290,64 +289,17 @@ def run(
             found.setdefault(name, []).append(row)
         if progress:
             print(f"split {seed + 1} of {seeds}: {time.monotonic() - started:.0f} s", flush=True)
-    return report(study, found, kept, seeds)
-
-
-def report(
-    study: Study, found: dict[str, list[Row]], kept: dict[str, Guarantees], seeds: int
-) -> dict[str, Any]:
-    """Means over the splits, with every split's own figures."""
-    rows = []
-    for name, splits in found.items():
-        row: Row = {"model": name}
-        for figure in FIGURES:
-            values = [one[figure] for one in splits if figure in one]
-            if values:
-                row[figure] = round(float(np.mean(values)), 4)
-        row["auc_by_split"] = [round(one["auc"], 4) for one in splits if "auc" in one]
-        row["auc_by_bank"] = np.mean([one["banks"] for one in splits], axis=0).round(4).tolist()
-        row["auc_by_split_and_bank"] = np.round([one["banks"] for one in splits], 4).tolist()
-        if name in kept:
-            row["epsilon_promised"] = round(kept[name].promised, 4)
-            row["epsilon_alone"] = round(kept[name].alone, 4)
-            row["honest_minimum"] = kept[name].honest_minimum
-        rows.append(row)
-    return {
-        "rows": len(study.table.label),
-        "default_rate": round(float(study.table.label.mean()), 4),
-        "nodes": study.nodes,
+    facts = {
+        "rows": len(table.label),
+        "default_rate": round(float(table.label.mean()), 4),
+        "nodes": nodes,
         "splits": seeds,
         "delta": DELTA,
-        "signals": len(study.recipe.catalogue.signals),
-        "prior": "" if study.prior is None else study.prior.sha256,
+        "signals": len(recipe.catalogue.signals),
+        "prior": "" if prior is None else prior.sha256,
         "hyperparameters": ORIGIN,
-        "models": rows,
-        "fused_against_own": compared({row["model"]: row for row in rows}),
     }
-
-
-def print_report(result: dict[str, Any]) -> None:
-    """The grid as a table."""
-    print(
-        f"\n{result['rows']:,} rows, {result['default_rate']:.1%} defaults, "
-        f"{result['nodes']} institutions, mean of {result['splits']} splits, "
-        f"delta {result['delta']:g}"
-    )
-    print(f"{'':36} {'AUC':>6} {'KS':>6} {'ECE':>6} {'alone*':>7}  AUC at each institution")
-    for row in result["models"]:
-        figures = [f"{row[name]:.4f}" if name in row else "" for name in ("auc", "ks", "ece")]
-        alone = f"{row['epsilon_alone']:.2f}" if "epsilon_alone" in row else ""
-        banks = " ".join(f"{value:.4f}" for value in row["auc_by_bank"])
-        print(
-            f"{row['model']:36} {figures[0]:>6} {figures[1]:>6} {figures[2]:>6} {alone:>7}  {banks}"
-        )
-    for line in result["fused_against_own"]:
-        print(
-            f"{line['fused']} at or above {line['own']}: {line['at_or_above']} of {line['cells']} "
-            f"(bank, split); least {line['least']:+.4f}, mean {line['mean']:+.4f}"
-        )
-    print("* epsilon by a node's own noise, against all other parties together")
-    print(f"Hyperparameters: {result['hyperparameters']}.")
+    return facts | report(found, kept)
 
 
 def _epsilons(text: str) -> list[float]:

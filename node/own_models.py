@@ -1,7 +1,7 @@
 """Models that this institution keeps for its own decisions, beside the network's bundles.
 
 A kept model (models/baselines/kept.py) is fitted on the node's consented rows without differential
-privacy, so it never leaves and answers nobody outside (ADR 0010). It is used only while
+privacy, so it never leaves and answers nobody outside (ADR 0012). It is used only while
   1. it is signed by this node's own key, as an "own-model", and reads within limits;
   2. the signal catalogue in force is the one it reads;
   3. the shared score that it is blended with is the one in force here;

@@ -1,7 +1,7 @@
 """Models that a node keeps for its own decisions: a baseline, or one blended with the shared score.
 
 `own_fusion` is a weighted mean of the calibrated log-odds of this institution's scorecard and its
-boosted trees; `shared_fusion` adds the network's shared score. The weights are fixed (ADR 0010):
+boosted trees; `shared_fusion` adds the network's shared score. The weights are fixed (ADR 0012):
 weights fitted on the institution's rows would lean on the shared score, which has learnt from those
 very rows.
 

@@ -2,7 +2,7 @@
 
 The consent is checked as for every score, and what was released to this node is read; nobody is
 asked. What is answered is for this institution's staff: no API client is ever given it, because the
-model is not differentially private (ADR 0010). The network's score stands beside it.
+model is not differentially private (ADR 0012). The network's score stands beside it.
 """
 
 from collections.abc import Callable

@@ -8,14 +8,18 @@ import pytest
 import yaml
 
 from benchmarks import quality
-from benchmarks.credit.federated import Settings, make_plan
+from benchmarks.credit.federated import Cohort, Settings, make_plan
+from benchmarks.credit.inside import FUSED, OWN, InsideBanks, compared
 from benchmarks.credit.priors import PriorSettings, make_prior
 from benchmarks.credit.table import formula, read_recipe, read_table
 from benchmarks.credit.worlds import draw
+from models.baselines.trees import BOOSTED
+from models.calibration import Calibration
 from models.catalogue import CatalogueInvalid
 from models.encoder import Encoder
 from models.metrics import auc
 from models.plan import Architecture
+from models.training import fit_plain
 from models.weights import logit
 from protocols.errors import InvalidInput
 
@@ -72,7 +76,12 @@ def test_a_small_table_gives_the_whole_grid(small, tmp_path, capsys):
         "Credence, no privacy",
         "Credence, epsilon 8, local",
         "Credence, epsilon 8, distributed",
+        "WOE scorecard, federated, epsilon 8, local",
+        "WOE scorecard, federated, epsilon 8, distributed",
     } <= set(rows)
+    scorecard = rows["WOE scorecard, federated, epsilon 8, distributed"]
+    assert scorecard["auc"] > 0.65
+    assert scorecard["epsilon_promised"] <= 8 < scorecard["epsilon_alone"]
     assert rows["Credence, no privacy"]["auc"] > 0.75
     assert rows["Credence, epsilon 8, local"]["auc"] > 0.6
     shared = rows["Credence, epsilon 8, distributed"]
@@ -81,6 +90,30 @@ def test_a_small_table_gives_the_whole_grid(small, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "synthetic worlds" in printed
     assert "Credence, epsilon 8, distributed" in printed
+
+
+def test_inside_each_bank_the_shared_score_is_blended_with_its_own_models(monkeypatch):
+    """A bank's own half and the fusion are measured on its own held-out customers only."""
+    monkeypatch.setitem(BOOSTED, "max_iter", 15)
+    monkeypatch.setitem(BOOSTED, "learning_rate", 0.2)
+    recipe = read_recipe(UCI)
+    encoder = Encoder(recipe.catalogue)
+    table = draw(77, 1600)
+    x, y = encoder.encode(*recipe.signals(table.columns)), table.label
+    parts = [Cohort(x[:600], y[:600]), Cohort(x[600:1000], y[600:1000])]
+    tests = [Cohort(x[1000:1300], y[1000:1300]), Cohort(x[1300:], y[1300:])]
+    inside = InsideBanks(encoder, parts, tests, 0)
+    weights = fit_plain(
+        encoder, Architecture(block_dropout=0.0), x[:1000], y[:1000], seed=0, epochs=4
+    )
+    own, fused = inside.own()[OWN]["banks"], inside.fused(weights, Calibration())
+    assert min(own) > 0.6
+    assert min(np.array(fused["banks"]) - own) > -0.03
+    assert fused["ece"] < 0.1
+    cells = "auc_by_split_and_bank"
+    rows = {f"{FUSED}, x": {cells: [[0.8, 0.7]]}, OWN: {cells: [[0.79, 0.71]]}}
+    (line,) = compared(rows)
+    assert (line["cells"], line["at_or_above"], line["least"]) == (2, 1, -0.01)
 
 
 @pytest.mark.parametrize(
