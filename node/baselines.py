@@ -10,6 +10,7 @@ from typing import Any
 
 from audit.leaf import Entry
 from models.baselines.compare import KINDS, Comparison, compare
+from models.baselines.kept import SharedScore
 from models.encoder import Encoded, Encoder
 from models.evaluate import Scorer
 from models.weights import logit
@@ -43,7 +44,12 @@ def compare_baselines(
     encoder = Encoder(node.documents.catalogue())
     cohorts = Cohorts(node.database, node.member_id, encoder, epsilon=0.0)
     cohort = cohorts.freeze(now_ms())
-    found = compare(encoder, cohort.x, cohort.y, seed, kinds, _in_use(node))
+    scorer = _in_use(node)
+    others, shared = {}, None
+    if scorer is not None:
+        shared = SharedScore.of(scorer.bundle)
+        others[shared.version] = lambda x: _pd(scorer, x)
+    found = compare(encoder, cohort.x, cohort.y, seed, kinds, others, shared)
     with node.database.write() as connection:
         at_ms = now_ms()
         cohorts.check(connection, cohort, at_ms)
@@ -51,16 +57,14 @@ def compare_baselines(
     return found
 
 
-def _in_use(node: Node) -> dict[str, Callable[[Encoded], Any]]:
-    """The verified model in use by name, or nothing."""
+def _in_use(node: Node) -> Scorer | None:
+    """The verified model in use, or None."""
     key = node.settings.directory_key
     with node.database.read() as connection:
-        version = bundles.active_version(connection)
-        if version is None or key is None:
-            return {}
+        if bundles.active_version(connection) is None or key is None:
+            return None
         model = ActiveModel(lambda: VerifyKey(bytes.fromhex(key)), node.documents.catalogue)
-        scorer = model.get(connection)
-    return {version: lambda x: _pd(scorer, x)}
+        return model.get(connection)
 
 
 def _pd(scorer: Scorer, x: Encoded) -> Any:

@@ -287,13 +287,7 @@ class OwnModels:
         if connection is None:
             with self._database.read() as opened:
                 return self._shared(opened)
-        bundle = self._model.get(connection).bundle
-        return SharedScore(
-            version=bundle.version,
-            tensors_sha256=bundle.manifest.tensors_sha256,
-            weights=bundle.weights,
-            calibration=bundle.manifest.calibration,
-        )
+        return SharedScore.of(self._model.get(connection).bundle)
 
     def _find(self, connection: Connection, model_id: str) -> OwnModelRow:
         row = rows.find(connection, model_id)

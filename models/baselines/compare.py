@@ -7,8 +7,16 @@ from typing import Any
 from models.baselines.expert import ExpertScorecard
 from models.baselines.fusion import Fusion
 from models.baselines.interface import Baseline, Floats, Labels, Learner, check_rows, cut
+from models.baselines.kept import (
+    OWN_FUSION,
+    OWN_WEIGHTS,
+    SHARED_FUSION,
+    SharedScore,
+    fit_kept,
+)
 from models.baselines.trees import DecisionTree, LocalGbdt, RandomForest
 from models.baselines.woe import WoeLogistic
+from models.calibration import sigmoid
 from models.encoder import Encoded, Encoder
 from models.metrics import auc, ece, ks
 from protocols.errors import InvalidInput
@@ -89,6 +97,7 @@ def compare(
     seed: int,
     kinds: Sequence[str] = KINDS,
     others: Mapping[str, Callable[[Encoded], Floats]] | None = None,
+    shared: SharedScore | None = None,
 ) -> Comparison:
     """Fit on seven tenths of the rows, measure on the rest.
 
@@ -99,6 +108,8 @@ def compare(
         seed: 0 to 2^32 - 1.
         kinds: which baselines.
         others: models that exist already, by name: probability of default of encoded rows.
+        shared: the network's score; where both of their own models are among `kinds`, the two
+            fusions that a node can keep are measured too.
 
     Raises:
         LabelsUnusable: too few outcomes of a class.
@@ -110,6 +121,10 @@ def compare(
     fitted = [one.fit(x[learned], y[learned], seed) for one in wanted]
     answers = {one.kind: one.pd(x[kept]) for one in fitted}
     answers |= {name: pd(x[kept]) for name, pd in (others or {}).items()}
+    if shared is not None and set(OWN_WEIGHTS) <= set(kinds):
+        for kind in (OWN_FUSION, SHARED_FUSION):
+            blend = fit_kept(encoder, kind, x[learned], y[learned], seed, shared).model
+            answers[kind] = sigmoid(blend.logit(x[kept]))
     truth = y[kept]
     return Comparison(
         lines=tuple(

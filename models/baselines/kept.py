@@ -29,6 +29,7 @@ from models.baselines.interface import (
 )
 from models.baselines.trees import LocalGbdt
 from models.baselines.woe import WoeLogistic
+from models.bundle import Bundle
 from models.calibration import Calibration
 from models.encoder import Encoded, Encoder, Status, Values
 from models.metrics import auc, ece, ks
@@ -63,6 +64,12 @@ class SharedScore:
     tensors_sha256: str
     weights: Weights = field(repr=False)
     calibration: Calibration
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "SharedScore":
+        """That of a bundle whose signature has been verified."""
+        manifest = bundle.manifest
+        return cls(bundle.version, manifest.tensors_sha256, bundle.weights, manifest.calibration)
 
     def logit(self, x: Encoded) -> Floats:
         """Calibrated log-odds of default, float64[n]."""

@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from models.catalogue import Catalogue
 from models.evaluate import Scorer
 from node import own_wiring
+from node.baselines import compare_baselines
 from node.federation.cohort import CohortChanged
 from node.own_models import OwnModels, OwnModelStale, OwnModelUnknown
 from node.scoring.active_model import NoModel
@@ -149,6 +150,13 @@ def test_a_fusion_decides_beside_the_networks_score_and_no_client_is_told(scorin
     assert scoring.node.audit.payload(before)["model"] == listed.model_id
     with scoring.node.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM score").scalar_one() == 0
+
+
+def test_the_comparison_measures_both_fusions_where_there_is_a_shared_score(scoring):
+    pytest.importorskip("sklearn")
+    found = compare_baselines(scoring.node, 0, now_ms, ["woe_logistic", "local_gbdt"])
+    names = [line.model for line in found.lines]
+    assert names == ["woe_logistic", "local_gbdt", "test-1", "own_fusion", "shared_fusion"]
 
 
 def test_when_a_consent_ends_the_model_is_stale_and_decides_nothing(lending):
