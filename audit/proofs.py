@@ -12,7 +12,7 @@ from audit.checkpoint import NoteKey, sign_checkpoint
 from audit.database import Connection, Database
 from audit.receipts import Receipt, prove, prove_blind, prove_for_owner
 from audit.store import AuditLog, LeafNotFound
-from audit.tiles import TILE_BITS, TILE_WIDTH
+from audit.tiles import TILE_BITS, TILE_WIDTH, TileCache
 from audit.tree_rows import nodes
 from audit.verifier.consistency import CONSISTENCY_FORMAT
 from audit.verifier.note import Checkpoint, Note
@@ -172,7 +172,7 @@ class LogReader:
         with self.database.read() as connection:
             if not 0 < width <= TILE_WIDTH or stop > self.log.head(connection).size:
                 raise TileNotFound("the log has no such tile")
-            node = nodes(connection)
+            node = nodes(connection, TileCache())
             first = index << TILE_BITS
             return b"".join(node(TILE_BITS * level, first + at) for at in range(width))
 

@@ -19,6 +19,7 @@ def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
         HomeUnusable: `home` is neither a node's nor a coordinator's, or a file cannot be read.
     """
     from audit.proofs import LogReader
+    from audit.witness_store import epoch
 
     with ExitStack() as stack:
         if _is_coordinator(home):
@@ -35,7 +36,11 @@ def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
             node = open_node(home)
             stack.callback(node.close)
             name = node.member_id
-            reader = node.log_reader
+            log, database, reader = node.audit, node.database, node.log_reader
+        with database.read() as connection:
+            current = epoch(connection)
+        if current is not None:  # after an old state was put back, a log goes by another name
+            log.origin = current.origin
         yield reader, name
 
 
