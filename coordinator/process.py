@@ -29,6 +29,8 @@ from coordinator.transport import (
     make_server,
     member_credentials,
 )
+from coordinator.watch.keeper import Keeper
+from coordinator.watch.wiring import make_keeper
 from coordinator.witnessing.wiring import attach_witnessing
 from protocols.errors import CredenceError
 from protocols.v1.membership_pb2_grpc import (
@@ -129,8 +131,10 @@ def run(
             outward.start()
         _log.info("coordinator.ready", enrolment=ports.enrolment, members=ports.members)
         ready(ports)
+        keeper = make_keeper(coordinator)
         while not stop.wait(SEEN_EVERY_S):
             _write_sightings(coordinator)
+            _follow_schedules(keeper)
             _reissue_directory(coordinator)
             _renew_certificate(coordinator)
         _log.info("coordinator.stopping")
@@ -172,6 +176,14 @@ def _reissue_directory(coordinator: Coordinator) -> None:
         coordinator.membership.reissue_if_due(int(time.time() * 1000))
     except CredenceError as error:
         _log.error("coordinator.directory_not_reissued", code=error.code)
+
+
+def _follow_schedules(keeper: Keeper) -> None:
+    try:
+        keeper.tick(int(time.time() * 1000))
+    except CredenceError as error:
+        # What was due stays due: the next look is in seconds.
+        _log.error("coordinator.schedules_not_followed", code=error.code)
 
 
 def _renew_certificate(coordinator: Coordinator) -> None:

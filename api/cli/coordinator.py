@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import campaign, console, incidents, members, models, regulators
+from api.cli import campaign, console, incidents, members, models, regulators, schedule, watch
 from api.cli.stopping import Parent
 
 app = typer.Typer(
@@ -101,6 +101,8 @@ def run(
 
 members.register(app)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(watch.app, name="watch")
 app.add_typer(regulators.app, name="regulator")
 app.add_typer(incidents.incident_app("coordinator", incidents.of_coordinator), name="incident")
 app.add_typer(models.app, name="models")

@@ -18,6 +18,8 @@ from api.cli import (
     retention,
     rights,
     rotation,
+    watch,
+    watch,
 )
 from api.cli.stopping import Parent
 
@@ -40,6 +42,7 @@ app.command("baselines", epilog=baselines.EXAMPLE)(baselines.baselines)
 app.command("rotate-keys", epilog=rotation.EXAMPLE)(rotation.rotate_keys)
 app.command("privacy", epilog=privacy.EXAMPLE)(privacy.privacy)
 app.command("recover-ledger", epilog=ledger.EXAMPLE)(ledger.recover_ledger)
+app.command("watch", epilog=watch.NODE_EXAMPLE)(watch.node_watch)
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

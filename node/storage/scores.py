@@ -1,6 +1,6 @@
 """Scores that were given out, as they were given."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,16 @@ def newest_of(connection: Connection, subject_ref: str, limit: int) -> list[Scor
     query = select(score).where(score.c.subject_ref == subject_ref)
     rows = connection.execute(query.order_by(score.c.at_ms.desc()).limit(limit))
     return [_row(row) for row in rows.mappings()]
+
+
+def between(connection: Connection, from_ms: int, until_ms: int) -> Iterator[tuple[str, str]]:
+    """Person and result of the scores given in a span of time, the oldest first."""
+    rows = connection.execute(
+        select(score.c.subject_ref, score.c.result)
+        .where(score.c.at_ms >= from_ms, score.c.at_ms < until_ms)
+        .order_by(score.c.at_ms)
+    )
+    return ((str(row[0]), str(row[1])) for row in rows)
 
 
 def under_keys(

@@ -1,5 +1,6 @@
 """A model in force is watched over people who agreed, at a price that each node sets itself."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from models.watch_plan import WatchPlan
 from models.watch_proposal import propose_watch
 from node.federation.ledger_wiring import build_watch_policy
 from node.federation.trainer import RoundUnknown
-from node.storage import bundles, privacy_ledger
+from node.score_drift import score_drift
+from node.storage import bundles, privacy_ledger, scores
+from node.storage.scores import ScoreRow
 from protocols.errors import SignatureInvalid
 from protocols.keys import SigningKey
 from tests.federation.rounds import MEMBERS, Campaign
@@ -139,6 +142,34 @@ def test_only_the_model_in_force_is_watched_and_only_with_its_own_weights(holdin
     with pytest.raises(NotTheWatchedModel):
         trainer.evaluate(request(watch, replace(model, weights=moved)))
     assert ledger(holding) == ["watch_count"]
+
+
+def give_scores(bank: Bank, version: str, at_ms: int, bands: str, first: int) -> None:
+    made = [
+        ScoreRow(
+            score_id=f"s{first + number}", subject_ref=f"p{first + number}", consent_id="c",
+            client_id="k", purpose="score", at_ms=at_ms, leaf_seq=0, idempotency_key=None,
+            request_sha256=bytes(32),
+            result=json.dumps({"score": 600, "band": {"code": band, "pd": 0.1},
+                               "versions": {"model": version}}),
+        )
+        for number, band in enumerate(bands)
+    ]  # fmt: skip
+    with bank.node.database.write() as connection:
+        scores.add_many(connection, made)
+
+
+def test_a_node_compares_its_own_scores_and_nothing_leaves(holding, model):
+    """Locally: no charge, no leaf, no message; a person counts once, by the newest score."""
+    now, month = now_ms(), 30 * 86_400_000
+    give_scores(holding, model.version, now - 2 * month, "A" * 60 + "C" * 60, 0)
+    assert score_drift(holding.node, 30, now).psi is None
+    give_scores(holding, model.version, now - 1, "A" * 30 + "C" * 90, 200)
+    size = holding.node.audit.head().size
+    found = score_drift(holding.node, 30, now)
+    assert (found.reference, found.then, found.now, found.verdict) == ("earlier", 120, 120, "act")
+    assert found.psi == pytest.approx(0.27, abs=0.02)
+    assert (ledger(holding), holding.node.audit.head().size) == ([], size)
 
 
 @pytest.mark.parametrize(
