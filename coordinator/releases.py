@@ -162,17 +162,24 @@ class Releases:
         return Release.from_body(held.body)
 
     def published(
-        self, connection: Connection, version: str, at_ms: int, *, promote: bool
+        self,
+        connection: Connection,
+        version: str,
+        campaign_id: str,
+        at_ms: int,
+        *,
+        promote: bool,
     ) -> Release:
         """A new bundle is there, in the transaction that stores it; the first is champion at once.
 
         Args:
             connection: of a write transaction in which the bundle's row stands already.
             version: of the bundle.
+            campaign_id: that made it, and acts here.
             at_ms: UTC milliseconds.
             promote: whether a later one becomes champion at once too.
         """
-        act = _Act(self, connection, Order(at_ms, why="a campaign completed"))
+        act = _Act(self, connection, Order(at_ms, who=campaign_id))
         if not promote and act.moves:
             return act.done("published", version)
         return self._promoted(act, version)

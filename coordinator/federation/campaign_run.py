@@ -223,7 +223,7 @@ class CampaignRun:
         with office.database.write() as connection:
             office.campaigns.complete(connection, self._id, bundle, at_ms, missing=missing)
             promote = office.auto_promote
-            office.releases.published(connection, version, at_ms, promote=promote)
+            office.releases.published(connection, version, self._id, at_ms, promote=promote)
             office.watches.deposit(
                 connection, self._plan, version, self._counted(strategy),
                 journal.contributors(), at_ms,

@@ -304,5 +304,7 @@ def _trained(
         missing = journal.missing()
         at_ms = now_ms()
         office.campaigns.complete(connection, plan.campaign_id, row, at_ms, missing=missing)
-        office.releases.published(connection, row.version, at_ms, promote=office.auto_promote)
+        office.releases.published(
+            connection, row.version, plan.campaign_id, at_ms, promote=office.auto_promote
+        )
     return version

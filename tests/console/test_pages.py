@@ -36,7 +36,9 @@ def publish(world: ConsoleWorld, version: str, campaign_id: str, **metrics: floa
     coordinator = world.coordinator
     with coordinator.database.write() as connection:
         bundles.add(connection, row)
-        coordinator.releases.published(connection, version, world.clock(), promote=True)
+        coordinator.releases.published(
+            connection, version, campaign_id, world.clock(), promote=True
+        )
 
 
 def test_an_empty_network_says_what_will_appear(world: ConsoleWorld, operator) -> None:

@@ -94,7 +94,9 @@ class Registry:
         row = self.bundle(version, seed)
         with self.coordinator.database.write() as connection:
             registry_rows.add(connection, row)
-            self.coordinator.releases.published(connection, version, self.now_ms, promote=promote)
+            self.coordinator.releases.published(
+                connection, version, "camp", self.now_ms, promote=promote
+            )
         return row
 
     def bundle(self, version: str, seed: int = 1, key: SigningKey | None = None) -> BundleRow:
