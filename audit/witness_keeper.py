@@ -7,7 +7,8 @@ witness can make it up; one that is ahead of the log, or that the log does not c
 that an older state was put back, or that history was changed. Then the log goes on in a new
 *epoch*, under a new origin (`<origin>/2`, …), and the first leaf of that epoch, `log.continued`,
 names the head that was lost: its size and root openly in the leaf, the whole note in the payload.
-Nothing is signed under the old origin again.
+Nothing is signed under the old origin again, and nothing under the new one before an operator has
+confirmed it (`confirm`): until then the newest database may be brought back as if nothing had been.
 """
 
 import base64
@@ -252,12 +253,19 @@ class LogKeeper:
     # -- heads
 
     def sign(self) -> SignedHead | None:
-        """Sign the committed head and keep it; None: too few witnesses have been heard yet."""
+        """Sign the committed head and keep it.
+
+        Returns:
+            None: too few witnesses have been heard yet, or the epoch is not confirmed.
+        """
         with self._lock:
             if not self.heard:
                 return None
             own = self._own
             with own.database.write() as connection:
+                current = store.epoch(connection)
+                if current is None or current.confirmed_at_ms is None:
+                    return None
                 head = own.audit.head(connection)
                 checkpoint = Checkpoint(self.origin, head.size, head.root)
                 held = store.newest_signed(connection, self.origin)

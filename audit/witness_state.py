@@ -84,15 +84,15 @@ class LogQuarantined(LogNotTrusted):
 
     code = "log_quarantined"
     retryable = False
-    next_step = "Find out why, then confirm with `credence audit continue HOME --reason TEXT`."
+    next_step = "Bring the newest database back; if it is lost, `credence audit continue HOME`."
 
 
 class LogContinued(LogNotTrusted):
-    """The log lost entries, and what it counted cannot be known any more."""
+    """The log lost entries for good, and what they counted cannot be known any more."""
 
     code = "log_continued"
     retryable = False
-    next_step = "Bring the newest database back; what was spent is unknown until then."
+    next_step = "What the lost entries counted is unknown: this stays stopped for this log."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,30 @@
 """How a log stands before its witnesses, for operators."""
 
+from pathlib import Path
 from typing import Any
 
 from audit import witness_store as store
 from audit.database import Database
 from audit.verifier.note import Note
 from audit.witness_state import Gate
+
+
+def kept_checkpoint(home: Path) -> bytes:
+    """The newest witnessed checkpoint in a home with its own database file; empty: none."""
+    for name in ("node.db", "coordinator.db"):
+        if (home / name).exists():
+            database = Database(f"sqlite:///{home / name}")
+            try:
+                with database.read() as connection:
+                    return store.latest_witnessed(connection)
+            finally:
+                database.close()
+    return b""
+
+
+def cosigners(note: bytes) -> list[str]:
+    """Names of those who signed a checkpoint beside the log; nothing is verified."""
+    return sorted({line.name for line in Note.parse(note).signatures[1:]}) if note else []
 
 
 def witness_line(view: dict[str, Any]) -> str:
@@ -26,10 +45,9 @@ def witness_view(database: Database, gate: Gate) -> dict[str, Any]:
         witnessed = store.latest_witnessed(connection)
         evidence = store.evidence(connection)
         held = store.all_held(connection)
-    names = [line.name for line in Note.parse(witnessed).signatures[1:]] if witnessed else []
     return {
         **gate.view(),
-        "cosigned_by": sorted(set(names)),
+        "cosigned_by": cosigners(witnessed),
         "watches": [{"origin": one.checkpoint.origin, "size": one.checkpoint.size} for one in held],
         "evidence": [{"origin": one.origin, "sha256": one.sha256.hex()} for one in evidence],
     }

@@ -140,19 +140,24 @@ def withdraw(run: Run, stage: Stage) -> None:
 
 
 def audit(run: Run, stage: Stage) -> None:
-    """Verify every log from its files alone, as a regulator would."""
+    """Verify every log from its files alone, as a regulator would, and against its witnesses."""
     from audit.verifier import verify_path
+    from audit.verifier.trust import Trust
+    from audit.witness_view import cosigners, kept_checkpoint
 
     homes = {"coordinator": run.layout.coordinator_home}
     homes |= {m.member_id: run.layout.home(m.member_id) for m in run.layout.members}
     logs: dict[str, Any] = {}
     for number, (name, home) in enumerate(homes.items()):
         stage.advance(number, len(homes), name)
-        report = verify_path(home)
+        witnessed = kept_checkpoint(home)
+        report = verify_path(home, Trust.of((), None, [witnessed] if witnessed else []))
         logs[name] = {
             "size": report.size,
             "root": report.root.hex(),
             "verified": int(report.outcome) == 0,
+            "witnesses": len(cosigners(witnessed)),
+            "witnessed_size": report.checkpoints[0].size if witnessed else 0,
         }
     run.report["audit"] = logs
     wrong = [name for name, log in logs.items() if not log["verified"]]

@@ -16,6 +16,7 @@ from protocols.errors import CredenceError
 INVITATION_S = 3600
 PROBE_S = 1.0
 POLL_S = 0.1
+HEARTBEAT_S = 10.0  # the logs' heads are cosigned; the job is over in a minute or two
 
 
 class CeremonyLost(CredenceError):
@@ -42,6 +43,7 @@ def found(layout: Layout) -> None:
         listen_members=f"{LOOPBACK}:{layout.member_port}",
         listen_enrolment=f"{LOOPBACK}:{layout.enrolment_port}",
         listen_console=f"{LOOPBACK}:{layout.console_port}",
+        witness_heartbeat_s=HEARTBEAT_S,
     )
     init_coordinator(layout.coordinator_home, settings)
 
@@ -84,6 +86,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 http=f"{LOOPBACK}:{member.http_port}",
                 enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
+                witness_heartbeat_s=HEARTBEAT_S,
                 retention_runs=False,  # some of its people lived twenty years ago
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)

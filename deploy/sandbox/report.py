@@ -127,9 +127,11 @@ def _audit(report: Report) -> Panel:
     table.add_column("entries", justify="right")
     table.add_column("root")
     table.add_column("verified offline")
+    table.add_column("witnesses")
     for member, log in report["audit"].items():
         verified = "[green]yes[/green]" if log["verified"] else "[red]NO[/red]"
-        table.add_row(member, f"{log['size']:,}", log["root"][:24] + "…", verified)
+        witnesses = f"{log['witnesses']} cosigned {log['witnessed_size']:,}"
+        table.add_row(member, f"{log['size']:,}", log["root"][:24] + "…", verified, witnesses)
     return Panel(table, title="Every act is in a log that nobody rewrites unnoticed",
                  title_align="left")  # fmt: skip
 

@@ -12,9 +12,9 @@ So it is seen when lines are deleted or changed under the log (1), when the data
 the rest of the home is not (2), and when the whole home is put back, as long as the coordinator is
 honest about what it received (3). A ledger whose newest state is lost for good can go on only by
 giving up what is left of its budget (`node/federation/ledger_recovery.py`): the line and the leaf
-that do so name the statements that hold no more. It is not seen when the whole home is put back
-and the coordinator withholds the statement, or when this node's key was changed since it was
-signed.
+that do so name the statements that hold no more. When the whole home is put back and the
+coordinator withholds the statement, or when this node's key was changed since it was signed, the
+log's other witnesses see it (`audit.witness_keeper`), and its gate refuses the campaign.
 """
 
 from collections.abc import Callable

@@ -185,11 +185,13 @@ def test_an_old_backup_is_quarantined_and_goes_on_under_an_origin_that_names_wha
         assert (epoch.size, epoch.last, epoch.cause) == (5, lost, "witness_ahead")
 
         process.fill(9, "after")
+        assert process.rounds.beat().size is None  # nothing is signed before an operator's word
+        process.keeper.confirm("tested")
         assert process.rounds.beat().witnessed
         for peer in peers:  # the old head stands; nothing was ever signed beside it
             assert [note.decode().split("\n")[:2] for note in peer.latest(BASE, 1)] == [
                 [BASE, "9"],
-                [f"{BASE}/2", "15"],
+                [f"{BASE}/2", "16"],
             ]
             with peer.database.read() as connection:
                 assert store.evidence(connection) == []
@@ -198,8 +200,8 @@ def test_an_old_backup_is_quarantined_and_goes_on_under_an_origin_that_names_wha
 def test_an_operator_confirms_a_continuation_and_training_stays_stopped(tmp_path, peers, clock):
     backup = _restored(tmp_path, peers, clock)
     with started(backup, peers, clock) as process:
-        process.rounds.beat()
         process.keeper.confirm("disk lost, backup of Tuesday")
+        process.rounds.beat()
         clock.on(1)
         process.gate.require(Operation.SCORE)
         process.gate.require(Operation.RELEASE)
@@ -217,10 +219,25 @@ def test_the_same_backup_put_back_twice_never_meets_its_first_continuation(tmp_p
     backup = _restored(tmp_path, peers, clock)
     back_up(backup, tmp_path / "again")
     with started(backup, peers, clock) as process:
-        process.rounds.beat()
+        process.keeper.confirm("once")
+        assert process.rounds.beat().witnessed
     with started(tmp_path / "again", peers, clock) as process:
         assert process.log.origin == f"{BASE}/3"
+        process.keeper.confirm("twice")
         assert process.rounds.beat().witnessed
+
+
+def test_the_newest_database_comes_back_as_long_as_nobody_confirmed_its_loss(
+    tmp_path, peers, clock
+):
+    backup = _restored(tmp_path, peers, clock)
+    with started(backup, peers, clock) as process:
+        process.rounds.beat()
+    with started(tmp_path / "home", peers, clock) as process:
+        assert process.log.origin == BASE
+        assert process.rounds.beat().witnessed
+        for one in STOPPING:
+            process.gate.require(one)
 
 
 def test_one_witness_that_knows_better_is_enough(tmp_path, peers, clock):

@@ -172,7 +172,7 @@ def test_the_http_face_answers_as_c2sp_says(tmp_path):
         return KEYS if origin == ORIGIN else ()
 
     # It watches the test's log instead of a directory's.
-    home._witness = Witness("w.example", lambda: SigningKey(bytes(32)), watched)  # noqa: SLF001
+    home._witness = Witness("w.example", lambda: SigningKey(bytes(32)), watched)
     client = client_of(witness_app(home), "http://127.0.0.1")
     answers = [
         (request(HONEST, 0, 9), 200),
