@@ -17,6 +17,7 @@ from node.network.documents import Documents
 from node.scoring.clients import Clients
 from node.scoring.proofs import ScoreProofs
 from node.scoring.service import ScoringService
+from node.witnessing.wiring import Witnessing
 
 VERSION = "1.0.0"
 DESCRIPTION = """\
@@ -43,6 +44,11 @@ class ScoringNode(Protocol):
     @property
     def log_reader(self) -> LogReader:
         """Shows its audit log."""
+        ...
+
+    @property
+    def witnessing(self) -> Witnessing:
+        """How its log stands before its witnesses."""
         ...
 
     @property
