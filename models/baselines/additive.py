@@ -29,7 +29,7 @@ class BaselineInvalid(InvalidInput):
     """A stored baseline is malformed, for another catalogue, or breaks its directions."""
 
     code = "baseline_invalid"
-    next_step = "Fit it again with `credence node baselines`."
+    next_step = "Fit it again: `credence node own-models keep HOME`."
 
 
 class BaselineNotPortable(InvalidInput):
