@@ -19,7 +19,7 @@ FORMAT = 1
 CONFIDENCE = 0.95
 HELD_OUT, TRAINED_ON = "held_out", "trained_on"
 FIGURES = (
-    "auc", "ks", "ece", "brier", "psi", "previous_auc", "reason_churn",
+    "auc", "ks", "ece", "brier", "psi_previous", "previous_auc", "reason_churn",
     "membership_auc", "membership_advantage",
 )  # fmt: skip
 LIMITS = (

@@ -222,7 +222,7 @@ def _against(
         if old.clear_outcomes():
             found["previous_auc"] = measured(auc, [old])
         if old.clear() and scores.clear():
-            found["psi"] = measured(psi(inside_old, inside), [old, scores], high=10.0)
+            found["psi_previous"] = measured(psi(inside_old, inside), [old, scores], high=10.0)
     if reasons is not None and reasons.clear():
         found["reason_churn"] = measured(churn, [reasons])
     return found

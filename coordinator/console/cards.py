@@ -11,6 +11,7 @@ from coordinator.console.views import ModelLine
 from coordinator.model_overview import VersionView
 from coordinator.storage.console_reads import BundleHead
 from models.bundle import MAX_MANIFEST_BYTES
+from models.card import CardInvalid, ModelCard
 from protocols.canonical import parse_json
 from protocols.errors import Malformed
 
@@ -30,6 +31,7 @@ def model_line(head: BundleHead, view: VersionView | None) -> ModelLine:
         for name in figures
         if name + _LOW in ends and name + _HIGH in ends
     }
+    sheet = _sheet(body)
     return ModelLine(
         version=head.version,
         standing="published" if view is None else view.state,
@@ -38,7 +40,8 @@ def model_line(head: BundleHead, view: VersionView | None) -> ModelLine:
         campaign_id=head.campaign_id,
         figures={name: value for name, value in figures.items() if name not in ends},
         intervals=intervals,
-        card=dict(list(_flat(_part(body, "card"), ""))[:MAX_FACTS]),
+        card={} if sheet is not None else dict(list(_flat(_part(body, "card"), ""))[:MAX_FACTS]),
+        sheet=sheet,
         members=tuple(str(one) for one in body.get("members", ())),
         rounds=int(_number(body, "rounds")),
         epsilon=_number(body, "epsilon"),
@@ -49,6 +52,13 @@ def model_line(head: BundleHead, view: VersionView | None) -> ModelLine:
         tensor_bytes=head.tensor_bytes,
         created_at_ms=head.created_at_ms,
     )
+
+
+def _sheet(body: Mapping[str, Any]) -> ModelCard | None:
+    try:
+        return ModelCard.from_json(_part(body, "card"))
+    except CardInvalid:
+        return None
 
 
 def _object(manifest: bytes) -> Mapping[str, Any]:

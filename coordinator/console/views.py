@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from coordinator.membership import MemberView
 from coordinator.storage.campaigns import MemberRow, RoundRow
 from coordinator.storage.releases import MoveRow
+from models.card import ModelCard
 from models.plan import CampaignPlan
 
 DAY_MS = 86_400_000
@@ -80,6 +81,8 @@ class ModelLine:
         moves: how it came to play that part, the oldest first.
         figures: the card's private figures by name (loss, auc, ks, ...).
         intervals: (low, high) of those figures that the card gives an interval for.
+        card: what it says beside them in words, where it does not read as a card of this release.
+        sheet: the card, where it does.
         members: who trained.
         epsilon: spent by each node on its campaign, at `delta`.
     """
@@ -92,6 +95,7 @@ class ModelLine:
     figures: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     card: Mapping[str, str]
+    sheet: ModelCard | None
     members: tuple[str, ...]
     rounds: int
     epsilon: float

@@ -14,6 +14,7 @@ from coordinator.storage import bundles
 from coordinator.storage.bundles import BundleRow
 from protocols.canonical import canonical_json, parse_json
 from tests.console.world import ConsoleWorld, open_console
+from tests.models.test_card import card_of
 from tests.node.scoring_world import make_bundle
 
 MARKUP = "<img src=x onerror=alert(1)> & Sons"
@@ -161,6 +162,29 @@ def test_each_version_shows_its_part_who_answers_with_it_and_what_may_be_done(
     assert "No member says that it answers with it" in challenger
     assert "&lt;img src=x" in challenger
     assert "<img" not in challenger
+
+
+def publish_with_card(world: ConsoleWorld, version: str) -> None:
+    """A bundle whose card came from a tally of made-up people."""
+    body, tensors = make_bundle(version, 4).pack()
+    card = card_of(9000, 0.5)
+    manifest = parse_json(body, max_bytes=1 << 20)
+    manifest |= {"card": card.to_json(), "metrics": card.flat()}
+    row = BundleRow(
+        version, "camp-1", canonical_json(manifest), bytes(64), "k" * 16, tensors, world.clock()
+    )
+    with world.coordinator.database.write() as connection:
+        bundles.add(connection, row)
+
+
+def test_a_model_card_is_read_with_its_intervals_charts_and_limits(world, operator) -> None:
+    publish_with_card(world, "model-0001")
+    page = operator.get("/operator/models/model-0001").text
+    assert page.count('role="img"') == 3  # level, shares, approval
+    for words in ("people held out of training (20 %)", "5,000\u201310,000", "as shipped", "Limits",
+                  "age, sex and the like", "Membership attack, AUC", "512"):  # fmt: skip
+        assert (words in page) is (words not in {"512", "as shipped"}), words
+    assert "model-0001" in operator.get("/operator/models.csv").text
 
 
 def test_relay_volume_is_by_hour_and_pair(world: ConsoleWorld, operator) -> None:

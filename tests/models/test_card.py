@@ -177,7 +177,7 @@ def test_the_noise_of_any_catalogue_fits_the_ring_that_plans_keep_for_it() -> No
 
 def test_a_card_is_whole_with_many_people_and_survives_json() -> None:
     card = card_of(9000, 0.5)
-    assert {"auc", "ks", "psi", "membership_auc", "reason_churn", "previous_auc"} <= set(
+    assert {"auc", "ks", "psi_previous", "membership_auc", "reason_churn", "previous_auc"} <= set(
         card.figures
     )
     assert any(line.ratio is not None for line in card.groups)

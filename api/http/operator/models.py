@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from api.http.operator.card import card_drawings
 from api.http.operator.room import Room, csv_answer
 from api.http.web.plots import Series, curves
 from coordinator.console.views import ModelLine
@@ -35,7 +36,8 @@ def model_routes(room: Room) -> APIRouter:
         """One with its card."""
         stamp = room.begin(request)
         model = room.console.model(version)
-        return room.page(request, "model.html", stamp=stamp, model=model)
+        drawings = card_drawings(room, request, model.sheet)
+        return room.page(request, "model.html", stamp=stamp, model=model, **drawings)
 
     @router.get("/models.csv")
     def numbers(request: Request) -> Response:

@@ -76,6 +76,27 @@ class Row:
     bars: tuple[tuple[float, float, str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A value on an axis with the ends of its interval, all as x; `words` says it."""
+
+    y: float
+    low: float
+    at: float
+    high: float
+    tone: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRow:
+    """One name with its ranges."""
+
+    name: str
+    name_y: float
+    ranges: tuple[Range, ...]
+
+
 def curves(
     series: Sequence[Series],
     *,
@@ -169,6 +190,34 @@ def rows(
         (),
         (),
         Tick(x_place(reference[0]), reference[1]),
+    )  # fmt: skip
+    return plot, tuple(drawn)
+
+
+def ranges(
+    items: Sequence[tuple[str, Sequence[tuple[float, float, float, str]]]], digits: int = 2
+) -> tuple[Plot, tuple[RangeRow, ...]]:
+    """Values with their intervals on one axis from zero, a name a row.
+
+    Args:
+        items: (name, (low, value, high, tone) each).
+        digits: of the values in words.
+    """
+    marks = _steps(0.0, max((high for _, found in items for _, _, high, _ in found), default=1.0))
+    left, right = 8.0, WIDTH - 48
+    x_place = _scale(0.0, marks[-1], left, right)
+    drawn, top = [], TOP
+    for name, found in items:
+        shapes = tuple(
+            Range(top + _ROW_HEAD + place * 14 + 5, x_place(low), x_place(value), x_place(high),
+                  tone, f"{value:.{digits}f}")
+            for place, (low, value, high, tone) in enumerate(found)
+        )  # fmt: skip
+        drawn.append(RangeRow(name, top + 14, shapes))
+        top += _ROW_HEAD + 14 * len(found) + 6
+    plot = Plot(
+        WIDTH, top + BOTTOM, left, right, TOP, top,
+        tuple(Tick(x_place(mark), _short(mark)) for mark in marks), (),
     )  # fmt: skip
     return plot, tuple(drawn)
 
