@@ -115,7 +115,9 @@ def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
         raise error
     # The offending value stays out of the answer: it may be personal.
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    # And so may the name of a field that is none of ours.
+    known = first["loc"][:-1] if first["type"] == "extra_forbidden" else first["loc"]
+    place = ".".join(str(part) for part in known)
     return _answer(
         422,
         "invalid_input",
