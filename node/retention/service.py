@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,13 +68,13 @@ class RetentionService:
             RecordsUnwritable: the records cannot be replaced; nothing was deleted.
         """
         now_ms = self._clock()
-        with self._database.write() as connection, self._records_run(connection, now_ms) as files:
+        with self._replacing_records(now_ms) as replace, self._database.write() as connection:
             counts = {
                 one.value: rows.act(connection, one, SCHEDULE[one].action, _until(one, now_ms))
                 for one in SCHEDULE
                 if one in rows.IN_DATABASE
             }
-            made = RunRow(new_id("ret"), actor, now_ms, counts | files)
+            made = RunRow(new_id("ret"), actor, now_ms, counts | replace(connection))
             rows.add_run(connection, made)
             said = {name: list(pair) for name, pair in made.counts.items() if any(pair)}
             self._log(connection, "retention.run", actor, made.run_id, {"counts": said})
@@ -144,25 +144,32 @@ class RetentionService:
         return ended
 
     @contextmanager
-    def _records_run(self, connection: Connection, now_ms: int) -> Iterator[Counts]:
-        """Replace the records for the time of the block; an exception puts them back."""
-        if not (self._records / "customers.parquet").exists():
-            yield {}
-            return
-        from node.records.store import RecordStore
+    def _replacing_records(self, now_ms: int) -> Iterator[Callable[[Connection], Counts]]:
+        """Gives what replaces the records inside a transaction; an exception puts them back.
 
-        store = RecordStore(self._records)
-        kept = self._without_due(connection, now_ms)
-        counts = {name.value: pair for name, pair in kept.counts.items()}
-        if not kept.changed:
-            yield counts
-            return
-        with store.staged(kept.records) as staged:
-            staged.publish()
-            yield counts
+        The outer one of the two contexts: a commit that fails, too, puts the old files back.
+        """
+        with ExitStack() as stack:
+
+            def replace(connection: Connection) -> Counts:
+                if not self._has_records:
+                    return {}
+                from node.records.store import RecordStore
+
+                kept = self._without_due(connection, now_ms)
+                if kept.changed:
+                    staged = stack.enter_context(RecordStore(self._records).staged(kept.records))
+                    staged.publish()
+                return {name.value: pair for name, pair in kept.counts.items()}
+
+            yield replace
+
+    @property
+    def _has_records(self) -> bool:
+        return (self._records / "customers.parquet").exists()
 
     def _records_due(self, connection: Connection, now_ms: int) -> Counts:
-        if not (self._records / "customers.parquet").exists():
+        if not self._has_records:
             return {}
         kept = self._without_due(connection, now_ms)
         return {name.value: pair for name, pair in kept.counts.items()}

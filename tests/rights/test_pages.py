@@ -206,8 +206,10 @@ def test_the_desk_is_for_its_roles(there: RightsWorld, pages: Pages) -> None:
     number = dispute(pages, one).rpartition("/")[2]
     for roles in (("admin",), ("regulator",), ()):
         staff = pages.staff("-".join(roles) or "none", *roles)
-        for path in ("/desk/", f"/desk/requests/{number}", "/desk/person", "/desk/ended"):
+        for path in (f"/desk/requests/{number}", "/desk/person", "/desk/ended"):
             assert staff.get(path).status_code == 403
+    assert pages.staff("admin", "admin").get("/desk/").status_code == 403
+    assert pages.staff("regulator", "regulator").get("/desk/").headers["location"] == "/regulator/"
     assert pages.staff("anna", "desk").get("/desk/").status_code == 200
 
 
