@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import structlog
+from fastapi import Response
 
 from api.http.app import create_app
 from api.http.server import HttpServer
@@ -37,18 +38,18 @@ def main() -> None:
     structlog.configure(wrapper_class=silent)
     callers = [int(number) for number in arguments.callers.split(",")]
     with tempfile.TemporaryDirectory() as folder, open_world(Path(folder)) as world:
-        calls = []
+        calls, answer = [], b""
         for one in world.enrol(*range(1, PEOPLE + 1)):
             terms = world.consent(one, max_uses=1_000_000)
-            world.score(one, terms)  # asks the holders once
+            answer = world.score(one, terms).body.encode()  # asks the holders once
             body = {"subject": ref(one), "consent_id": terms.consent_id, "purpose": "score"}
             calls.append(json.dumps(body).encode())
         _, token = world.clients.add("bench", now_ms())
         app = create_app(world.node)
 
         @app.post("/floor")
-        def floor() -> dict[str, str]:
-            return {"status": "ok"}
+        async def floor() -> Response:
+            return Response(answer, status_code=201, media_type="application/json")
 
         server = HttpServer(app, "127.0.0.1:0")
         server.start()

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Path, Response
 from api.http.access import Credentials, caller
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
+from api.http.waiting import Waiting
 from node.scoring.clients import Clients
 from node.scoring.requests import Scored, ScoreRequest
 from node.scoring.service import ScoringService
@@ -43,6 +44,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
     """The routes, over a node's scoring service and its clients."""
     router = APIRouter(prefix="/v1/scores", tags=["scores"])
+    waiting = Waiting()
 
     @router.post(
         "",
@@ -52,7 +54,7 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
         response_model=ScoreAnswer,
         responses=_problems(400, 401, 403, 404, 409, 422, 503),
     )
-    def create_score(
+    async def create_score(
         body: ScoreRequestBody, credentials: Credentials, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Check the consent, gather signals, score, log.
@@ -71,7 +73,7 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
             language=body.language,
             idempotency_key=idempotency_key,
         )
-        return _answer(scoring.score(request), created=201)
+        return _answer(await waiting.result(scoring.begin(request)), created=201)
 
     @router.get(
         "/{score_id}",

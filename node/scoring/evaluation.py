@@ -1,7 +1,7 @@
 """From what each institution said to one score: merged signals, points, reasons, coverage."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from models.catalogue import SignalStatus
@@ -43,6 +43,7 @@ class Contribution:
         code: stable code behind `refused` or `unavailable`, else empty.
         readable: signals that may be read from it: of classes that were granted and it holds.
         vector: what it said, or None.
+        said: the signals in it that may be read.
     """
 
     source: str
@@ -50,6 +51,12 @@ class Contribution:
     code: str
     readable: frozenset[str]
     vector: SignalVector | None
+    said: Signals = field(init=False)
+
+    def __post_init__(self) -> None:
+        signals = self.vector.signals if self.vector is not None else {}
+        said = {name: value for name, value in signals.items() if name in self.readable}
+        object.__setattr__(self, "said", said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ def merge(contributions: Iterable[Contribution]) -> Signals:
     """The signals to score with, only readable ones: signal id -> (status, value)."""
     merged: dict[str, tuple[int, float]] = {}
     for one in contributions:
-        for name, said in _readable(one).items():
+        for name, said in one.said.items():
             if name not in merged or _says(said) > _says(merged[name]):
                 merged[name] = said
     return merged
@@ -77,7 +84,7 @@ def merge(contributions: Iterable[Contribution]) -> Signals:
 
 def coverage(one: Contribution) -> SourceCoverage:
     """What one institution contributed, counted over the signals it could have given."""
-    said = [status for status, _ in _readable(one).values()]
+    said = [status for status, _ in one.said.values()]
     present = said.count(int(SignalStatus.PRESENT))
     none = said.count(int(SignalStatus.NONE_ON_RECORD))
     disputed = said.count(int(SignalStatus.DISPUTED))
@@ -98,9 +105,7 @@ def disputes(contributions: Iterable[Contribution], marked: Marks) -> tuple[Disp
     found: list[DisputedItem] = []
     for one in contributions:
         flagged = {
-            name
-            for name, (status, _) in _readable(one).items()
-            if status == int(SignalStatus.DISPUTED)
+            name for name, (status, _) in one.said.items() if status == int(SignalStatus.DISPUTED)
         }
         for mark in marked.items(MarkKind.DISPUTED, MarkKind.STATED):
             if mark.source == one.source and mark.signal in one.readable:
@@ -194,11 +199,6 @@ def _told(reasons: Sequence[Reason], language: str) -> tuple[ScoreReason, ...]:
         )
         for reason in reasons
     )
-
-
-def _readable(one: Contribution) -> Mapping[str, tuple[int, float]]:
-    said = one.vector.signals if one.vector is not None else {}
-    return {name: value for name, value in said.items() if name in one.readable}
 
 
 def _says(said: tuple[int, float]) -> int:

@@ -19,11 +19,9 @@ Nothing is answered before that commits. Then the challenger, if there is one, i
 answer's shadow (`node.scoring.shadow`).
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from audit.database import Connection, Database
 from audit.leaf import Entry
@@ -283,7 +281,7 @@ class ScoreGroups:
         told = [
             _facts(one, result, scorer, read) for one, result in zip(ready, evaluated, strict=True)
         ]
-        texts = [_json(one.to_json()) for one in told]
+        texts = [one.to_text() for one in told]
         entries = [
             _entry(one, facts, text) for one, facts, text in zip(ready, told, texts, strict=True)
         ]
@@ -299,7 +297,7 @@ class ScoreGroups:
                 root=head.root.hex(),
                 signature=self._promise(leaf.seq, leaf.leaf_hash).hex(),
             )
-            body = f'{text[:-1]},"receipt":{_json(receipt.to_json())}}}'
+            body = f'{text[:-1]},"receipt":{receipt.to_text()}}}'
             named = one.request.named
             if named is not None and named in read.repeats:  # its day is over
                 scores.free_key(connection, *named)
@@ -319,10 +317,6 @@ def _of(outcomes: Mapping[int, Outcome | int], place: int) -> Outcome:
 def _same(request: ScoreRequest, digest: bytes) -> None:
     if request.digest() != digest:
         raise IdempotencyKeyReused("this idempotency key stands for another request")
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _entry(one: _Ready, facts: ScoreFacts, text: str) -> Entry:

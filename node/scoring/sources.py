@@ -50,6 +50,7 @@ class ScoreSources:
         self._directory = directory
         self._fetcher = fetcher
         self._deadline_s = deadline_s
+        self._known: Readable | None = None  # the last one: directory and catalogue seldom change
 
     def kept_of(self, connection: Connection, pseudonyms: Collection[bytes], now_ms: int) -> "Kept":
         """What this node has of some people: its own vectors and those released to it."""
@@ -88,7 +89,10 @@ class ScoreSources:
         self, terms: Terms, decision: Decision, catalogue: Catalogue
     ) -> dict[str, frozenset[str]]:
         """Signals that the consent lets this node read, by source; this node first."""
-        return self._readable(Readable(self._directory(), catalogue), terms, decision)
+        directory, known = self._directory(), self._known
+        if known is None or not known.is_of(directory, catalogue):
+            known = self._known = Readable(directory, catalogue)
+        return self._readable(known, terms, decision)
 
     def kept_many(
         self,
@@ -190,6 +194,10 @@ class Readable:
         self._directory = directory
         self._catalogue = catalogue
         self._found: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+
+    def is_of(self, directory: Directory, catalogue: Catalogue) -> bool:
+        """Whether it was made of these very objects."""
+        return self._directory is directory and self._catalogue is catalogue
 
     def signals(self, source: str, granted: frozenset[str]) -> frozenset[str]:
         """Signals of `source` within the granted source classes; none of an inactive member."""

@@ -1,11 +1,12 @@
 """Financing platforms that may call this node's API; a token stands here only as its SHA-256."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
+from audit.bulk import Prepared
 from audit.database import Connection
 from node.storage.tables import api_client
 
@@ -27,6 +28,15 @@ class ClientRow:
     revoked_at_ms: int | None = None
 
 
+_NAMES = [one.name for one in fields(ClientRow)]
+# Every call of a client begins with it.
+_BY_ID = Prepared(
+    select(*(api_client.c[name] for name in _NAMES)).where(
+        api_client.c.client_id == bindparam("one")
+    )
+)
+
+
 def add(connection: Connection, row: ClientRow) -> None:
     """Store a new client."""
     connection.execute(insert(api_client).values(**row.__dict__))
@@ -34,9 +44,8 @@ def add(connection: Connection, row: ClientRow) -> None:
 
 def find(connection: Connection, client_id: str) -> ClientRow | None:
     """The client by that id, or None."""
-    found = connection.execute(select(api_client).where(api_client.c.client_id == client_id))
-    row = found.mappings().one_or_none()
-    return _row(row) if row is not None else None
+    rows = _BY_ID.rows(connection, one=client_id)
+    return ClientRow(*rows[0]) if rows else None
 
 
 def by_name(connection: Connection, name: str) -> ClientRow | None:

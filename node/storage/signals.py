@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select
 
 from audit.bulk import SelectByKeys
@@ -245,7 +246,7 @@ def _to_row(vector: SignalVector) -> dict[str, Any]:
 def _from_row(row: Sequence[Any]) -> SignalVector:
     """A vector from the table's columns, in their order."""
     pseudonym, source, purpose, as_of_ms, version, stored, consent_id, expires_at_ms = row
-    pairs = json.loads(stored)
+    pairs = orjson.loads(stored)
     signals = {signal: (status, float(value)) for signal, (status, value) in pairs.items()}
     return SignalVector(
         pseudonym, source, purpose, as_of_ms, version, signals, consent_id, expires_at_ms
