@@ -22,6 +22,7 @@ from coordinator.console.views import (
     Privacy,
     Traffic,
 )
+from coordinator.console.watching import WatchPage, watch_page, with_standing
 from coordinator.membership import Membership, MemberView
 from coordinator.model_overview import overview
 from coordinator.releases import Releases
@@ -33,7 +34,7 @@ from models.plan import CampaignPlan
 from protocols.errors import CredenceError, NotFound
 
 MOST: Final = 100
-SECTIONS: Final = ("alerts", "members", "campaigns", "models", "relay", "ceremonies")
+SECTIONS: Final = ("alerts", "members", "campaigns", "models", "watch", "relay", "ceremonies")
 
 
 class CampaignNotShown(NotFound):
@@ -152,19 +153,28 @@ class Console:
 
     def alerts(self) -> tuple[Alert, ...]:
         """What an operator should look at, the worst first."""
-        return alerts(
+        seen = alerts(
             self.members(), self.campaigns(), self.models(), self.ceremonies(), self.clock()
         )
+        return with_standing(seen, self.watch().alerts)
+
+    def watch(self) -> WatchPage:
+        """What watches found, the alerts that stand, and what is scheduled."""
+        with self._database.read() as connection:
+            return watch_page(connection)
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each of `SECTIONS` as it stands, to tell what has changed."""
         members, campaigns = self.members(), self.campaigns()
-        models, ceremonies = self.models(), self.ceremonies()
+        models, ceremonies, watch = self.models(), self.ceremonies(), self.watch()
         shown = {
-            "alerts": alerts(members, campaigns, models, ceremonies, self.clock()),
+            "alerts": with_standing(
+                alerts(members, campaigns, models, ceremonies, self.clock()), watch.alerts
+            ),
             "members": members,
             "campaigns": campaigns,
             "models": models,
+            "watch": watch,
             "relay": self.traffic(),
             "ceremonies": ceremonies,
         }

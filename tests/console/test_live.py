@@ -11,7 +11,7 @@ import pytest
 from api.http.operator.live import Changes
 from tests.console.world import QUICK, ConsoleWorld
 
-SECTIONS = ["alerts", "campaigns", "ceremonies", "members", "models", "relay"]
+SECTIONS = ["alerts", "campaigns", "ceremonies", "members", "models", "relay", "watch"]
 
 
 @contextmanager

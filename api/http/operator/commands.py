@@ -78,6 +78,20 @@ class Commands:
         }
         return tuple((act, lines[act]) for act in _ACTS.get(standing, ()))
 
+    def watch(self) -> str:
+        """Watch the model in force, now."""
+        return self._line("coordinator", "watch", "run", self.home)
+
+    def acknowledge(self, alert_id: str) -> str:
+        """Say that an alert is seen."""
+        return self._line("coordinator", "watch", "acknowledge", self.home, alert_id)
+
+    def schedule(self) -> str:
+        """Watch every month."""
+        return self._line(
+            "coordinator", "schedule", "set", self.home, "--kind", "watch", "--every-days", "30"
+        )
+
     def abort(self, campaign_id: str) -> str:
         """End a campaign."""
         return self._line("train", self.home, "--abort", campaign_id)
@@ -105,6 +119,11 @@ class Commands:
             "campaign_aborted": self.train,
             "ceremony_failed": self.ceremony,
             "model_drift": self.train,
+            "score_drift": self.train,
+            "calibration_off": self.train,
+            "auc_drop": self.train,
+            "retraining_overdue": self.train,
+            "watch_overdue": self.watch,
         }
         return plain[kind]() if kind in plain else ""
 

@@ -23,6 +23,7 @@ from api.http.operator.relay import relay_routes
 from api.http.operator.room import Room
 from api.http.operator.session import PREFIX, OperatorSessions
 from api.http.operator.sign_in import sign_in_routes
+from api.http.operator.watch import watch_routes
 from api.http.regulator.network import network_console
 from api.http.regulator.reader import PREFIX as REGULATOR
 from api.http.requests import RequestContext
@@ -174,6 +175,7 @@ def _fill(
         campaign_routes(room),
         privacy_routes(room),
         model_routes(room),
+        watch_routes(room),
         relay_routes(room),
         _nothing_else(room),
         *supervision,

@@ -16,6 +16,7 @@ from api.http.web.pages import Pages
 from api.http.web.routes import page_router
 from coordinator.console.reader import Console
 from coordinator.console.views import Alert
+from coordinator.watch.rules import RULES
 
 _LIVE_WORDS = ("live", "stopped", "again", "copy", "copied")
 # A spreadsheet runs a cell that begins so as a formula.
@@ -97,6 +98,10 @@ class Room:
             return ""
         if alert.kind == "model_drift":
             return f"PSI {alert.number:.2f}"
+        if alert.kind == "epsilon_nearly_spent":
+            return f"{alert.number:.0%}"
+        if alert.kind in RULES - {"member_silent"}:
+            return ""  # the detail says it, with its interval
         key = "minutes" if alert.kind == "member_silent" else "days"
         if alert.number < 0:
             return self.say(request, "days.over")

@@ -25,6 +25,7 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/operator/campaigns", "operator.nav.campaigns"),
         ("/operator/privacy", "operator.nav.privacy"),
         ("/operator/models", "operator.nav.models"),
+        ("/operator/watch", "watch.nav"),
         ("/operator/relay", "operator.nav.relay"),
         ("/operator/ceremonies", "operator.nav.ceremonies"),
     ),
