@@ -163,6 +163,7 @@ class Node:
 
     def close(self) -> None:
         """Close threads, connections and databases."""
+        self.scoring.close()
         self.fetcher.close()
         self.statuses.keeper.close()
         self.channels.close()
