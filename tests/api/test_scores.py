@@ -159,4 +159,4 @@ def test_the_process_says_that_it_lives_and_that_it_can_score(caller: httpx.Clie
     assert caller.get("/healthz").json() == {"status": "ok"}
     ready = caller.get("/readyz")
     assert ready.status_code == 200
-    assert set(ready.json()["checks"]) == {"database", "directory", "model"}
+    assert set(ready.json()["checks"]) == {"database", "directory", "model", "witnesses"}
