@@ -19,10 +19,12 @@ from coordinator.campaigns import (
     UnknownCampaign,
     advance,
 )
+from coordinator.storage import bundles
 from coordinator.storage import campaigns as rows
 from coordinator.storage.bundles import BundleRow
 from coordinator.storage.campaigns import RoundRow
 from coordinator.storage.migrations import upgrade
+from models.plan import CampaignExpired
 from protocols.documents import Document
 from protocols.errors import StateConflict
 
@@ -118,8 +120,6 @@ def test_a_bundle_is_not_published_when_the_campaign_cannot_complete(database, c
     with pytest.raises(CampaignTransitionInvalid), database.write() as connection:
         campaigns.complete(connection, "c", BUNDLE, 2)
     with database.read() as connection:
-        from coordinator.storage import bundles
-
         assert bundles.versions(connection) == []
 
 
@@ -159,3 +159,48 @@ def test_unknown_and_duplicate_campaigns_are_errors(database, campaigns):
         campaigns.move(connection, "nope", "accept", 2)
     with pytest.raises(StateConflict), database.write() as connection:
         campaigns.propose(connection, "c", PLAN, 2)
+
+
+@pytest.fixture
+def brief(database, audit) -> Campaigns:
+    """A campaign that runs, and is over at 10."""
+    made = Campaigns(audit, "coordinator")
+    with database.write() as connection:
+        made.propose(connection, "brief", PLAN, 1, 10)
+        made.move(connection, "brief", "accept", 2)
+        made.move(connection, "brief", "start", 3)
+    return made
+
+
+def test_a_campaign_past_its_deadline_keeps_no_round_and_publishes_nothing(database, brief):
+    """From the deadline on its end is all that is written, with its code and its leaf."""
+    bundle = BundleRow("model-0009", "brief", b"{}", bytes(64), "0" * 16, b"", 5)
+    row = RoundRow(1, 0.5, 1.0, 0.1, 3, 10)
+    acts = (
+        lambda connection: brief.finish_round(connection, "brief", row, b"state"),
+        lambda connection: brief.skip_round(connection, "brief", 1, b"state", 10),
+        lambda connection: brief.complete(connection, "brief", bundle, 10),
+        lambda connection: brief.move(connection, "brief", "pause", 10),
+    )
+    for act in acts:
+        with pytest.raises(CampaignExpired), database.write() as connection:
+            act(connection)
+    with database.write() as connection:
+        assert bundles.versions(connection) == []
+        assert rows.rounds(connection, "brief") == []
+        brief.move(connection, "brief", "expire", 11, detail="campaign_expired")
+        found = rows.find(connection, "brief")
+    assert (found.state, found.detail) == ("failed", "campaign_expired")
+
+
+def test_a_campaign_before_its_deadline_goes_on(database, brief):
+    with database.write() as connection:
+        row = RoundRow(1, 0.5, 1.0, 0.1, 3, 9)
+        brief.finish_round(connection, "brief", row, b"state")
+        assert rows.count_rounds(connection, "brief") == 1
+
+
+def test_every_unfinished_state_can_expire_and_no_other():
+    expire = {before for before, event in TRANSITIONS if event == "expire"}
+    assert expire == UNFINISHED
+    assert {TRANSITIONS[(before, "expire")] for before in expire} == {"failed"}

@@ -10,6 +10,7 @@ from audit.merkle import Frontier, leaf_hash
 from models.aggregation_plan import IN_CLEAR
 from models.evaluation import evaluation_layout
 from models.evaluation_plan import EvaluationPlan
+from models.plan import CampaignExpired
 from models.privacy.accountant import Accountant
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import Charge
@@ -110,6 +111,22 @@ def test_inflated_privacy_parameters_are_refused_by_code(bank, campaign, change,
     answer = bank.worker.trainer.accept(campaign.changed(privacy=privacy).document)
     assert answer.refusal == code
     assert ledger(bank) == []
+
+
+def test_a_plan_past_its_deadline_is_refused_and_so_are_its_rounds(bank, campaign):
+    """Whoever holds a round back, or a plan, gets nothing for it after the deadline."""
+    trainer, soon = bank.worker.trainer, now_ms() + 60_000
+    late = campaign.changed(deadline_at_ms=now_ms() - 1)
+    assert trainer.accept(late.document).refusal == "campaign_expired"
+    assert ledger(bank) == []
+    short = campaign.changed(deadline_at_ms=soon)
+    assert trainer.accept(short.document).refusal == ""
+    trainer.train(short.round(1))
+    trainer._now_ms = trainer._acceptance._now_ms = lambda: soon
+    for number in (1, 2):
+        with pytest.raises(CampaignExpired):
+            trainer.train(short.round(number))
+    assert len(ledger(bank)) == 2
 
 
 def test_a_larger_network_than_allowed_is_refused(bank, campaign):
