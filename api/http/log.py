@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.http.access import Credentials, caller
@@ -21,6 +21,7 @@ from audit.proofs import MAX_ENTRIES, LogReader, TileNotFound
 from audit.tiles import TILE_WIDTH
 from node.scoring.clients import LOG_SCOPE, Clients
 from node.scoring.proofs import ScoreProofs
+from protocols.errors import CredenceError
 
 MAX_SEQ = 2**53 - 1
 TEXT = "text/plain; charset=utf-8"
@@ -104,6 +105,26 @@ def node_log_routes(reader: LogReader, clients: Clients, scores: ScoreProofs) ->
         """
         client = caller(clients, credentials, None)
         return scores.receipt(client, seq).to_json()
+
+    add_log_routes(router, reader, guard)
+    return router
+
+
+class LogSessionNeeded(CredenceError):
+    """The coordinator's log is read in a session of its console."""
+
+    code = "log_session_needed"
+    category = "unauthenticated"
+    next_step = "Open the console with a link of `credence coordinator console HOME`."
+
+
+def coordinator_log_routes(reader: LogReader, signed_in: Callable[[Request], bool]) -> APIRouter:
+    """The routes of a coordinator, for the operator: without receipts, which its commands write."""
+    router = APIRouter(prefix="/v1/log", tags=["log"])
+
+    def guard(request: Request) -> None:
+        if not signed_in(request):
+            raise LogSessionNeeded("nobody is signed in here")
 
     add_log_routes(router, reader, guard)
     return router

@@ -10,7 +10,11 @@ from api.http.log import parse_tile
 from audit.proofs import TileNotFound
 from audit.verifier.consistency import check_path
 from audit.verifier.note import Checkpoint, Note, NoteKey
+from audit.verifier.promise import check_promise
 from audit.verifier.receipt import check_receipt, root_of
+from node.scoring.clients import Clients, TokenRefused
+from node.scoring.refusals import EVERY_MS
+from protocols.errors import CredenceError
 from tests.audit import naive
 from tests.network import now_ms
 from tests.node.scoring_world import World, ref
@@ -158,3 +162,42 @@ def test_a_score_is_proved_to_the_client_it_was_given_to(
     other = world.clients.add("other platform", now_ms())[1]
     http.headers["Authorization"] = f"Bearer {other}"
     assert http.get(f"/v1/log/receipts/{seq}").json()["code"] == "scope_missing"
+
+
+def test_the_answer_to_a_score_is_a_promise_that_the_receipt_keeps(
+    world: World, url: str, http: httpx.Client, token: str
+) -> None:
+    """Who was given a score can hold the log to the place it named at once."""
+    answer = scored(world, url, token)
+    http.headers["Authorization"] = f"Bearer {token}"
+    receipt = http.get(f"/v1/log/receipts/{answer['receipt']['seq']}")  # type: ignore[index]
+    entry = check_receipt(receipt.content, [key(world)])
+    check_promise(json.dumps(answer).encode(), entry)
+    answer["receipt"]["leaf_hash"] = "00" * 32  # type: ignore[index]
+    with pytest.raises(CredenceError):
+        check_promise(json.dumps(answer).encode(), entry)
+
+
+def test_refused_calls_are_logged_and_cannot_fill_the_log(world: World) -> None:
+    """Catalogue item 28: at once, then counted; a token's parts stand nowhere."""
+    node, now = world.node, [1_000_000]
+    clients = Clients(node.database, node.audit, lambda: now[0])
+    row, token = clients.add("revoked platform", 1)
+    clients.revoke("revoked platform", 2)
+    before = node.audit.head().size
+    for _ in range(5):
+        with pytest.raises(TokenRefused):
+            clients.recognise(token)
+    for guess in ("cli_nobody.canary-secret", "canary-secret"):
+        with pytest.raises(TokenRefused):
+            clients.recognise(guess)
+    assert node.audit.head().size == before + 2
+    now[0] += EVERY_MS
+    with pytest.raises(TokenRefused):
+        clients.recognise(token)
+    payloads = node.audit.payloads(range(before, before + 3))
+    assert [payloads[before + at]["more_before"] for at in range(3)] == [0, 0, 4]
+    leaves = [json.loads(one.leaf) for one in node.log_reader.leaves(before, before + 3)]
+    assert [leaf["actor"] for leaf in leaves] == [row.client_id, "unknown", row.client_id]
+    assert {leaf["kind"] for leaf in leaves} == {"client.refused"}
+    assert "canary" not in str(payloads) + str(leaves)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit.verifier.note import Checkpoint, Note
 from coordinator.console.access import (
     FAILURES_BY_ADDRESS,
     FAILURES_IN_ALL,
@@ -19,6 +20,7 @@ from coordinator.console.access import (
 )
 from coordinator.settings import CoordinatorSettingsInvalid, make_settings
 from protocols.canonical import b64url_encode
+from tests.audit import naive
 from tests.console.world import ConsoleWorld
 
 PAGES = ("", "members", "campaigns", "privacy", "models", "relay", "ceremonies")
@@ -183,3 +185,17 @@ def test_bodies_are_bounded_and_of_one_kind(world: ConsoleWorld) -> None:
     assert client.post("/operator/enter", json={}).status_code == 415
     big = {"token": "a" * 5000}
     assert client.post("/operator/enter", data=big).status_code == 413
+
+
+def test_the_log_of_the_coordinator_is_read_in_a_session_and_not_without(
+    world: ConsoleWorld, operator: httpx.Client
+) -> None:
+    """Checkpoint, leaves and proofs agree; a stranger gets a problem document, not a page."""
+    note = Note.parse(operator.get("/v1/log/checkpoint").content)
+    head = Checkpoint.parse(note.text)
+    found = operator.get("/v1/log/leaves", params={"start": 0, "count": 256}).json()["leaves"]
+    leaves = [one["leaf"].encode() for one in found][: head.size]
+    assert naive.mth(leaves) == head.root
+    for path in ("checkpoint", "leaves?start=0", "proof/inclusion?seq=0&size=1"):
+        refused = world.browser().get(f"/v1/log/{path}")
+        assert (refused.status_code, refused.json()["code"]) == (401, "log_session_needed")

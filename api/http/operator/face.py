@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from api.http import problems
 from api.http.accounts.site import Site
 from api.http.limits import BodyLimits, LimitedBodies
+from api.http.log import coordinator_log_routes
 from api.http.operator.campaigns import campaign_routes
 from api.http.operator.commands import Commands
 from api.http.operator.events import event_routes
@@ -32,6 +33,7 @@ from api.http.web.language import Texts
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router, see_other
 from api.http.web.static_files import StaticFiles
+from audit.proofs import LogReader
 from coordinator.bootstrap import Coordinator
 from coordinator.console.access import ConsoleAccess
 from coordinator.console.reader import make_console
@@ -94,7 +96,13 @@ class ConsoleFace:
         supervision = network_console(
             coordinator, console, pages, self.regulators, site, room.commands.regulator()
         )
-        _fill(self.app, room, static_files, supervision)
+        reader = LogReader(
+            coordinator.audit, coordinator.database, lambda: coordinator.keys.directory, clock
+        )
+        log = coordinator_log_routes(
+            reader, lambda request: room.sessions.find(request) is not None
+        )
+        _fill(self.app, room, static_files, [log, *supervision])
 
     @property
     def port(self) -> int:
