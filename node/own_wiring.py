@@ -31,6 +31,7 @@ def own_decisions(node: Node) -> OwnDecisions:
     """Decisions by the kept model in use."""
     own_use = OwnUse(node.member_id, node.documents.directory, Freshness(node.member_id))
     return OwnDecisions(
+        member_id=node.member_id,
         database=node.database,
         audit=node.audit,
         own_models=own_models(node),

@@ -36,22 +36,30 @@ def list_(home: Home, as_json: AsJson = False) -> None:
     """Show every version, its part, and which members say that they answer with it."""
     with _opened(home) as coordinator:
         found = _overview(coordinator)
+        kinds = {
+            one.version: _kind(coordinator.registry.find(one.version).campaign_id)
+            for one in found.versions
+        }
     if as_json:
         release = found.release
         console.print_json({
             "release": None if release is None else _release(release),
-            "versions": [_version(one) for one in found.versions],
+            "versions": [_version(one) | {"kind": kinds[one.version]} for one in found.versions],
             "members": {one.member_id: {"version": one.version, "release": one.serial,
                                         "since_ms": one.since_ms}
                         for one in found.running.values()},
         })  # fmt: skip
         return
-    if found.release is None:
+    if not found.versions:
         _say(f"no model is published yet; train one with `credence train {home}`")
         return
-    _say(f"release {found.release.serial}, {_utc(found.release.at_ms)}")
+    if found.release is not None:
+        _say(f"release {found.release.serial}, {_utc(found.release.at_ms)}")
     for one in reversed(found.versions):
-        _say(f"  {one.version:<14} {one.state:<11} {_run_by(one)}".rstrip())
+        said = f"  {kinds[one.version]:<17} {one.version:<18} {one.state:<11} {_run_by(one)}"
+        _say(said.rstrip())
+    if found.release is None:
+        return
     behind = [
         f"{one.member_id} (release {one.serial or 'none'})"
         for one in found.running.values()
@@ -83,7 +91,8 @@ def show(home: Home, version: Version, as_json: AsJson = False) -> None:
             }
         )
         return
-    _say(f"{one.version}, a {kind}, is {one.state}")
+    _say(f"{one.version} is {one.state}")
+    _say(f"  kind      {kind}")
     _say(f"  campaign  {campaign_id}")
     _say(f"  manifest  {manifest_sha256 or 'in no release any more'}")
     _say(f"  members   {_run_by(one) or 'none answers with it'}")

@@ -84,6 +84,7 @@ class OwnDecisions:
     def __init__(
         self,
         *,
+        member_id: str,
         database: Database,
         audit: AuditLog,
         own_models: OwnModels,
@@ -92,6 +93,7 @@ class OwnDecisions:
         sources: ScoreSources,
         now_ms: Callable[[], int],
     ) -> None:
+        self._member_id = member_id
         self._database = database
         self._audit = audit
         self._own_models = own_models
@@ -132,10 +134,10 @@ class OwnDecisions:
             self._consent.use(connection, [granted])
             entry = Entry(
                 kind="score.own",
-                actor="operator",
+                actor=self._member_id,
                 purpose=PURPOSE,
                 correlation=decision.decision_id,
-                payload=decision.to_json(),
+                payload=decision.to_json() | {"consent_id": consent_id},
                 subject=subject.pseudonym,
                 at_ms=now_ms,
             )

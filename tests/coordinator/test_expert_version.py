@@ -50,5 +50,6 @@ def test_the_command_publishes_it_and_shows_its_kind(home):
 
     version = json.loads(run("expert", str(home), "--json"))["version"]
     assert "assumed default rate" in run("expert", str(home))
+    assert f"expert_scorecard {version} published" in " ".join(run("list", str(home)).split())
     shown = json.loads(run("show", str(home), version, "--json"))
     assert (shown["kind"], shown["state"]) == ("expert_scorecard", "published")

@@ -147,7 +147,9 @@ def test_a_fusion_decides_beside_the_networks_score_and_no_client_is_told(scorin
     assert 300 <= found.points <= 850
     assert len(found.reasons) <= 4
     assert scoring.node.audit.head().size == before + 1
-    assert scoring.node.audit.payload(before)["model"] == listed.model_id
+    logged = scoring.node.audit.payload(before)
+    assert logged["model"] == listed.model_id
+    assert logged["consent_id"] == scoring.consent_of[scoring.people[3]]
     with scoring.node.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM score").scalar_one() == 0
 
