@@ -14,7 +14,7 @@ signed release and one audit leaf, so the log tells the same life.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from audit.database import Connection, Database
 from audit.leaf import Entry
@@ -51,14 +51,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         ("retired", "withdraw"): "withdrawn",
     }
 )
-STATES: tuple[State, ...] = (
-    "champion",
-    "staged",
-    "challenger",
-    "published",
-    "retired",
-    "withdrawn",
-)
+STATES: tuple[State, ...] = get_args(State)
 MAX_WHO, MAX_WHY = 64, 200
 
 

@@ -134,9 +134,14 @@ class Releases:
             document = self._ask(active or "", held.version if held else 0)
         except NotFound:
             return active  # nothing is released yet
-        if held is None or document.body != held.body:
+        news = held is None or document.body != held.body
+        if news:
             self._take(document)
-        return self._arrange()
+        found = self._arrange()
+        if news or found != active:
+            with suppress(CredenceError):  # the operator sees it at the next turn
+                self._ask(found or "", document.version)
+        return found
 
     def pin(self, version: str, why: str) -> str | None:
         """Answer with one version alone, whatever the release names; fetched when it is not here.

@@ -1,4 +1,4 @@
-"""`credence node models`: which model version this node answers with, and its own rules about it."""
+"""`credence node models`: which version this node answers with, and its own rules about it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

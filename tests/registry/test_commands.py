@@ -46,7 +46,7 @@ def test_versions_their_parts_and_who_answers_with_them_are_listed(registry, mod
     assert "m1 champion answered with by bank-a" in text
     assert "not at this release yet: bank-a (release 3), bank-b (release none)" in text
     shown = models("show", "m2")
-    assert "m2 is challenger" in shown
+    assert "m2, a neural_scorecard, is challenger" in shown
     assert "published -> challenger by ann: KS is better" in shown
     listed = json.loads(models("list", "--json"))
     assert listed["release"]["staged"] == {"version": "m3", "members": ["bank-a", "bank-b"]}

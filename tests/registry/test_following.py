@@ -44,7 +44,7 @@ def test_the_champion_is_fetched_once_put_in_force_and_logged(registry, bank):
     assert bank.follow() == "m1"
     assert (bank.asked, bank.leaves()) == (["m1"], leaves)
     assert leaves == 2  # the release, and what is answered with
-    assert bank.told == [("", 0), ("m1", 1)]
+    assert bank.told == [("", 0), ("m1", 1), ("m1", 1)]  # again at once, after the change
 
 
 def test_a_staged_version_is_answered_with_by_its_members_alone(registry, bank, other):
