@@ -44,7 +44,7 @@ class ExportSource:
             Malformed: the first line is not the header of an export.
         """
         with self._path.open("rb") as stream:
-            head = _head_of(stream.readline(MAX_HEADER_BYTES))
+            head = head_of(stream.readline(MAX_HEADER_BYTES))
         if head is None:
             raise Malformed(f"{self._path} is not an audit export")
         return head
@@ -54,7 +54,7 @@ class ExportSource:
         with self._path.open("rb") as stream:
             stream.readline(MAX_HEADER_BYTES)
             while line := stream.readline(MAX_LINE_BYTES):
-                leaf = _leaf_of(line)
+                leaf = leaf_of(line)
                 if leaf is None:
                     raise SourceDamaged("a line of the export is cut off or not a leaf")
                 yield leaf
@@ -76,7 +76,8 @@ class ExportSource:
         return iter(())
 
 
-def _head_of(line: bytes) -> RawHead | None:
+def head_of(line: bytes) -> RawHead | None:
+    """The header line, or None: it is none."""
     match _fields(line):
         case {
             "format": "credence.log-export/1",
@@ -117,7 +118,8 @@ def _hashes(values: list[Any]) -> tuple[bytes, ...] | None:
     return tuple(one for one in found if one is not None)
 
 
-def _leaf_of(line: bytes) -> RawLeaf | None:
+def leaf_of(line: bytes) -> RawLeaf | None:
+    """A leaf's line, or None: it is none."""
     if not line.endswith(b"\n"):
         return None
     match _fields(line):

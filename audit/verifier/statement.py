@@ -118,7 +118,7 @@ def read_statement(path: Path, trust: Trust) -> Statement:
     """
     try:
         with path.open("rb") as stream:
-            return _read(stream, trust)
+            return check_statement(stream, trust)
     except OSError as error:
         raise LogUnreadable(
             f"{path} cannot be read ({error.strerror})",
@@ -126,7 +126,12 @@ def read_statement(path: Path, trust: Trust) -> Statement:
         ) from error
 
 
-def _read(stream: BinaryIO, trust: Trust) -> Statement:
+def check_statement(stream: BinaryIO, trust: Trust) -> Statement:
+    """Check the lines of one statement.
+
+    Raises:
+        Malformed, SignatureInvalid, ReceiptInvalid: as `read_statement`.
+    """
     digest = hashlib.sha256()
     lines = _lines(stream)
     header = next(lines, b"")
