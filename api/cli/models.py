@@ -91,8 +91,7 @@ def show(home: Home, version: Version, as_json: AsJson = False) -> None:
             }
         )
         return
-    _say(f"{one.version} is {one.state}")
-    _say(f"  kind      {kind}")
+    _say(f"{one.version}, a {kind}, is {one.state}")
     _say(f"  campaign  {campaign_id}")
     _say(f"  manifest  {manifest_sha256 or 'in no release any more'}")
     _say(f"  members   {_run_by(one) or 'none answers with it'}")
