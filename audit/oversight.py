@@ -23,6 +23,7 @@ from audit.ranges import export_range
 from audit.search import is_about_somebody, leaf_at
 from audit.store import AuditLog, StoredLeaf
 from audit.verifier.note import Checkpoint, Note
+from audit.witness_state import DEGRADED_S, require_signable
 from audit.witness_store import latest_witnessed, newest_witnessed
 from protocols.errors import CredenceError, InvalidInput
 from protocols.identifiers import new_id
@@ -34,7 +35,6 @@ PURPOSE = "oversight"
 READ, DISCLOSURE = "regulator.read", "regulator.disclosure"
 PROOF_FORMAT = "credence.oversight-proof/1"
 MAX_REFERENCE = 80
-DEGRADED_AFTER_MS = 5 * 60_000  # witnesses are asked every minute
 
 
 class LeafAboutPerson(CredenceError):
@@ -110,7 +110,7 @@ class LogHealth:
             return "broken"
         if self.witnessed_at_ms is None:
             return "unwitnessed"
-        late = self.now_ms - self.witnessed_at_ms > DEGRADED_AFTER_MS
+        late = self.now_ms - self.witnessed_at_ms > DEGRADED_S * 1000
         return "degraded" if late else "witnessed"
 
 
@@ -177,6 +177,7 @@ class Oversight:
         with self.database.read() as connection:
             stored = leaf_at(self.log, connection, seq)
             head = self.log.head(connection)
+            require_signable(connection)
             key = self._signing_key()
             note = sign_checkpoint(Checkpoint(self.log.origin, head.size, head.root), key)
             witnessed = latest_witnessed(connection) or None

@@ -52,7 +52,7 @@ class World:
 
     def browser(
         self, login: str = "rita", roles: str = "regulator", method: Any = "passkey"
-    ) -> "Browser":  # noqa: E501
+    ) -> "Browser":
         """A browser in which a member of staff is signed in."""
         with self.node.database.write() as connection:
             account = people.by_login(connection, DESK, login)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.regulator.charts import by_day, days_left
 from api.http.regulator.room import Room
+from api.http.web.plots import Column, Plot
 from api.http.web.plots import rows as draw_rows
 from consent.rights import DEADLINES, Kind
 from node.oversight.counts import SMALLEST, as_text
@@ -42,7 +43,7 @@ def _morning(router: APIRouter, room: Room, reader_of: InstitutionReader) -> Non
             found = reader_of.read(connection, now_ms)
             health = room.oversight.health(connection)
         return room.page(
-            request, "institution.html", reader, found=found, health=health, states=STATES,
+            request, "institution.html", reader, found=found, health=health, states=_states(found),
             purposes=PURPOSES, smallest=SMALLEST, late=_late(found, now_ms),
             soon=_soon(found, now_ms), **_drawn(room, request, found, now_ms),
         )  # fmt: skip
@@ -128,6 +129,12 @@ def _retention(router: APIRouter, room: Room, retention: RetentionService) -> No
         return room.page(request, "retention.html", reader, found=found, schedule=SCHEDULE)
 
 
+def _states(found: Institution) -> list[str]:
+    """Those in force, and others that occur."""
+    occurring = {state for state, _ in found.consents}
+    return [one for one in STATES if one == STATES[0] or one in occurring]
+
+
 def _late(found: Institution, now_ms: int) -> int:
     return sum(one.due_at_ms <= now_ms for one in found.waiting)
 
@@ -140,10 +147,10 @@ def _drawn(room: Room, request: Request, found: Institution, now_ms: int) -> dic
     releases, release_columns = by_day(found.days, "releases")
     scores, score_columns = by_day(found.days, "scores")
     drawn: dict[str, Any] = {
-        "releases": releases,
+        "releases": _drawable(releases, release_columns),
         "release_columns": release_columns,
         "releases_message": _days_message(room, request, found, "releases"),
-        "scores": scores,
+        "scores": _drawable(scores, score_columns),
         "score_columns": score_columns,
         "scores_message": _days_message(room, request, found, "scores"),
         "left": None,
@@ -153,6 +160,11 @@ def _drawn(room: Room, request: Request, found: Institution, now_ms: int) -> dic
         plot, bars = days_left(found.waiting, now_ms, DISPUTE_DAYS, line)
         drawn |= {"left": plot, "left_bars": bars}
     return drawn | _epsilon(room, request, found.epsilon)
+
+
+def _drawable(plot: Plot, drawn: tuple[Column, ...]) -> Plot | None:
+    """No axes without a column."""
+    return plot if any(one.height for one in drawn) else None
 
 
 def _days_message(room: Room, request: Request, found: Institution, name: str) -> str:

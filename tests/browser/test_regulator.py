@@ -1,0 +1,109 @@
+"""The regulator's console in a real browser: every page for everybody, a leaf checked in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.http.server import HttpServer
+from audit.incidents import open_incident
+from node.retention.wiring import retention_of
+from tests.browser.conftest import screenshots
+from tests.browser.test_accessible import check, violations
+from tests.regulator.world import ANNA, CUSTOMER, World, open_world
+
+PAGES = {
+    "morning": "/regulator/",
+    "log": "/regulator/log",
+    "leaf": "/regulator/log/{seq}",
+    "requests": "/regulator/requests",
+    "person": "/regulator/person",
+    "epsilon": "/regulator/epsilon",
+    "retention": "/regulator/retention",
+    "incidents": "/regulator/incidents",
+    "exports": "/regulator/exports",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with open_world(tmp_path_factory.mktemp("regulator")) as world:
+        fill(world)
+        yield world
+
+
+def fill(world: World) -> None:
+    """What a morning looks like."""
+    world.consents(1240, purposes="score train")
+    world.consents(86, "withdrawn", "score")
+    world.consents(4, "paused", "train")
+    for days in (-1, 3, 9, 14, 19):
+        world.dispute(days)
+    for number in range(90):
+        world.score(world.at_ms - (number % 7) * 86_400_000)
+    world.log("score.issued", {"customer": CUSTOMER, "score": 612}, ANNA)
+    retention_of(world.node).hold("District Court 2, (2026) 117", customer=CUSTOMER)
+    retention_of(world.node).run("schedule")
+    with world.node.database.write() as connection:
+        open_incident(
+            connection, world.node.audit, kind="breach_notice", about="portal", actor="operator",
+            at_ms=world.at_ms, text="Notice to the authority and to 12 people sent.",
+        )  # fmt: skip
+
+
+def test_a_regulator_reads_checks_and_discloses(page: Any, filled: World) -> None:
+    """No violation on any page, nothing cut off on a phone; the browser checks leaf and payload."""
+    server = HttpServer(filled.app, "127.0.0.1:7501")
+    server.start()
+    try:
+        _journey(page, filled, f"http://localhost:{server.port}")
+    finally:
+        server.stop()
+
+
+def _journey(page: Any, world: World, origin: str) -> None:
+    token = world.browser().token
+    page.context.add_cookies([{"name": "credence-desk", "value": token, "url": origin}])
+    seq = world.leaves("score.issued")[0]["seq"]
+    addresses = {name: origin + path.format(seq=seq) for name, path in PAGES.items()}
+    for name, address in addresses.items():
+        if name in {"morning", "leaf"}:  # in every size and light
+            assert check(page, address) == {}, name
+        page.goto(address)
+        assert violations(page) == [], name
+        _picture(page, address, name)
+    # The leaf, and from the second time on that nothing was rewritten since.
+    for words in ("now remembers this root", "It continues the root of"):
+        page.goto(addresses["leaf"])
+        page.get_by_role("button", name="Check in this browser").click()
+        page.get_by_text("whose root").wait_for()
+        page.get_by_text(words).wait_for()
+        page.get_by_text("No witness has cosigned").wait_for()
+    page.goto(addresses["person"])
+    page.select_option("#basis", "warrant")
+    page.fill("#reference", "(2026) 117")
+    page.fill("#customer", CUSTOMER)
+    page.get_by_role("button", name="Record and search").click()
+    page.get_by_role("button", name=f"Show the content of leaf {seq}").click()
+    page.get_by_text("Checked here: with this salt").wait_for()
+    page.set_viewport_size({"width": 360, "height": 800})
+    for language in ("zh-Hans", "zh-Hant"):
+        for name, address in addresses.items():
+            page.goto(f"{address}?lang={language}")
+            wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+            assert not wide, (name, language)
+
+
+def _picture(page: Any, address: str, name: str) -> None:
+    folder = screenshots()
+    if folder is None:
+        return
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.emulate_media(color_scheme=scheme)
+        page.goto(address)
+        path = Path(folder) / f"regulator-{name}-{scheme}-{width}.png"
+        page.screenshot(path=path, full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
