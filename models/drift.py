@@ -330,7 +330,7 @@ def _groups(mass: Floats, noise: float) -> NDArray[np.int64]:
         if held >= max(enough, CLEAR * noise * math.sqrt(cells)):
             group, held, cells = group + 1, 0.0, 0
     # What is left over at the end goes with the group before it.
-    return np.minimum(np.array(places, np.int64), max(group - 1, 0))
+    return np.asarray(np.minimum(np.array(places, np.int64), max(group - 1, 0)))
 
 
 def _grouped(table: Floats, places: NDArray[np.int64]) -> Floats:
@@ -344,7 +344,7 @@ def _drawn(counts: Floats, noise: float | Floats) -> Floats:
     """What else might have been counted: float64[_DRAWS, *shape]."""
     random = np.random.default_rng(_SEED)
     spread = np.sqrt(np.maximum(counts, 1.0) + np.asarray(noise) ** 2)
-    return counts + spread * random.standard_normal((_DRAWS, *counts.shape))
+    return np.asarray(counts + spread * random.standard_normal((_DRAWS, *counts.shape)))
 
 
 def _psi(then: Floats, now: Floats, noise_then: float, noise_now: float) -> Estimate | None:
