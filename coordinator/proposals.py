@@ -110,7 +110,7 @@ class Proposals:
         return version, manifest.architecture.hidden
 
     def follow_up(self, version: str, at_ms: int) -> CampaignPlan:
-        """Propose the announced small campaign that continues from a bundle (empty: the newest).
+        """Propose the announced small campaign that continues from a bundle (empty: the champion).
 
         Raises:
             UnknownBundle: there is no such bundle.

@@ -45,7 +45,7 @@ def train(
     follow_up: Annotated[
         str | None,
         typer.Option(
-            help="Continue from this bundle ('newest') with the rounds kept in reserve.",
+            help="Continue from this bundle ('champion') with the rounds kept in reserve.",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +67,7 @@ def train(
             return
         _refuse_unless_running(home)
         if follow_up is not None:
-            plan = proposals.follow_up("" if follow_up == "newest" else follow_up, _now_ms())
+            plan = proposals.follow_up("" if follow_up == "champion" else follow_up, _now_ms())
         else:
             options: dict[str, Any] = {
                 "epsilon": epsilon,

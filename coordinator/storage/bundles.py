@@ -1,4 +1,4 @@
-"""Published model bundles; the newest is in force."""
+"""Published model bundles; which part each plays stands in `coordinator.storage.releases`."""
 
 from dataclasses import dataclass
 
@@ -33,15 +33,6 @@ def add(connection: Connection, row: BundleRow) -> None:
 def find(connection: Connection, version: str) -> BundleRow | None:
     """The bundle of that version, or None."""
     rows = connection.execute(select(bundle).where(bundle.c.version == version))
-    row = rows.mappings().one_or_none()
-    return BundleRow(**row) if row is not None else None
-
-
-def newest(connection: Connection) -> BundleRow | None:
-    """The bundle in force, or None before the first."""
-    rows = connection.execute(
-        select(bundle).order_by(bundle.c.created_at_ms.desc(), bundle.c.version.desc()).limit(1)
-    )
     row = rows.mappings().one_or_none()
     return BundleRow(**row) if row is not None else None
 
