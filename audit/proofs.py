@@ -16,6 +16,7 @@ from audit.tiles import TILE_BITS, TILE_WIDTH, TileCache
 from audit.tree_rows import nodes
 from audit.verifier.consistency import CONSISTENCY_FORMAT
 from audit.verifier.note import Checkpoint, Note
+from audit.witness_state import require_signable
 from audit.witness_store import latest_witnessed
 from protocols.errors import InvalidInput, NotFound
 from protocols.keys import SigningKey
@@ -194,6 +195,7 @@ class LogReader:
         return latest_witnessed(connection) or None
 
     def _signed(self, connection: Connection) -> bytes:
+        require_signable(connection)
         head = self.log.head(connection)
         checkpoint = Checkpoint(self.log.origin, head.size, head.root)
         return sign_checkpoint(checkpoint, self.signing_key())

@@ -16,6 +16,7 @@ from audit.store import AuditLog, LeafNotFound
 from audit.verifier.note import Checkpoint, Note
 from audit.verifier.promise import PROMISE_DOMAIN, promised
 from audit.verifier.receipt import ERASED, RECEIPT_FORMAT, SHOWN, WITHHELD
+from audit.witness_state import require_signable
 from protocols.keys import SigningKey
 
 
@@ -156,6 +157,7 @@ def checkpoint_for(
         size = Checkpoint.parse(Note.parse(witnessed).text).size
         if seq < size <= head.size:
             return witnessed, size
+    require_signable(connection)
     checkpoint = Checkpoint(origin=log.origin, size=head.size, root=head.root)
     return sign_checkpoint(checkpoint, signing_key), head.size
 

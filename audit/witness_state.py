@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from audit import witness_store as store
-from audit.database import Database
+from audit.database import Connection, Database
 from audit.witness_store import Epoch
 from protocols.errors import Unavailable
 
@@ -229,6 +229,17 @@ class Gate:
         with self._lock:
             self._facts, self._read_at_ms = facts, now_ms
         return facts
+
+
+def require_signable(connection: Connection) -> None:
+    """Let a head be signed on demand, for a receipt or a proof.
+
+    Raises:
+        LogQuarantined: the epoch is not confirmed, and its heads are not signed yet.
+    """
+    current = store.epoch(connection)
+    if current is not None and current.confirmed_at_ms is None:
+        raise LogQuarantined("no head of a log in quarantine is signed")
 
 
 def read_facts(database: Database) -> Facts:

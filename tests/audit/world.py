@@ -17,6 +17,7 @@ from audit.shredding import DataKeys
 from audit.store import AuditLog, create_audit_schema
 from audit.tables import audit_head, audit_leaf, audit_payload
 from audit.tree_rows import store_tiles
+from audit.witness_tables import create_witness_schema
 
 KEK = bytes(range(32))
 INDEX_KEY = bytes(range(32, 64))
@@ -86,6 +87,7 @@ def open_world(home: Path, url: str = "") -> World:
     if new:
         with database.write() as connection:
             create_audit_schema(connection)
+            create_witness_schema(connection)
     keys_database = Database(f"sqlite:///{home}/datakeys.db")
     keys = DataKeys(keys_database, KEK)
     log = AuditLog(ORIGIN, database, keys, INDEX_KEY)
