@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from api.http.server import HttpServer
 from node.consents.offers import OfferTerms
 from node.consents.personal import AccountProof
 from tests.browser.conftest import FLAGS, find_chromium, sign_in
 from tests.browser.portal_world import PortalWorld, open_portal
+from tests.browser.test_regulator import fill
 from tests.network import person
+from tests.regulator.world import open_world as open_supervised
 
 MOST_BYTES = 150_000
 ANNA = 1
@@ -60,6 +63,7 @@ def main() -> None:
                 print(f"{shot.name:<20}{size / 1024:>8.1f} KiB")
                 if size > MOST_BYTES:
                     sys.exit(f"{shot.name} is over {MOST_BYTES} bytes")
+            supervise(browser, Path(folder) / "supervised", arguments.out)
             browser.close()
 
 
@@ -116,6 +120,30 @@ def take(browser: Any, world: PortalWorld, shot: Shot, out: Path) -> int:
     page.screenshot(path=str(file))
     context.close()
     return file.stat().st_size
+
+
+def supervise(browser: Any, folder: Path, out: Path) -> None:
+    """The pictures of `docs/regulator.md`: one institution as its regulator sees it."""
+    folder.mkdir()
+    with open_supervised(folder) as world:
+        fill(world)
+        server = HttpServer(world.app, "127.0.0.1:7501")
+        server.start()
+        origin = "http://localhost:7501"
+        cookie = {"name": "credence-desk", "value": world.browser().token, "url": origin}
+        context = browser.new_context(viewport={"width": 880, "height": 1000}, locale="en-GB")
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.goto(f"{origin}/regulator/")
+        page.screenshot(path=str(out / "regulator-morning.png"))
+        seq = world.leaves("score.issued")[0]["seq"]
+        page.set_viewport_size({"width": 880, "height": 900})
+        page.goto(f"{origin}/regulator/log/{seq}")
+        page.get_by_role("button", name="Check in this browser").click()
+        page.get_by_text("now remembers this root").wait_for()
+        page.screenshot(path=str(out / "regulator-leaf.png"))
+        context.close()
+        server.stop()
 
 
 if __name__ == "__main__":
