@@ -11,6 +11,7 @@ from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.database import Database
 from audit.leaf import parse_leaf
 from audit.merkle import Frontier, leaf_hash
+from audit.receipts import prove
 from audit.verifier import verify_path
 from audit.verifier.evidence import EvidenceOutcome, check_evidence
 from audit.verifier.note import NoteKey
@@ -363,3 +364,13 @@ def test_old_heads_are_thinned_to_one_an_hour_and_the_newest_is_never_forgotten(
         assert max(sizes) == witnessed.checkpoint.size == 7
         with pytest.raises(IntegrityError), process.database.write() as connection:
             connection.exec_driver_sql("DELETE FROM audit_checkpoint WHERE size = 7")
+
+
+def test_no_receipt_of_a_quarantined_log_is_signed_either(tmp_path, peers, clock):
+    backup = _restored(tmp_path, peers, clock)
+    with started(backup, peers, clock) as process:
+        with process.database.read() as connection, pytest.raises(LogQuarantined):
+            prove(process.log, connection, 0, LOG_KEY)
+        process.keeper.confirm("tested")
+        with process.database.read() as connection:
+            assert prove(process.log, connection, 0, LOG_KEY).seq == 0
