@@ -41,7 +41,8 @@ class ScoreReader:
             ScoreExpired: its life is over.
             ReleaseRefused: the consent is not in force any more.
         """
-        with self._database.write() as connection:
+        # Beside others: what ends a consent excludes this, and this changes nothing.
+        with self._database.write(parallel=True) as connection:
             now_ms = self._now_ms()
             row = scores.find(connection, score_id)
             if row is None or row.client_id != client_id:
@@ -61,12 +62,13 @@ class ScoreReader:
                 subject=subject.pseudonym,
                 at_ms=now_ms,
             )
-            self._audit.append(connection, entry)
+            submitted = self._audit.submit(connection, [entry])
             catalogue = self._model.get(connection).encoder.catalogue
             readable = self._sources.readable(granted.terms, granted.decision, catalogue)
             kept = self._sources.kept_of(connection, [subject.pseudonym], now_ms)
             body = flagged(scored.body, kept.marks(subject.pseudonym), readable)
-            return Scored(scored.score_id, body, repeated=True)
+        self._audit.wait(submitted)
+        return Scored(scored.score_id, body, repeated=True)
 
     def check_model(self) -> str:
         """The version of the model in use.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.bulk import Prepared
 from audit.database import Connection
@@ -69,19 +70,16 @@ def evaluations(connection: Connection, requester: str, day: int) -> int:
 
 
 def count_evaluations(connection: Connection, requester: str, day: int, elements: int) -> int:
-    """Add to a member's count of the day; the count afterwards."""
-    before = evaluations(connection, requester, day)
-    if before:
-        connection.execute(
-            update(evaluation_count)
-            .where(evaluation_count.c.requester == requester, evaluation_count.c.day == day)
-            .values(elements=before + elements)
-        )
-    else:
-        connection.execute(
-            insert(evaluation_count).values(requester=requester, day=day, elements=elements)
-        )
-    return before + elements
+    """Add to a member's count of the day, whoever else does; the count afterwards."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    counted = evaluation_count.c
+    statement = make(evaluation_count).values(requester=requester, day=day, elements=elements)
+    added = statement.on_conflict_do_update(
+        index_elements=[counted.requester, counted.day],
+        set_={"elements": counted.elements + elements},
+    )
+    total: int = connection.execute(added.returning(counted.elements)).scalar_one()
+    return total
 
 
 def forget_days_before(connection: Connection, day: int) -> None:

@@ -75,10 +75,10 @@ class EvaluationService:
     def _charge(self, requester: str, epoch: int, number: int) -> None:
         now_ms = self.now_ms()
         day = now_ms // DAY_MS
-        with self.database.write() as connection:
-            if storage.evaluations(connection, requester, day) + number > self.quota:
-                raise QuotaExhausted(f"the quota of {self.quota:,} a day does not cover {number:,}")
+        with self.database.write(parallel=True) as connection:
             total = storage.count_evaluations(connection, requester, day, number)
+            if total > self.quota:
+                raise QuotaExhausted(f"the quota of {self.quota:,} a day does not cover {number:,}")
             storage.forget_days_before(connection, day - DAYS_KEPT)
             facts = {"epoch": epoch, "elements": number, "elements_today": total}
             entry = Entry(
@@ -90,4 +90,5 @@ class EvaluationService:
                 subject=None,
                 at_ms=now_ms,
             )
-            self.audit.append(connection, entry)
+            submitted = self.audit.submit(connection, [entry])
+        self.audit.wait(submitted)

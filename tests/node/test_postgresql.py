@@ -1,5 +1,7 @@
 """A node whose database is PostgreSQL: by one setting, and nothing else is different."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -10,6 +12,7 @@ from audit.database import Database
 from node.bootstrap import init_node, open_node
 from node.storage import tables
 from node.storage.exchange import record
+from node.storage.pseudonyms import count_evaluations
 from node.storage.schema import ensure_schema
 from tests.node.test_schema import RELEASE, all_tables
 
@@ -61,3 +64,13 @@ def test_a_node_is_made_and_opened_on_it(tmp_path, postgresql):
     assert not (tmp_path / "bank" / "node.db").exists()
     assert node.audit.head().size >= 0
     node.close()
+
+
+def test_evaluations_of_one_member_are_counted_whoever_counts_beside(database):
+    def count(_):
+        with database.write(parallel=True) as connection:
+            return count_evaluations(connection, "bank-b", 7, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(count, range(40)))
+    assert sorted(found) == [10 * number for number in range(1, 41)]

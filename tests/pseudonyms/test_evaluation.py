@@ -87,7 +87,7 @@ def test_what_cannot_be_logged_is_not_evaluated(services):
     service = services["bank-a"]
 
     class Broken:
-        def append(self, *_):
+        def submit(self, *_):
             raise Malformed("the log refuses")
 
     broken = replace(service, audit=Broken())
