@@ -24,7 +24,6 @@ from audit.search import is_about_somebody, leaf_at
 from audit.store import AuditLog, StoredLeaf
 from audit.verifier.note import Checkpoint, Note
 from audit.witness_state import DEGRADED_S, require_signable
-from audit.witness_state import require_signable
 from audit.witness_store import latest_witnessed, newest_witnessed
 from protocols.errors import CredenceError, InvalidInput
 from protocols.identifiers import new_id
