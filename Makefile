@@ -6,9 +6,10 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
 # Many tests wait for processes of theirs: more workers than processors keep two busy.
 WORKERS ?= 4
+CYCLES ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough engines fuzz lint check-protos check-readme bench protos lock clean
+.PHONY: help setup demo test thorough engines crashes fuzz lint check-protos check-readme bench protos lock clean
 
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ thorough: setup ## The tests with ten times the generated examples (most of an h
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)
+
+crashes: setup ## Kill a thousand appending processes on each database (CYCLES=1000)
+	@$(BIN)/python -m pytest -n 2 --timeout 3600 --cycles $(CYCLES) tests/audit/test_crash.py $(ARGS)
 
 fuzz: setup ## Fuzz what parses bytes from outside (ARGS="envelope --seconds 300")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -100,6 +100,20 @@ def receipt(
 
 
 @app.command()
+def backup(home: Home, out: Out) -> None:
+    """Copy the log to one file, beside the running process: without its keys, and nothing else.
+
+    Example: credence audit backup ./bank-a --out bank-a-log.db
+    """
+    from api.cli.own_log import own_log
+    from audit.snapshot import copy_log
+
+    with own_log(home) as (reader, _):
+        size = copy_log(reader.database, out)
+    say(f"{size} leaves in {out}; check it with `credence audit verify log {out}`")
+
+
+@app.command()
 def consistency(
     home: Home,
     since: Annotated[

@@ -183,3 +183,11 @@ def test_a_statement_is_written_of_a_period(homes: dict[str, Path], tmp_path: Pa
     result = run("statement", homes["bank-a"], "--with", "bank-b", *period, "--out", out)
     assert result.stdout.startswith("0 entries")
     assert json.loads(out.read_text().splitlines()[0])["peer"] == "bank-b"
+
+
+def test_a_backup_is_a_log_that_verifies(tmp_path: Path) -> None:
+    home = tmp_path / "bank"
+    init_node(home, member_id="bank-a", name="Bank A", role="bank")
+    copied = run("backup", home, "--out", tmp_path / "log.db")
+    assert copied.exit_code == 0, copied.output
+    assert run("verify", "log", tmp_path / "log.db").exit_code == 0

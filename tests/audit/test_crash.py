@@ -43,7 +43,7 @@ class Appender:
 
     def acknowledged(self, ended: int = -signal.SIGKILL) -> set[str]:
         """What it answered before it ended."""
-        assert self.process.wait(timeout=100) == ended
+        assert self.process.wait(timeout=3_600) == ended
         complete, _, _ = self.answers.read_text().rpartition("\n")
         return set(complete.split("\n")) - {""}
 
