@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
 # Many tests wait for processes of theirs: more workers than processors keep two busy.
 WORKERS ?= 4
-CYCLES ?= 1000
+CYCLES ?= 300
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test thorough engines crashes fuzz lint check-protos check-readme bench protos lock clean
@@ -43,7 +43,7 @@ thorough: setup ## The tests with ten times the generated examples (most of an h
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)
 
-crashes: setup ## Kill a thousand appending processes on each database (CYCLES=1000)
+crashes: setup ## Kill appending processes by the hundred, on each database (CYCLES=300)
 	@$(BIN)/python -m pytest -n 2 --timeout 3600 --cycles $(CYCLES) tests/audit/test_crash.py $(ARGS)
 
 fuzz: setup ## Fuzz what parses bytes from outside (ARGS="envelope --seconds 300")
