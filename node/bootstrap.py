@@ -55,6 +55,7 @@ from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
 from node.trustees.participation import Participation
 from node.trustees.shares import Shares
+from node.webhooks.service import Webhooks
 from node.witnessing.wiring import make_gate, make_witnessing
 from protocols.certificates import member_dns
 from protocols.directory import MemberEntry, UnknownMember
@@ -268,6 +269,7 @@ def _assemble(
         releases=scoring.releases,
         shadow=scoring.shadow,
         clients=Clients(database, audit),
+        webhooks=Webhooks(_clock),
         witnessing=make_witnessing(
             settings,
             gate=gate,

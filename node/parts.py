@@ -31,6 +31,7 @@ from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
 from node.trustees import Trustee
+from node.webhooks.service import Webhooks
 from node.witnessing.wiring import Witnessing
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Node:
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
         clients: the financing platforms that may call this node's API.
+        webhooks: tells those clients what happened.
         witnessing: its log before witnesses, and itself as a witness.
         transport_limits: sizes and concurrency of the wire.
     """
@@ -100,6 +102,7 @@ class Node:
     releases: Releases
     shadow: Shadow
     clients: Clients
+    webhooks: Webhooks
     witnessing: Witnessing
     transport_limits: TransportLimits
 

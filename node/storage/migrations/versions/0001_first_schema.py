@@ -10,7 +10,8 @@ import node.storage.own_model_tables
 import node.storage.people_tables
 import node.storage.request_tables
 import node.storage.retention_tables
-import node.storage.status_tables  # noqa: F401
+import node.storage.status_tables
+import node.storage.webhook_tables  # noqa: F401
 from audit.store import create_audit_schema
 from audit.witness_tables import create_witness_schema
 from node.storage.append_only import protect

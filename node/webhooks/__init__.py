@@ -1,0 +1,1 @@
+"""Webhooks: telling financing platforms what happened, signed, until they have heard it."""
