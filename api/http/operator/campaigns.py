@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.operator.room import Room, csv_answer
+from api.http.operator.room import Room
+from api.http.web.csv_files import csv_answer
 from api.http.web.plots import Plot, Series, curves
 from coordinator.console.views import CampaignPage
 

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.operator.room import Room, csv_answer
+from api.http.operator.room import Room
+from api.http.web.csv_files import csv_answer
 
 _HEADER = (
     "member_id",

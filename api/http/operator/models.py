@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api.http.operator.card import card_drawings
-from api.http.operator.room import Room, csv_answer
+from api.http.operator.room import Room
+from api.http.web.csv_files import csv_answer
 from api.http.web.plots import Series, curves
 from coordinator.console.views import ModelLine
 

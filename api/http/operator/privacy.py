@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.operator.room import Room, csv_answer
+from api.http.operator.room import Room
+from api.http.web.csv_files import csv_answer
 from api.http.web.plots import rows as draw_rows
 from coordinator.console.views import Privacy
 

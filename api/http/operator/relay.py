@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.operator.room import Room, csv_answer, size_text
+from api.http.operator.room import Room, size_text
+from api.http.web.csv_files import csv_answer
 from api.http.web.plots import columns
 from coordinator.ceremonies.lifecycle import STATES
 from coordinator.console.views import Traffic

@@ -1,8 +1,5 @@
 """What every page of the console is made with."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from api.http.operator.commands import Commands
 from api.http.operator.live import Live
 from api.http.operator.session import PREFIX, OperatorSessions
-from api.http.web.headers import PAGE_HEADERS
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
 from coordinator.console.reader import Console
@@ -19,8 +15,6 @@ from coordinator.console.views import Alert
 from coordinator.watch.rules import RULES
 
 _LIVE_WORDS = ("live", "stopped", "again", "copy", "copied")
-# A spreadsheet runs a cell that begins so as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -108,16 +102,6 @@ class Room:
         return self.say(request, key, count=int(alert.number))
 
 
-def csv_answer(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
-    """A table to download; no cell of it is a formula to a spreadsheet."""
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(stream.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
 def size_text(count: float) -> str:
     """A number of bytes in a unit that leaves it short."""
     unit = 0
@@ -125,9 +109,3 @@ def size_text(count: float) -> str:
         count /= 1000
         unit += 1
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return "" if value is None else value

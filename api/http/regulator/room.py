@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.operator.room import csv_answer
 from api.http.regulator.reader import FACE, PREFIX, Reader, Readers
+from api.http.web.csv_files import csv_answer
 from api.http.web.forms import SentForm
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
