@@ -35,7 +35,7 @@ def days_left(
         name: of that line.
     """
     bars = [
-        (one.request_id, [(max(0.0, (one.due_at_ms - now_ms) / DAY_MS), "a")])
+        (one.request_id, [(float(max(0, (one.due_at_ms - now_ms) // DAY_MS)), "a")])
         for one in waiting[:_MOST_BARS]
     ]
-    return rows(bars, (float(law), name))
+    return rows(bars, (float(law), name), digits=0)

@@ -192,7 +192,7 @@ def _licences(room: Room, request: Request, members: tuple[MemberLine, ...]) -> 
         return {"licences": None}
     line = room.say(request, "licences.line", count=LICENCE_SOON_DAYS)
     bars = [(name, [(float(max(days, 0)), "a")]) for days, name in ending[:_MOST_BARS]]
-    plot, drawn = draw_rows(bars, (float(LICENCE_SOON_DAYS), line))
+    plot, drawn = draw_rows(bars, (float(LICENCE_SOON_DAYS), line), digits=0)
     message = room.say(request, "licences.message")
     return {"licences": plot, "licence_bars": drawn, "licences_message": message}
 

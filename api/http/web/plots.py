@@ -157,13 +157,16 @@ def columns(values: Sequence[float], labels: Sequence[str]) -> tuple[Plot, tuple
 
 
 def rows(
-    items: Sequence[tuple[str, Sequence[tuple[float, str]]]], reference: tuple[float, str]
+    items: Sequence[tuple[str, Sequence[tuple[float, str]]]],
+    reference: tuple[float, str],
+    digits: int = 2,
 ) -> tuple[Plot, tuple[Row, ...]]:
     """Horizontal bars from zero, with a vertical reference line (its `at` is an x).
 
     Args:
         items: (name, (value, tone) each).
         reference: a value and its name.
+        digits: of the values in words.
     """
     values = [value for _, bars in items for value, _ in bars if math.isfinite(value)]
     marks = _steps(0.0, max([*values, reference[0]]))
@@ -179,7 +182,7 @@ def rows(
                 top + _ROW_HEAD + place * 14,
                 max((x_place(value) if math.isfinite(value) else right) - left, 1.0),
                 tone,
-                f"{value:.2f}" if math.isfinite(value) else "∞",
+                f"{value:.{digits}f}" if math.isfinite(value) else "∞",
             )
             for place, (value, tone) in enumerate(bars)
         )
