@@ -55,6 +55,8 @@ class Manifest:
         metrics: differentially private figures by name: the smoothed loss, and those of the card
             with the ends of their intervals.
         card: the model card; None of a bundle that was made without an evaluation.
+        minimum_present: the least share of the holders' signals that must have a value for a score
+            to be told; 0: as soon as one says anything.
         tensors_sha256: hex SHA-256 of the safetensors bytes.
     """
 
@@ -76,11 +78,14 @@ class Manifest:
     metrics: Mapping[str, float]
     tensors_sha256: str = ""
     card: ModelCard | None = None
+    minimum_present: float = 0.0
 
     def to_body(self) -> bytes:
         """The document body, RFC 8785 canonical JSON."""
+        least = {"minimum_present": self.minimum_present} if self.minimum_present else {}
         return canonical_json(
-            {
+            least
+            | {
                 "format": FORMAT,
                 "version": self.version,
                 "created_at_ms": self.created_at_ms,
@@ -135,6 +140,9 @@ class Manifest:
             metrics=_metrics(fields.raw("metrics")),
             tensors_sha256=fields.text("tensors_sha256", 64),
             card=_card(fields.raw("card")),
+            minimum_present=(
+                fields.number("minimum_present", 0, 1) if fields.has("minimum_present") else 0.0
+            ),
         )
         fields.done()
         return manifest

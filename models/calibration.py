@@ -25,6 +25,9 @@ BINS = len(EDGES) + 1
 _CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
 _RIDGE = 2.0
 _FLATTEST, _STEEPEST = 0.05, 10.0
+LEVEL = 0.95
+_Z = 1.959964  # of the standard normal distribution, two-sided at LEVEL
+_MAX_DEVIATION = 50.0
 
 Floats = NDArray[np.float64]
 
@@ -36,12 +39,15 @@ class Calibration:
     Attributes:
         version: of the fit, for the answer of a score.
         shift, above, below: see the formula; the slopes are positive.
+        deviations: standard deviation of the calibrated log-odds at the middle of each public bin
+            (`deviations`), float[BINS]; empty: not known, as in bundles made before it was.
     """
 
     version: int = 1
     shift: float = 0.0
     above: float = 1.0
     below: float = 1.0
+    deviations: tuple[float, ...] = ()
 
     def logit(self, raw: Floats) -> Floats:
         """Calibrated log-odds of default from raw log-odds, any shape."""
@@ -51,9 +57,23 @@ class Calibration:
         """Probability of default from raw log-odds."""
         return sigmoid(self.logit(raw))
 
+    def interval(self, raw: Floats) -> tuple[Floats, Floats] | None:
+        """Ends of the PD's interval at `LEVEL`, float64 like `raw`; None: not known.
+
+        What it covers is said at `deviations`. Between the middles of bins the deviation is
+        interpolated; beyond the outermost ones it stays as it is there.
+        """
+        if not self.deviations:
+            return None
+        reach = _Z * np.interp(raw, _CENTRES, np.array(self.deviations))
+        middle = self.logit(raw)
+        return sigmoid(middle - reach), sigmoid(middle + reach)
+
     def to_json(self) -> dict[str, Any]:
         """JSON object."""
-        return asdict(self)
+        body = asdict(self)
+        known = body.pop("deviations")
+        return body | {"deviations": list(known)} if known else body
 
     @classmethod
     def from_json(cls, body: object) -> "Calibration":
@@ -64,6 +84,7 @@ class Calibration:
             shift=fields.number("shift", -50, 50),
             above=fields.number("above", _FLATTEST, _STEEPEST),
             below=fields.number("below", _FLATTEST, _STEEPEST),
+            deviations=_known(fields),
         )
         fields.done()
         return calibration
@@ -129,7 +150,48 @@ def fit(counts: Floats, noise: float) -> Calibration:
         if float(np.abs(step).max()) < 1e-9:
             break
     shift, above, below = (float(value) for value in parameters)
-    return Calibration(shift=shift, above=above, below=below)
+    sure = deviations(counts, noise, parameters, used)
+    return Calibration(shift=shift, above=above, below=below, deviations=sure)
+
+
+def deviations(
+    counts: Floats, noise: float, parameters: Floats, used: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    """How sure the curve is: standard deviation of the log-odds at the middle of each bin.
+
+    The curve's parameters are an M-estimate, so their covariance is H^-1 V H^-1 (Huber 1967; the
+    "sandwich"). V holds, for each bin that was used, the variance of `bad - total * p`: of drawing
+    people, total * p * (1 - p), and of the noise that privacy added to both cells, whose variance
+    is public: noise^2 * (p^2 + (1 - p)^2). Both are widened together by how much worse than that
+    the curve fits its bins, if it does.
+
+    It covers: which people happened to be in the training set, the noise on their counts, and that
+    the curve is not quite the right one. It does not cover: noise on the network's weights, the
+    place of one person within a bin, missing signals, a population that changes.
+
+    Args:
+        counts: float64[BINS, 2] as `add_histograms` gives it.
+        noise: standard deviation of a cell, in subjects.
+        parameters: float64[3], shift, above, below, as fitted.
+        used: bool[BINS], bins that the fit rests on; without any nothing is known.
+    """
+    if not used.any():
+        return ()
+    total, bad = counts[used].sum(axis=1), counts[used, 1]
+    features = _features(_CENTRES[used])
+    p = sigmoid(features @ parameters)
+    drawn = total * p * (1 - p)
+    variance = drawn + noise**2 * (p**2 + (1 - p) ** 2)
+    freedom = max(int(used.sum()) - 3, 1)
+    misfit = float((((bad - total * p) ** 2) / np.maximum(variance, 1e-9)).sum()) / freedom
+    variance = variance * max(1.0, misfit)
+    # The ridge is a prior of its own width: what little data leaves open is not called sure.
+    ridge = _RIDGE * np.eye(3)
+    inverse = np.linalg.inv((features * drawn[:, None]).T @ features + ridge)
+    covariance = inverse @ ((features * variance[:, None]).T @ features + ridge) @ inverse
+    everywhere = _features(_CENTRES)
+    found = np.sqrt(np.einsum("ij,jk,ik->i", everywhere, covariance, everywhere))
+    return tuple(round(float(one), 6) for one in np.minimum(found, _MAX_DEVIATION))
 
 
 def bands(counts: Floats, calibration: Calibration, scale: Scale) -> tuple[Band, ...]:
@@ -168,6 +230,15 @@ def sigmoid(x: Floats) -> Floats:
 def _features(raw: Floats) -> Floats:
     raw = np.asarray(raw, np.float64)
     return np.stack([np.ones_like(raw), np.logaddexp(0, raw), -np.logaddexp(0, -raw)], axis=-1)
+
+
+def _known(fields: Fields) -> tuple[float, ...]:
+    if not fields.has("deviations"):
+        return ()
+    found = tuple(fields.numbers("deviations", BINS))
+    if len(found) != BINS or not all(0 <= one <= _MAX_DEVIATION for one in found):
+        raise InvalidInput(f"calibration: deviations are {BINS} numbers in 0..{_MAX_DEVIATION:g}")
+    return found
 
 
 def _bounded(parameters: Floats) -> Floats:

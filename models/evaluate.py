@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Bundle, BundleInvalid
-from models.catalogue import Catalogue
+from models.catalogue import Catalogue, SignalStatus
 from models.encoder import Encoder, Status, Values, usable
 from models.reasons import Reason, contributions, principal_reasons
 from models.scale import band_index
@@ -22,12 +22,14 @@ class Scores:
         points: int64[n] on the bundle's scale.
         band: n band names.
         coverage: float64[n], share of the holders' signals that said something.
+        raw: float64[n], log-odds before calibration.
     """
 
     pd: NDArray[np.float64]
     points: NDArray[np.int64]
     band: tuple[str, ...]
     coverage: NDArray[np.float64]
+    raw: NDArray[np.float64]
 
 
 class Scorer:
@@ -71,7 +73,14 @@ class Scorer:
             points=points,
             band=tuple(manifest.bands[position].name for position in index),
             coverage=self.coverage(status, value),
+            raw=raw,
         )
+
+    def present(self, status: Status, value: Values) -> NDArray[np.float64]:
+        """Share of the holders' signals that have a value, float64[n]."""
+        completed, _ = self.encoder.complete(status, value)
+        held = np.asarray(completed)[:, self._held]
+        return np.asarray((held == int(SignalStatus.PRESENT)).mean(axis=1))
 
     def coverage(self, status: Status, value: Values) -> NDArray[np.float64]:
         """Share of the holders' signals that are present or not on record, float64[n]."""

@@ -138,13 +138,14 @@ def open_node(home: Path) -> Node:
     database = Database(settings.database_url or f"sqlite:///{home / DATABASE_FILE}")
     ensure_schema(database)
     data_keys_database = Database(f"sqlite:///{home / DATA_KEYS_FILE}")
+    data_keys = DataKeys(data_keys_database, keys.kek)
     audit = AuditLog(
         origin=origin_in_force(database, member_dns(settings.member_id)),
         database=database,
-        data_keys=DataKeys(data_keys_database, keys.kek),
+        data_keys=data_keys,
         index_key=keys.audit_index,
     )
-    return _assemble(home, settings, keys, database, data_keys_database, audit)
+    return _assemble(home, settings, keys, database, data_keys_database, data_keys, audit)
 
 
 def _assemble(
@@ -153,6 +154,7 @@ def _assemble(
     keys: NodeKeys,
     database: Database,
     data_keys_database: Database,
+    data_keys: DataKeys,
     audit: AuditLog,
 ) -> Node:
     limits = TransportLimits()
@@ -189,6 +191,7 @@ def _assemble(
         settings,
         database=database,
         audit=audit,
+        data_keys=data_keys,
         documents=documents,
         signing_key=lambda: keys.signing,
         directory_key=lambda: _pinned_key(settings),

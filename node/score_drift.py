@@ -116,7 +116,7 @@ def _people(
     found: dict[str, tuple[str, int]] = {}
     for subject, result in scores.between(connection, from_ms, until_ms):
         said = json.loads(result) if result else {}
-        if said.get("versions", {}).get("model") == version and "band" in said:
+        if said.get("versions", {}).get("model") == version and said.get("band"):
             found[subject] = (str(said["band"]["code"]), int(said["score"]))
     return found
 

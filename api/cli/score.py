@@ -29,6 +29,7 @@ def score(
         ),
     ],
     purpose: Annotated[str, typer.Option(help="Purpose that the consent grants.")] = "score",
+    product: Annotated[str, typer.Option(help="What is asked for.")] = "standard",
     language: Annotated[str, typer.Option(help="en, zh-Hans or zh-Hant.")] = "en",
     idempotency_key: Annotated[
         str | None, typer.Option(help="Repeat a call without a second score.", show_default=False)
@@ -36,7 +37,8 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
     """Score a subject: points, probability of default, reasons, sources, receipt."""
-    body = {"subject": subject, "consent_id": consent, "purpose": purpose, "language": language}
+    body = {"subject": subject, "consent_id": consent, "purpose": purpose, "product": product,
+            "language": language}  # fmt: skip
     status, answer = _call(url, body, _token(token_file), idempotency_key)
     if status >= 400:
         _refused(answer, as_json=as_json)
@@ -104,9 +106,16 @@ def _print(answer: dict[str, Any]) -> None:
 
     scale, points = answer["scale"], answer["score"]
     line = Text()
-    line.append(f"{points}", style="bold")
-    line.append(f"  band {answer['band']['code']}, probability of default {answer['pd']:.1%}\n")
-    line.append(f"{scale['low']} {_gauge(points, scale['low'], scale['high'])} {scale['high']}")
+    if points is None:
+        line.append("no score", style="bold")
+        line.append(f"  {answer['exclusion']['code']}: {answer['exclusion']['text']}")
+    else:
+        interval = answer["pd_interval"]
+        sure = f" ({interval['low']:.1%} to {interval['high']:.1%})" if interval else ""
+        line.append(f"{points}", style="bold")
+        line.append(f"  band {answer['band']['code']}, probability of default ")
+        line.append(f"{answer['pd']:.1%}{sure}\n")
+        line.append(f"{scale['low']} {_gauge(points, scale['low'], scale['high'])} {scale['high']}")
     console.out.print(line)
     for reason in answer["reasons"]:
         console.out.print(f"  - {reason['text']} ({reason['points']:.0f} points)", markup=False)

@@ -14,7 +14,14 @@ class ScoreRequestBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"subject": _SUBJECT, "consent_id": _CONSENT, "purpose": "score"}]
+            "examples": [
+                {
+                    "subject": _SUBJECT,
+                    "consent_id": _CONSENT,
+                    "purpose": "score",
+                    "product": "standard",
+                }
+            ]
         },
     )
 
@@ -25,6 +32,11 @@ class ScoreRequestBody(BaseModel):
         min_length=1, max_length=40, description="The subject's consent that the call rests on."
     )
     purpose: Literal["score"] = Field(description="A purpose that the consent grants.")
+    product: str = Field(
+        default="standard",
+        pattern="^[a-z0-9][a-z0-9_-]{0,39}$",
+        description="What is asked for: a product that the node set up for this client.",
+    )
     language: Literal["en", "zh-Hans", "zh-Hant"] = Field(
         default="en", description="Language of the reasons' texts."
     )
@@ -42,6 +54,27 @@ class Band(BaseModel):
 
     code: str = Field(examples=["B"])
     pd: float = Field(description="Probability of default of the band as a whole.")
+
+
+class Interval(BaseModel):
+    """Where the PD lies as far as the calibration knows, at this level.
+
+    It covers the drawing of the people the calibration was made on, the noise that privacy added to
+    their counts and how well the curve fits them; not the noise on the model's weights, nor
+    whatever is not known of this subject.
+    """
+
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    level: float = Field(examples=[0.95])
+
+
+class Exclusion(BaseModel):
+    """Why there is no score."""
+
+    code: Literal["no_data", "too_thin"]
+    text: str = Field(examples=["Your credit history is too short or too thin for a score that "
+                                "would mean something."])  # fmt: skip
 
 
 class Reason(BaseModel):
@@ -75,6 +108,9 @@ class Coverage(BaseModel):
     missing: int = Field(description="Signals it could not or may not give.")
     as_of_ms: int | None
     disputed: int = Field(description="Signals that the subject disputes; not scored with.")
+    frozen: bool = Field(
+        description="The subject froze what this source keeps, so that it gave nothing or less."
+    )
 
 
 class Dispute(BaseModel):
@@ -122,10 +158,17 @@ class ScoreAnswer(BaseModel):
     subject: str = Field(examples=[_SUBJECT])
     consent_id: str = Field(examples=[_CONSENT])
     purpose: str = Field(examples=["score"])
-    score: int = Field(examples=[712])
+    product: str = Field(examples=["standard"])
+    score: int | None = Field(examples=[712], description="Null with an `exclusion`.")
     scale: Scale
-    pd: float = Field(ge=0, le=1, description="Calibrated probability of default.")
-    band: Band
+    pd: float | None = Field(ge=0, le=1, description="Calibrated probability of default.")
+    pd_interval: Interval | None = Field(
+        description="Null: the model in use does not say how sure its calibration is."
+    )
+    band: Band | None
+    exclusion: Exclusion | None = Field(
+        description="Why there is no score: too little is known for a number to mean something."
+    )
     reasons: list[Reason] = Field(max_length=4)
     factors: list[Factor]
     coverage: list[Coverage] = Field(description="One entry a source, this node first.")
@@ -137,6 +180,10 @@ class ScoreAnswer(BaseModel):
         description="The subject asked for a human review that is not decided yet."
     )
     versions: Versions
+    consent_uses_left: int | None = Field(
+        description="Scores that the consent still allows here. Null: this node is no holder under "
+        "it and counts none; the holders count their own."
+    )
     issued_at_ms: int = Field(description="UTC milliseconds.")
     expires_at_ms: int = Field(description="The score must not be used after this time.")
     receipt: Receipt

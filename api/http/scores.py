@@ -26,8 +26,8 @@ _REFUSALS = {
     401: "No token, or not one of a valid client.",
     403: "The consent does not allow it (`consent_withdrawn`, `consent_paused`, ...), or the "
     "token lacks the scope.",
-    404: "No such subject, consent or score here.",
-    409: "Nobody said anything about the subject, or a consent changed meanwhile.",
+    404: "No such subject, consent, product or score here.",
+    409: "A source that the product insists on gave nothing, or a consent changed meanwhile.",
     422: "A field of the body is wrong.",
     503: "No model yet, or the database refuses; try again.",
 }
@@ -63,6 +63,9 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
         Holders that the consent names and whose signals are not here yet are asked, under one
         deadline; `coverage` says what each gave. Repeating a call with its `Idempotency-Key` gives
         the first answer again, with status 200.
+
+        Where too little is known the answer has no `score` but an `exclusion`; it is an answer like
+        any other, with its receipt, and is charged as one.
         """
         client = caller(clients, credentials, "scores:write")
         request = ScoreRequest(
@@ -72,6 +75,7 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
             client_id=client.client_id,
             language=body.language,
             idempotency_key=idempotency_key,
+            product=body.product,
         )
         return _answer(await waiting.result(scoring.begin(request)), created=201)
 

@@ -12,6 +12,7 @@ from models.calibration import bands, fit
 from models.card_making import Circumstances, Opened, Scoring, campaign_epsilon, make_card
 from models.encoder import Encoder
 from models.evaluation import CALIBRATION, evaluation_layout
+from models.exclusions import MINIMUM_PRESENT
 from models.plan import CampaignPlan
 from models.scale import Scale
 from models.weights import Weights
@@ -93,6 +94,7 @@ def make_bundle(
         members=members,
         metrics=loss | card.flat(),
         card=card,
+        minimum_present=MINIMUM_PRESENT,
     )
     body, tensors = Bundle(manifest, trained.weights).pack()
     signed = sign_document("bundle", body, key)

@@ -4,13 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
+from models.calibration import LEVEL
 from models.catalogue import SignalStatus
-from models.evaluate import Scorer
+from models.evaluate import Scorer, Scores
+from models.exclusions import exclusion_of, exclusion_text
 from models.reasons import Reason, factors, principal_reasons, reason_text
 from node.scoring.result import (
     DisputedItem,
+    PdInterval,
     ScaleEnds,
     ScoreBand,
+    ScoreExclusion,
     ScoreFactor,
     ScoreReason,
     SourceCoverage,
@@ -22,6 +28,8 @@ from protocols.errors import CredenceError
 Status = Literal["own", "cached", "fetched", "refused", "unavailable"]
 
 # Of two sources for one signal the one that says more is read.
+FROZEN_CODE = "subject_frozen"  # `consent.policy.Refusal.SUBJECT_FROZEN`, as holders answer it
+
 _SAYS = {int(SignalStatus.PRESENT): 2, int(SignalStatus.NONE_ON_RECORD): 1}
 
 
@@ -61,12 +69,14 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One subject's score, not yet given out."""
+    """One subject's score, or why there is none; not yet given out."""
 
-    score: int
+    score: int | None
     scale: ScaleEnds
-    pd: float
-    band: ScoreBand
+    pd: float | None
+    pd_interval: PdInterval | None
+    band: ScoreBand | None
+    exclusion: ScoreExclusion | None
     reasons: tuple[ScoreReason, ...]
     factors: tuple[ScoreFactor, ...]
     signal_coverage: float
@@ -97,6 +107,7 @@ def coverage(one: Contribution) -> SourceCoverage:
         missing=len(one.readable) - present - none - disputed,
         as_of_ms=one.vector.as_of_ms if one.vector else None,
         disputed=disputed,
+        frozen=one.code == FROZEN_CODE or int(SignalStatus.FROZEN) in said,
     )
 
 
@@ -141,7 +152,7 @@ def evaluate_many(
 
     Args:
         scorer: the model in use.
-        people: signal id -> (status, value), of one subject each; see `check_enough`.
+        people: signal id -> (status, value), of one subject each.
         languages: of each one's reasons' texts, of `models.reasons.LANGUAGES`.
 
     Raises:
@@ -155,27 +166,59 @@ def evaluate_many(
     lost = scorer.points_lost(status, value)
     bands = {band.name: ScoreBand(band.name, band.pd) for band in manifest.bands}
     scale = ScaleEnds(manifest.scale.low, manifest.scale.high)
+    least = manifest.minimum_present
+    present = scorer.present(status, value) if least else np.ones(len(people))
     return [
         Evaluated(
             score=points,
             scale=scale,
             pd=pd,
+            pd_interval=interval,
             band=bands[band],
+            exclusion=None,
             reasons=_told(reasons, language),
             factors=tuple(ScoreFactor(one.family, one.code, one.points) for one in told),
             signal_coverage=covered,
         )
-        for points, pd, band, covered, reasons, told, language in zip(
+        if (excluded := exclusion_of(covered, has, least)) is None
+        else _excluded(excluded, scale, covered, language)
+        for points, pd, interval, band, covered, has, reasons, told, language in zip(
             scored.points.tolist(),
             scored.pd.tolist(),
+            _intervals(scorer, scored),
             scored.band,
             scored.coverage.tolist(),
+            present.tolist(),
             principal_reasons(lost, encoder),
             factors(lost, encoder),
             languages,
             strict=True,
         )
     ]
+
+
+def _intervals(scorer: Scorer, scored: Scores) -> list[PdInterval | None]:
+    ends = scorer.bundle.manifest.calibration.interval(scored.raw)
+    if ends is None:
+        return [None] * len(scored.band)
+    pairs = zip(ends[0].tolist(), ends[1].tolist(), strict=True)
+    return [PdInterval(low, high, LEVEL) for low, high in pairs]
+
+
+def _excluded(code: str, scale: ScaleEnds, covered: float, language: str) -> Evaluated:
+    """No points, no PD, no reasons: a number that rests on nothing is not told at all."""
+    exclusion = ScoreExclusion(str(code), exclusion_text(code, language))
+    return Evaluated(
+        score=None,
+        scale=scale,
+        pd=None,
+        pd_interval=None,
+        band=None,
+        exclusion=exclusion,
+        reasons=(),
+        factors=(),
+        signal_coverage=covered,
+    )
 
 
 def check_enough(merged: Signals) -> None:

@@ -3,18 +3,20 @@
 A group of calls is answered in one transaction. Of each call, in this order, the first check that
 fails is its answer:
 
-  1. the subject is known here;
+  1. the subject is known here, and the client has the product it names, for this purpose;
   2. the consent is kept here, is the subject's own, is in force, names this node as a recipient
      and grants the purpose (`consent.policy.decide`), with the uses that calls before it in the
      group take; after holders were asked, it is still the version they were asked under;
   3. signals: this node's own and those released to it under this very consent and purpose and
      still within their data life. When another holder that the consent names has not been asked,
      the call leaves the group to ask it (`Ask`) and comes back. Only source classes that the
-     consent grants and the directory says that the source holds are read;
-  4. at least one signal says something, else there is no score rather than a made-up one;
-  5. the active bundle, verified when it is loaded, gives points, PD, band and reasons;
+     consent grants and the directory says that the source holds are read. What was released
+     longer ago than the product allows counts as not here;
+  4. every source that the product insists on gave something;
+  5. the active bundle, verified when it is loaded, gives points, PD, band and reasons; or an
+     exclusion in their place, where too few signals say something: no number is made up;
   6. where the consent names this node as a holder, a use of its own signals; the audit leaf; the
-     score's row.
+     score's row; sealed, what it was computed from. An exclusion is recorded just so.
 Nothing is answered before that commits. Then the challenger, if there is one, is scored in the
 answer's shadow (`node.scoring.shadow`).
 """
@@ -35,18 +37,20 @@ from node.scoring.consent import Granted, ScoreConsent
 from node.scoring.evaluation import (
     Contribution,
     Evaluated,
-    check_enough,
     coverage,
     disputes,
     evaluate_many,
     merge,
 )
 from node.scoring.flags import flagged
+from node.scoring.inputs import ScoreInput, ScoreInputs
+from node.scoring.products import check_mandatory, fresh_enough, product_of
 from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
 from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
 from node.scoring.shadow import Shadow
 from node.scoring.sources import AskedUnder, Kept, ScoreSources
-from node.storage import scores, subjects
+from node.storage import products, scores, subjects
+from node.storage.products import ProductRow
 from node.storage.scores import ScoreRow
 from node.storage.signals import Signals
 from node.storage.subjects import Subject, UnknownSubject
@@ -67,6 +71,11 @@ class Asked:
 
     consent_hash: bytes
     reports: Mapping[str, HolderReport]
+
+    @property
+    def gave(self) -> frozenset[str]:
+        """Holders that answered with signals."""
+        return frozenset(name for name, report in self.reports.items() if report.answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class _Read:
     known: Mapping[str, Subject]
     repeats: Mapping[tuple[str, str], ScoreRow]
     facts: Mapping[int, ReleaseFacts]
+    products: Mapping[tuple[str, str], ProductRow]
     kept: Kept
     now_ms: int
 
@@ -122,6 +132,7 @@ class ScoreGroups:
         consent: ScoreConsent,
         sources: ScoreSources,
         shadow: Shadow,
+        inputs: ScoreInputs,
         now_ms: Callable[[], int],
         promise: Callable[[int, bytes], bytes],
     ) -> None:
@@ -132,6 +143,7 @@ class ScoreGroups:
         self._consent = consent
         self._sources = sources
         self._shadow = shadow
+        self._inputs = inputs
         self._now_ms = now_ms
         self._promise = promise
 
@@ -173,6 +185,7 @@ class ScoreGroups:
             known=known,
             repeats=scores.under_keys(connection, named) if named else {},
             facts=dict(zip(people, facts, strict=True)),
+            products=products.every(connection),
             kept=self._sources.kept_of(
                 connection, [one.pseudonym for one in known.values()], now_ms
             ),
@@ -224,6 +237,7 @@ class ScoreGroups:
         request = call.request
         if request.subject_ref not in read.known:  # 1
             raise UnknownSubject("no such subject here")
+        product = product_of(read.products, request.client_id, request.product, request.purpose)
         facts = read.facts[place]
         repeat = self._repeat(request, read)
         if repeat is not None:
@@ -235,7 +249,14 @@ class ScoreGroups:
         if isinstance(scorer, CredenceError):
             raise scorer
         readable = self._sources.readable(granted.terms, granted.decision, scorer.encoder.catalogue)
-        kept = read.kept.under(granted.terms, request.purpose)  # 3
+        just_asked = call.asked.gave if call.asked is not None else frozenset[str]()
+        kept = fresh_enough(  # 3
+            product,
+            read.kept.under(granted.terms, request.purpose),
+            granted.terms.data_life_s,
+            read.now_ms,
+            just_asked,
+        )
         missing = self._sources.others(readable) - frozenset(kept)
         if missing and call.asked is None:
             terms = granted.terms
@@ -243,9 +264,10 @@ class ScoreGroups:
             return Ask(person, request.purpose)
         reports = call.asked.reports if call.asked is not None else {}
         contributions = self._sources.contributions(readable, kept, reports)
-        merged = merge(contributions)
-        check_enough(merged)  # 4
-        return _Ready(place, request, granted, contributions, merged)
+        check_mandatory(
+            product, [one.source for one in contributions if one.vector is not None]
+        )  # 4
+        return _Ready(place, request, granted, contributions, merge(contributions))
 
     def _repeat(self, request: ScoreRequest, read: _Read) -> Scored | None:
         row = None if request.named is None else read.repeats.get(request.named)
@@ -279,7 +301,8 @@ class ScoreGroups:
         granted = [one.granted for one in ready]
         self._consent.use(connection, granted)
         told = [
-            _facts(one, result, scorer, read) for one, result in zip(ready, evaluated, strict=True)
+            _facts(one, result, scorer, read, counted=self._consent.counts(one.granted))
+            for one, result in zip(ready, evaluated, strict=True)
         ]
         texts = [one.to_text() for one in told]
         entries = [
@@ -303,6 +326,9 @@ class ScoreGroups:
                 scores.free_key(connection, *named)
             given.append(_row(one.request, facts, body, leaf.seq))
         scores.add_many(connection, given)
+        self._inputs.keep(
+            connection, [_input(one, facts) for one, facts in zip(ready, told, strict=True)]
+        )
         return [Scored(row.score_id, row.result) for row in given]
 
 
@@ -321,20 +347,38 @@ def _same(request: ScoreRequest, digest: bytes) -> None:
 
 def _entry(one: _Ready, facts: ScoreFacts, text: str) -> Entry:
     return Entry(
-        kind="score.issued",
+        kind="score.issued" if facts.exclusion is None else "score.excluded",
         actor=one.request.client_id,
         purpose=one.request.purpose,
         correlation=facts.score_id,
         # The answer as a text: canonical JSON of every field again would cost as much as the score.
         payload={
             "score_id": facts.score_id,
-            "score": facts.score,
-            "band": facts.band.code,
+            **_outcome(facts),
             "model": facts.versions.model,
             "answer": text,
         },
         subject=one.granted.terms.pseudonym,
         at_ms=facts.issued_at_ms,
+    )
+
+
+def _outcome(facts: ScoreFacts) -> dict[str, int | str]:
+    if facts.exclusion is not None:
+        return {"exclusion": facts.exclusion.code}
+    if facts.score is None or facts.band is None:
+        raise ValueError("a score without an exclusion has points and a band")
+    return {"score": facts.score, "band": facts.band.code}
+
+
+def _input(one: _Ready, facts: ScoreFacts) -> ScoreInput:
+    return ScoreInput(
+        score_id=facts.score_id,
+        pseudonym=one.granted.terms.pseudonym,
+        consent_id=facts.consent_id,
+        language=one.request.language,
+        merged=one.merged,
+        expires_at_ms=facts.expires_at_ms,
     )
 
 
@@ -353,8 +397,10 @@ def _row(request: ScoreRequest, facts: ScoreFacts, body: str, leaf_seq: int) -> 
     )
 
 
-def _facts(one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read) -> ScoreFacts:
-    granted, manifest = one.granted, scorer.bundle.manifest
+def _facts(
+    one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read, *, counted: bool
+) -> ScoreFacts:
+    granted, manifest, terms = one.granted, scorer.bundle.manifest, one.granted.terms
     marked = read.kept.marks(granted.terms.pseudonym)
     ends = [
         said.vector.expires_at_ms
@@ -366,10 +412,13 @@ def _facts(one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read) -> Sc
         subject=one.request.subject_ref,
         consent_id=one.request.consent_id,
         purpose=one.request.purpose,
+        product=one.request.product,
         score=evaluated.score,
         scale=evaluated.scale,
         pd=evaluated.pd,
+        pd_interval=evaluated.pd_interval,
         band=evaluated.band,
+        exclusion=evaluated.exclusion,
         reasons=evaluated.reasons,
         factors=evaluated.factors,
         coverage=tuple(coverage(said) for said in one.contributions),
@@ -381,6 +430,7 @@ def _facts(one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read) -> Sc
             catalogue=manifest.catalogue_version,
             calibration=manifest.calibration.version,
         ),
+        consent_uses_left=terms.max_uses - terms.uses - 1 if counted else None,
         issued_at_ms=read.now_ms,
         expires_at_ms=min(granted.decision.expires_at_ms, granted.terms.valid_until_ms, *ends),
     )

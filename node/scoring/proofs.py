@@ -7,7 +7,7 @@ from node.scoring.clients import LOG_SCOPE, Client, Clients
 from node.scoring.service import ScoringService
 from protocols.errors import CredenceError
 
-ISSUED = "score.issued"
+ISSUED = frozenset({"score.issued", "score.excluded"})
 
 
 class ScoreProofs:
@@ -44,6 +44,6 @@ class ScoreProofs:
         if not found:
             return None
         fields = parse_leaf(found[0].leaf.encode())
-        if fields["kind"] != ISSUED or fields["actor"] != client.client_id:
+        if fields["kind"] not in ISSUED or fields["actor"] != client.client_id:
             return None
         return str(fields["correlation"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.reasons import LANGUAGES
+from node.scoring.products import STANDARD, check_name
 from protocols.canonical import canonical_json, sha256
 from protocols.errors import CredenceError, InvalidInput, NotFound
 
@@ -44,6 +45,7 @@ class ScoreRequest:
         client_id: who asks.
         language: of the reasons' texts, one of `models.reasons.LANGUAGES`.
         idempotency_key: the client's name for this call, or None.
+        product: what is asked for; `node.scoring.products`.
     """
 
     subject_ref: str
@@ -52,6 +54,7 @@ class ScoreRequest:
     client_id: str
     language: str = "en"
     idempotency_key: str | None = None
+    product: str = STANDARD
 
     @property
     def named(self) -> tuple[str, str] | None:
@@ -60,7 +63,9 @@ class ScoreRequest:
 
     def digest(self) -> bytes:
         """SHA-256 of what is asked, without the client and its key."""
-        asked = [self.subject_ref, self.consent_id, self.purpose, self.language]
+        asked = [
+            self.subject_ref, self.consent_id, self.purpose, self.language, self.product
+        ]  # fmt: skip
         return sha256(canonical_json(asked))
 
     def check(self) -> None:
@@ -73,6 +78,7 @@ class ScoreRequest:
             raise InvalidInput(f"a language is one of {', '.join(LANGUAGES)}")
         if self.idempotency_key is not None and _KEY.fullmatch(self.idempotency_key) is None:
             raise InvalidInput("an idempotency key is 1 to 64 letters, digits, - and _")
+        check_name(self.product)
 
 
 @dataclass(frozen=True, slots=True)

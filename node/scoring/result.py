@@ -14,6 +14,33 @@ class ScaleEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class PdInterval:
+    """How sure the calibration is of a PD; `models.calibration.deviations` says what of.
+
+    Attributes:
+        low, high: its ends.
+        level: share of times that it covers, 0.95.
+    """
+
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreExclusion:
+    """Why there is no score.
+
+    Attributes:
+        code: `no_data` or `too_thin`.
+        text: what it says to a person.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreBand:
     """The band the score lies in, and the band's own probability of default."""
 
@@ -69,6 +96,7 @@ class SourceCoverage:
         missing: signals it could not or may not give.
         as_of_ms: the time its signals describe; None: it gave none.
         disputed: signals that the person disputes; the score does not rest on them.
+        frozen: whether the person froze what it keeps of them, so that it gave nothing or less.
     """
 
     source: str
@@ -79,6 +107,7 @@ class SourceCoverage:
     missing: int
     as_of_ms: int | None
     disputed: int = 0
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +169,16 @@ class ScoreFacts:
     """A score before it is written down; fields as in the answer.
 
     Attributes:
-        score: points on `scale`.
+        product: what was asked for.
+        score: points on `scale`; None, as `pd` and `band`, when there is an `exclusion`.
         pd: calibrated probability of default.
+        pd_interval: None: the bundle does not say how sure its calibration is.
+        exclusion: why there is no score; None: there is one.
         signal_coverage: share of the catalogue's signals that said something, 0..1.
         disputes: items that the person disputes or has stated something about.
         review_pending: whether the person asked for a human review that is not decided yet.
+        consent_uses_left: scores that the consent still allows here after this one; None: this
+            node counts none, for the consent does not name it as a holder.
         expires_at_ms: when it must not be used any more.
     """
 
@@ -152,10 +186,13 @@ class ScoreFacts:
     subject: str
     consent_id: str
     purpose: str
-    score: int
+    product: str
+    score: int | None
     scale: ScaleEnds
-    pd: float
-    band: ScoreBand
+    pd: float | None
+    pd_interval: PdInterval | None
+    band: ScoreBand | None
+    exclusion: ScoreExclusion | None
     reasons: tuple[ScoreReason, ...]
     factors: tuple[ScoreFactor, ...]
     coverage: tuple[SourceCoverage, ...]
@@ -163,6 +200,7 @@ class ScoreFacts:
     disputes: tuple[DisputedItem, ...]
     review_pending: bool
     versions: ScoreVersions
+    consent_uses_left: int | None
     issued_at_ms: int
     expires_at_ms: int
 

@@ -52,8 +52,11 @@ class Shadow:
             people: for each answer what it was made from, signal id -> (status, value).
             answered: the answers.
         """
-        if not people:
+        told = [(one, said) for one, said in zip(people, answered, strict=True)
+                if said.exclusion is None]  # fmt: skip
+        if not told:
             return
+        people, answered = [one for one, _ in told], [said for _, said in told]
         versions = (scorer.bundle.version, challenger.bundle.version)
         at_ms = self._now_ms()
         try:
@@ -96,15 +99,17 @@ def _compared(
 ) -> Comparison:
     names = [spec.id for spec in challenger.encoder.catalogue.signals]
     would = challenger.score(*matrix(people, names))
-    points = would.points - np.array([one.score for one in answered])
-    own = _places(scorer, [one.band.code for one in answered])
+    points = would.points - np.array([one.score for one in answered if one.score is not None])
+    own = _places(scorer, [one.band.code for one in answered if one.band is not None])
     other = _places(challenger, would.band)
     return Comparison(
         version=scorer.bundle.version,
         challenger=challenger.bundle.version,
         count=len(people),
         failed=0,
-        pd_difference=float((would.pd - np.array([one.pd for one in answered])).sum()),
+        pd_difference=float(
+            (would.pd - np.array([one.pd for one in answered if one.pd is not None])).sum()
+        ),
         points_difference=float(points.sum()),
         points_distance=float(np.abs(points).sum()),
         better_band=int((other < own).sum()),

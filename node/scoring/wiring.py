@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from audit.database import Database
 from audit.receipts import sign_promise
+from audit.shredding import DataKeys
 from audit.store import AuditLog
 from node.consents.freshness import Freshness
 from node.exchange.client import ExchangeClient
@@ -15,6 +16,7 @@ from node.scoring.active_model import ActiveModel
 from node.scoring.batch import BatchScoring
 from node.scoring.consent import ScoreConsent
 from node.scoring.group import ScoreGroups
+from node.scoring.inputs import ScoreInputs
 from node.scoring.own_use import OwnUse
 from node.scoring.reading import ScoreReader
 from node.scoring.service import ScoringService
@@ -46,6 +48,7 @@ def make_scoring(
     *,
     database: Database,
     audit: AuditLog,
+    data_keys: DataKeys,
     documents: Documents,
     signing_key: Callable[[], SigningKey],
     directory_key: Callable[[], VerifyKey],
@@ -65,6 +68,7 @@ def make_scoring(
         deadline_s=settings.fetch_deadline_s,
     )
     shadow = Shadow(database, clock)
+    inputs = ScoreInputs(data_keys)
     groups = ScoreGroups(
         database=database,
         audit=audit,
@@ -72,6 +76,7 @@ def make_scoring(
         consent=consent,
         sources=sources,
         shadow=shadow,
+        inputs=inputs,
         now_ms=clock,
         promise=lambda seq, leaf_hash: sign_promise(signing_key(), audit.origin, seq, leaf_hash),
     )

@@ -4,6 +4,8 @@ from sqlalchemy import delete, select
 
 from audit.database import Connection
 from consent.lifecycle import State
+from node.storage import score_inputs
+from node.storage.scoring_tables import score_job_line
 from node.storage.signals import OWN
 from node.storage.tables import consent, outcome, score, signal_vector, subject
 
@@ -16,6 +18,7 @@ def consent_states(connection: Connection, pseudonym: bytes) -> list[State]:
 
 def delete_fetched(connection: Connection, pseudonym: bytes) -> int:
     """Delete what other members released about a person; how many vectors."""
+    score_inputs.delete_of_person(connection, pseudonym)
     return connection.execute(
         delete(signal_vector).where(
             signal_vector.c.pseudonym == pseudonym, signal_vector.c.purpose != OWN
@@ -29,8 +32,10 @@ def delete_outcome(connection: Connection, pseudonym: bytes) -> None:
 
 
 def delete_own(connection: Connection, pseudonym: bytes) -> None:
-    """Delete own signals, outcomes and scores of a person."""
+    """Delete own signals, outcomes and scores of a person, and what scores rested on."""
+    score_inputs.delete_of_person(connection, pseudonym)
     reference = select(subject.c.subject_ref).where(subject.c.pseudonym == pseudonym)
+    connection.execute(delete(score_job_line).where(score_job_line.c.subject_ref.in_(reference)))
     connection.execute(delete(score).where(score.c.subject_ref.in_(reference)))
     for table in (signal_vector, outcome):
         connection.execute(delete(table).where(table.c.pseudonym == pseudonym))

@@ -154,9 +154,10 @@ def _rows(export: Export) -> Iterator[tuple[object, ...]]:
                        "", "", "", "")  # fmt: skip
     for score in export.scores:
         answer = score.answer
-        yield ("score", export.institution, score.score_id, answer["band"]["code"],
-               answer["score"], "points", _iso(score.at_ms), answer["purpose"],
-               _iso(answer["expires_at_ms"]))  # fmt: skip
+        points = "" if answer["score"] is None else answer["score"]
+        what = answer["band"] or answer["exclusion"]
+        yield ("score", export.institution, score.score_id, what["code"], points, "points",
+               _iso(score.at_ms), answer["purpose"], _iso(answer["expires_at_ms"]))  # fmt: skip
     for consent in export.consents:
         yield ("consent", export.institution, consent.get("record_id", ""),
                consent.get("state", ""), "", "", "", "", "")  # fmt: skip

@@ -23,6 +23,8 @@ from models.privacy.noise import GRID
 from models.scale import BAND_FLOORS, Band, Scale, band_index
 from protocols.errors import InvalidInput
 
+_CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
+
 
 def borrowers(seed, size):
     """Scores whose true log-odds is 0.6 z - 0.9."""
@@ -122,3 +124,40 @@ def test_a_falling_calibration_is_refused():
         Calibration.from_json(Calibration(above=-1.0).to_json())
     with pytest.raises(InvalidInput):
         Scale.from_json(Scale(low=900).to_json())
+
+
+@pytest.mark.parametrize("noise", [0.0, 30.0])
+def test_the_interval_holds_the_true_curve_about_as_often_as_it_says(noise: float) -> None:
+    """Over draws of people and of noise the PD behind a score lies inside at least nine in ten."""
+    rng = np.random.default_rng(5)
+    truth = Calibration(shift=-0.4, above=1.3, below=0.8)
+    weight = np.exp(-((_CENTRES + 1.5) ** 2) / 2)
+    at = np.array([-3.0, -1.5, 0.0])
+    inside = []
+    for _ in range(60):
+        total = rng.poisson(8000 * weight / weight.sum())
+        bad = rng.binomial(total, truth.pd(_CENTRES))
+        counts = np.stack([total - bad, bad], axis=1) + rng.normal(0, noise, (BINS, 2))
+        ends = fit(counts, noise).interval(at)
+        assert ends is not None
+        inside.append((ends[0] <= truth.pd(at)) & (truth.pd(at) <= ends[1]))
+    assert np.mean(inside) > 0.9
+
+
+def test_fewer_people_or_more_noise_make_the_interval_wider_and_it_travels() -> None:
+    many = np.stack([np.full(BINS, 900.0), np.full(BINS, 100.0)], axis=1)
+    at = np.array([-2.0])
+
+    def width(counts, noise: float) -> float:
+        low, high = fit(counts, noise).interval(at)
+        return float(high[0] - low[0])
+
+    assert width(many, 1.0) < width(many / 9, 1.0)
+    assert width(many, 1.0) < width(many, 60.0)
+    fitted = fit(many, 1.0)
+    assert Calibration.from_json(fitted.to_json()) == fitted
+    assert Calibration().interval(at) is None
+    assert "deviations" not in Calibration().to_json()
+    for bad in ([0.1] * (BINS - 1), [-0.1] * BINS):
+        with pytest.raises(InvalidInput):
+            Calibration.from_json(fitted.to_json() | {"deviations": bad})

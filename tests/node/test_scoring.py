@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from consent.refusals import (
-    CategoryNotGranted,
     ConsentExpired,
     ConsentNotYetValid,
     ConsentUnknown,
@@ -20,8 +19,8 @@ from consent.refusals import (
     UsesExhausted,
 )
 from models.bundle import BundleInvalid
+from models.exclusions import exclusion_text
 from node.scoring.active_model import NoModel
-from node.scoring.evaluation import InsufficientData
 from node.scoring.requests import IdempotencyKeyReused, ScoreExpired, ScoreUnknown
 from node.storage import scores
 from node.storage.subjects import UnknownSubject
@@ -186,14 +185,24 @@ def test_a_suspended_holder_is_neither_asked_nor_read(world: World) -> None:
     assert set(coverage(world.score(one, terms))) == {BANK, "public-records"}
 
 
-def test_nobody_is_scored_without_data(shared: World, fresh) -> None:
+def test_who_is_not_known_gets_an_exclusion_with_its_own_leaf_instead_of_a_number(
+    shared: World, fresh
+) -> None:
     (one,) = shared.enrol(fresh())
     terms = shared.consent(one, data_categories=["enquiry", "credit_account"])
     shared.network.enrol_many(BANK, {one: dict.fromkeys(ACCOUNT, (3, 0.0))})
     before = shared.leaves()
-    with pytest.raises(InsufficientData):
-        shared.score(one, terms)
-    assert shared.leaves() == before
+    answer = shared.score(one, terms, language="zh-Hans").answer
+    assert shared.leaves() == before + 1
+    assert [answer[name] for name in ("score", "pd", "pd_interval", "band")] == [None] * 4
+    assert (answer["reasons"], answer["factors"]) == ([], [])
+    assert answer["exclusion"] == {
+        "code": "no_data",
+        "text": exclusion_text("no_data", "zh-Hans"),
+    }
+    payload = shared.node.audit.payload(answer["receipt"]["seq"])
+    assert payload["exclusion"] == "no_data"
+    assert "score" not in payload
 
 
 @pytest.mark.parametrize(
@@ -222,8 +231,7 @@ def test_a_consent_that_does_not_cover_the_call_refuses_it(
 def test_a_consent_without_any_category_of_ours_gives_no_score(shared: World, fresh) -> None:
     (one,) = shared.enrol(fresh())
     terms = shared.consent(one, data_categories=["tax"])
-    with pytest.raises((InsufficientData, CategoryNotGranted)):
-        shared.score(one, terms)
+    assert shared.score(one, terms).answer["exclusion"]["code"] == "no_data"
 
 
 def test_anothers_consent_opens_nothing(shared: World, fresh) -> None:

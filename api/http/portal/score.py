@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.portal.names import MemberNames
 from api.http.portal.session import PREFIX, PortalSessions
-from api.http.web.charts import bars, gauge
+from api.http.web.charts import Gauge, bars, gauge
 from api.http.web.headers import PAGE_HEADERS
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
@@ -44,13 +44,7 @@ def score_routes(
             session=session,
             score=newest,
             answer=answer,
-            gauge=gauge(
-                answer["score"],
-                answer["scale"]["low"],
-                answer["scale"]["high"],
-                answer["band"]["code"],
-                [(band.code, band.floor) for band in newest.bands],
-            ),
+            gauge=None if answer["score"] is None else _gauge(newest),
             raised=[bar for bar in moved if bar.points > 0],
             lowered=[bar for bar in moved if bar.points < 0],
             consulted=[one for one in answer["coverage"] if one["status"] in _CONSULTED],
@@ -70,6 +64,17 @@ def score_routes(
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
     return router
+
+
+def _gauge(score: OwnScore) -> Gauge:
+    answer = score.answer
+    return gauge(
+        answer["score"],
+        answer["scale"]["low"],
+        answer["scale"]["high"],
+        answer["band"]["code"],
+        [(band.code, band.floor) for band in score.bands],
+    )
 
 
 def _csv(found: list[OwnScore]) -> str:

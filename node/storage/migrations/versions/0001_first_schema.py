@@ -4,12 +4,14 @@ from alembic import op
 
 import audit.configuration
 import audit.incidents  # noqa: F401
+import node.storage.access_tables
 import node.storage.masking_tables
 import node.storage.model_tables
 import node.storage.own_model_tables
 import node.storage.people_tables
 import node.storage.request_tables
 import node.storage.retention_tables
+import node.storage.scoring_tables
 import node.storage.status_tables
 import node.storage.webhook_tables  # noqa: F401
 from audit.store import create_audit_schema

@@ -1,0 +1,60 @@
+"""What scores were computed from, sealed, for as long as the consent lets it be kept."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+from sqlalchemy import delete, select
+
+from audit.bulk import BulkInsert
+from audit.database import Connection
+from node.storage.scoring_tables import score_input
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """The sealed input of one score; `key_id` names the person's data key."""
+
+    score_id: str
+    pseudonym: bytes
+    consent_id: str
+    key_id: bytes
+    sealed: bytes
+    expires_at_ms: int
+
+
+_INSERT = BulkInsert(score_input)
+
+
+def add_many(connection: Connection, rows: Sequence[InputRow]) -> None:
+    """Store inputs."""
+    _INSERT(connection, [astuple(row) for row in rows])
+
+
+def find(connection: Connection, score_id: str, now_ms: int) -> InputRow | None:
+    """The live input of a score, or None."""
+    query = select(score_input).where(
+        score_input.c.score_id == score_id, score_input.c.expires_at_ms > now_ms
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else InputRow(*row)
+
+
+def delete_by_consent(connection: Connection, consent_id: str) -> int:
+    """Delete what was kept under a consent; how many."""
+    return connection.execute(
+        delete(score_input).where(score_input.c.consent_id == consent_id)
+    ).rowcount
+
+
+def delete_of_person(connection: Connection, pseudonym: bytes) -> int:
+    """Delete what was kept about a person; how many."""
+    return connection.execute(
+        delete(score_input).where(score_input.c.pseudonym == pseudonym)
+    ).rowcount
+
+
+def delete_expired(connection: Connection, now_ms: int) -> int:
+    """Delete what has outlived its data life; how many."""
+    return connection.execute(
+        delete(score_input).where(score_input.c.expires_at_ms <= now_ms)
+    ).rowcount
