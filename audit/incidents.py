@@ -4,12 +4,13 @@ An incident is opened and closed with a leaf each, in the transaction of the row
 correlation is the incident's id. Its words are written by staff and name no person.
 
 suspension           a member was suspended or revoked
-fork_evidence        a log was shown in two histories; the evidence is kept as a file
+fork_evidence        this witness was shown two histories of a log; the evidence is kept
 quarantine           a log came back older than its witnesses know it
 failed_verification  the verifier found damage
 breach_notice        personal data leaked, was changed or lost (PIPL, article 57)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Index, String, Table, Text, insert, select, update
@@ -140,6 +141,37 @@ def close_incident(
     )
     log.append(connection, _entry("incident.closed", row, actor, at_ms, {"outcome": said}))
     return find(connection, incident_id)
+
+
+def close_standing(
+    connection: Connection,
+    log: AuditLog,
+    *,
+    kind: str,
+    about: str,
+    actor: str,
+    at_ms: int,
+    outcome: str = "",
+) -> Incident | None:
+    """Close the open incident of a kind about something, if there is one."""
+    found = standing(connection, kind, about)
+    if found is None:
+        return None
+    return close_incident(
+        connection, log, found.incident_id, actor=actor, at_ms=at_ms, outcome=outcome
+    )
+
+
+def fork_recorder(log: AuditLog, actor: str) -> Callable[[Connection, str, bytes, int], None]:
+    """What a witness with a log of its own does about a fork: an incident about the forked log."""
+
+    def record(connection: Connection, origin: str, evidence: bytes, at_ms: int) -> None:
+        open_incident(
+            connection, log, kind="fork_evidence", about=origin, actor=actor, at_ms=at_ms,
+            text=f"evidence {evidence.hex()}",
+        )  # fmt: skip
+
+    return record
 
 
 def find(connection: Connection, incident_id: str) -> Incident:

@@ -31,6 +31,8 @@ from protocols.keys import SigningKey
 
 WatchedLog = Callable[[Connection, str], Sequence[NoteKey]]
 """Gives the keys of the log with an origin; none: it is not watched."""
+ForkFound = Callable[[Connection, str, bytes, int], None]
+"""Is told of new evidence, in the transaction that keeps it: origin, its SHA-256, UTC ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,25 @@ class Answer:
 class Witness:
     """One witness; thread-safe."""
 
-    def __init__(self, name: str, signing: Callable[[], SigningKey], watched: WatchedLog) -> None:
+    def __init__(
+        self,
+        name: str,
+        signing: Callable[[], SigningKey],
+        watched: WatchedLog,
+        fork_found: ForkFound | None = None,
+    ) -> None:
         """Cosign as `name`.
 
         Args:
             name: key name of the cosignatures.
             signing: the key in force.
             watched: the logs, asked inside the transaction.
+            fork_found: see there; None: nobody is told.
         """
         self._name = name
         self._signing = signing
         self._watched = watched
+        self._fork_found = fork_found
 
     def answer(self, database: Database, body: bytes, now_ms: int) -> Answer:
         """Answer one request; see the module's checks.
@@ -97,7 +107,9 @@ class Witness:
         if held is not None and not _continues(held.checkpoint, checkpoint, request.proof):
             body = make_evidence(held.note, request.note, request.proof, keys)
             digest = hashlib.sha256(body).digest()
-            store.keep_evidence(connection, digest, checkpoint.origin, body, now_ms)
+            kept = store.keep_evidence(connection, digest, checkpoint.origin, body, now_ms)
+            if kept and self._fork_found is not None:
+                self._fork_found(connection, checkpoint.origin, digest, now_ms)
             return Answer(HTTPStatus.UNPROCESSABLE_ENTITY, b"", digest)
         store.hold(connection, held, checkpoint, request.note, now_ms)
         return Answer(HTTPStatus.OK, cosign(self._name, self._signing(), note.text, now_ms))

@@ -21,6 +21,7 @@ import structlog
 from audit import witness_store as store
 from audit.checkpoint import sign_checkpoint
 from audit.database import Connection, Database
+from audit.incidents import close_standing, open_incident
 from audit.leaf import Entry
 from audit.merkle import ProofInvalid, verify_consistency
 from audit.store import AuditLog
@@ -38,6 +39,7 @@ AHEAD = "witness_ahead"
 DIVERGED = "witness_diverged"
 CONTINUED_KIND = "log.continued"
 CONFIRMED_KIND = "log.continuation_confirmed"
+QUARANTINE = "quarantine"
 MAX_REASON = 400
 
 log = structlog.get_logger("audit.witness")
@@ -236,10 +238,13 @@ class LogKeeper:
             at_ms=at_ms,
         )
         with own.database.write() as connection:
-            size = own.audit.head(connection).size
+            size = own.audit.append(connection, entry).seq  # after what others had submitted
             opened = Epoch(number, origin, size, note, cause, at_ms, None, "")
             store.open_epoch(connection, opened)
-            own.audit.append(connection, entry)
+            open_incident(
+                connection, own.audit, kind=QUARANTINE, about=own.base, actor=own.actor,
+                at_ms=at_ms, text=f"{cause}: {size} leaves here, {lost.size} in the lost head",
+            )  # fmt: skip
         own.audit.origin = origin
         log.error(
             "log.quarantined",
@@ -356,4 +361,8 @@ class LogKeeper:
                 at_ms=at_ms,
             )
             own.audit.append(connection, entry)
+            close_standing(
+                connection, own.audit, kind=QUARANTINE, about=own.base, actor="operator",
+                at_ms=at_ms, outcome=current.origin,
+            )  # fmt: skip
         return current

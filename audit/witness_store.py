@@ -91,12 +91,14 @@ def hold(
 
 def keep_evidence(
     connection: Connection, sha256: bytes, origin: str, body: bytes, at_ms: int
-) -> None:
-    """Keep evidence, once."""
+) -> bool:
+    """Keep evidence, once; whether it is new."""
     query = select(witness_evidence.c.at_ms).where(witness_evidence.c.sha256 == sha256)
-    if connection.execute(query).first() is None:
-        values = {"sha256": sha256, "origin": origin, "body": body, "at_ms": at_ms}
-        connection.execute(insert(witness_evidence).values(**values))
+    if connection.execute(query).first() is not None:
+        return False
+    values = {"sha256": sha256, "origin": origin, "body": body, "at_ms": at_ms}
+    connection.execute(insert(witness_evidence).values(**values))
+    return True
 
 
 def evidence(connection: Connection) -> list[EvidenceRow]:

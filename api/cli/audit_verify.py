@@ -53,6 +53,7 @@ def log(
 
     Exit status: 0 valid; 1 nothing could be verified; 3 invalid, the first failing leaf is named;
     4 without the witnesses of the policy; 5 diverged, a checkpoint speaks of another log.
+    Damage that is found in a home with its keys is put on record there, as an incident.
 
     Example: credence audit verify log ./bank-a --checkpoint bank-a.checkpoint
     """
@@ -63,6 +64,7 @@ def log(
     trust = commands.read_trust(key or (), policy, checkpoint or ())
     with _progress(quiet=as_json) as show:
         verdict = commands.verify_log(path, trust, show)
+    _put_on_record(path, verdict)
     _tell(verdict, as_json=as_json)
 
 
@@ -158,6 +160,19 @@ def reconcile(
     trust = commands.read_trust(key or (), policy)
     verdict = commands.verify_reconciliation(left, right, trust, opened or ())
     _tell(verdict, as_json=as_json)
+
+
+def _put_on_record(home: Path, verdict: "Verdict") -> None:
+    from api.cli.incidents import note_damage
+    from protocols.errors import CredenceError
+
+    try:
+        incident_id = note_damage(home, verdict)
+    except CredenceError as error:  # the verdict is what was asked for
+        console.err.print(f"not put on record: {error.code}", markup=False)
+        return
+    if incident_id:
+        console.err.print(f"on record as {incident_id}", markup=False)
 
 
 def _tell(verdict: "Verdict", *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from api.cli import console
 if TYPE_CHECKING:
     from audit.database import Database
     from audit.store import AuditLog
+    from audit.verifier.commands import Verdict
 
 Opened = AbstractContextManager[tuple["Database", "AuditLog"]]
 Home = Annotated[Path, typer.Argument(help="The home directory.", show_default=False)]
@@ -93,6 +94,45 @@ def incident_app(whose: str, opened: Callable[[Path], Opened]) -> typer.Typer:
             console.out.print("no incident")
 
     return app
+
+
+def note_damage(home: Path, verdict: "Verdict") -> str:
+    """Put damage that the verifier found in a log on record in the home it was found in.
+
+    Returns:
+        The incident's id; empty: the verdict is no damage, or `home` is no home with its keys.
+
+    Raises:
+        CredenceError: the log cannot be written to any more.
+    """
+    from audit.incidents import MAX_TEXT, open_incident
+    from audit.verifier.report import Outcome
+
+    if not _is_damage(verdict) or not (home / "kek").is_file():
+        return ""
+    found = verdict.fields["first_failure"]
+    text = "a signed checkpoint speaks of another log"
+    if verdict.outcome is Outcome.INVALID and found is not None:
+        place = "no single leaf" if found["seq"] is None else f"leaf {found['seq']}"
+        text = f"{place} ({found['where']}): {found['reason']}"
+    opened = of_coordinator if (home / "coordinator.db").exists() else of_node
+    with opened(home) as (database, log), database.write() as connection:
+        made = open_incident(
+            connection, log, kind="failed_verification", about=log.origin, actor=_OPERATOR,
+            at_ms=_now_ms(), text=text[:MAX_TEXT],
+        )  # fmt: skip
+    return made.incident_id
+
+
+def _is_damage(verdict: "Verdict") -> bool:
+    from audit.verifier.report import Outcome
+
+    if verdict.outcome is Outcome.DIVERGED:  # anybody can write a checkpoint that nobody signed
+        return any(
+            one["signed"] and one["covered"] and not one["matches"]
+            for one in verdict.fields["checkpoints"]
+        )
+    return verdict.outcome is Outcome.INVALID
 
 
 @contextmanager

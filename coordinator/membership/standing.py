@@ -6,7 +6,7 @@ In force at the coordinator with the commit, at every node with the next directo
 from dataclasses import replace
 
 from audit.database import Connection
-from audit.incidents import close_incident, open_incident, standing
+from audit.incidents import close_standing, open_incident
 from coordinator.membership.authority import ACTOR
 from coordinator.membership.publisher import Publisher
 from protocols.directory import Directory, MemberEntry, Status
@@ -51,11 +51,10 @@ class Standing:
                 text=status,
             )  # fmt: skip
             return
-        before = standing(connection, "suspension", member_id)
-        if before is not None:
-            close_incident(
-                connection, log, before.incident_id, actor=ACTOR, at_ms=now_ms, outcome=status
-            )
+        close_standing(
+            connection, log, kind="suspension", about=member_id, actor=ACTOR, at_ms=now_ms,
+            outcome=status,
+        )  # fmt: skip
 
     def set_licence(
         self, member_id: str, licence: str, until_ms: int | None, now_ms: int

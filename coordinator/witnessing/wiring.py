@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from audit.database import Connection, Database
+from audit.incidents import fork_recorder
 from audit.store import AuditLog
 from audit.verifier.cosignature import CosignatureKey
 from audit.verifier.note import NoteKey
@@ -28,6 +29,7 @@ from audit.witness_peers import (
 from audit.witness_round import Rounds, WitnessPeer
 from audit.witness_state import Gate, rules
 from coordinator.keystore import CoordinatorKeys
+from coordinator.membership.authority import ACTOR
 from coordinator.settings import CoordinatorSettings
 from coordinator.witnessing.service import DeskService, WitnessService
 from protocols.directory import Directory
@@ -91,12 +93,13 @@ def make_witnessing(
         table=rules(settings.witness_degraded_s, settings.witness_stopped_s),
     )
     own = OwnLog(
-        base, "coordinator", database, audit, lambda: keys.directory,
+        base, ACTOR, database, audit, lambda: keys.directory,
         lambda: [keys.directory.verify_key],
     )  # fmt: skip
     keeper = LogKeeper(own, witnesses, settings.witness_minimum, now_ms)
     rounds = Rounds(keeper, base, peers, gate, now_ms, heartbeat_s=settings.witness_heartbeat_s)
-    witness = Witness(witness_name(COORDINATOR), lambda: keys.directory, watched)
+    forked = fork_recorder(audit, ACTOR)
+    witness = Witness(witness_name(COORDINATOR), lambda: keys.directory, watched, forked)
     return Witnessing(gate, keeper, rounds, witness)
 
 

@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from audit.database import Connection, Database
+from audit.incidents import fork_recorder
 from audit.store import AuditLog
 from audit.verifier.note import NoteKey
 from audit.verifier.policy import Witness as PolicyWitness
@@ -172,7 +173,7 @@ def make_witnessing(
         settings.witness_minimum,
         now_ms,
     )
-    witness = Witness(witness_name(own), lambda: keys.signing, watched)
+    witness = Witness(witness_name(own), lambda: keys.signing, watched, fork_recorder(audit, own))
     heartbeat_s = settings.witness_heartbeat_s
     return Witnessing(
         gate=gate,

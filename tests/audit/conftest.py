@@ -30,3 +30,12 @@ def any_world(request: pytest.FixtureRequest) -> World:
         "world" if request.param == "sqlite" else "server_world"
     )
     return opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of every kind that there is."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/any.db"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.url()

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -64,8 +63,8 @@ def request(leaves: list[bytes], old: int, size: int) -> bytes:
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
-    database = Database(f"sqlite:///{tmp_path}/witness.db")
+def stand(any_url: str) -> Iterator[Stand]:
+    database = Database(any_url)
     with database.write() as connection:
         create_witness_schema(connection)
     watched = {ORIGIN: KEYS}

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from audit import incidents
 from audit import witness_store as store
 from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.database import Database
-from audit.leaf import parse_leaf
+from audit.leaf import Entry, parse_leaf
 from audit.merkle import Frontier, leaf_hash
 from audit.receipts import prove
 from audit.verifier import verify_path
@@ -17,6 +18,7 @@ from audit.verifier.evidence import EvidenceOutcome, check_evidence
 from audit.verifier.note import NoteKey
 from audit.verifier.report import Outcome
 from audit.verifier.trust import Trust
+from audit.witness import Witness
 from audit.witness_keeper import NothingToConfirm, epoch_of
 from audit.witness_state import (
     LogContinued,
@@ -31,6 +33,7 @@ from protocols.keys import SigningKey
 from tests.audit.witness_world import (
     BASE,
     LOG_KEY,
+    START_MS,
     Clock,
     LocalPeer,
     back_up,
@@ -40,6 +43,7 @@ from tests.audit.witness_world import (
 STOPPING = (Operation.SCORE, Operation.RELEASE, Operation.TRAINING)
 NEVER = (Operation.CONSENT, Operation.RIGHTS)
 KEYS = [NoteKey(BASE, LOG_KEY.verify_key)]
+ENTRY = Entry("score.read", "bank-a", "score", "late", {}, None, START_MS)
 
 
 @pytest.fixture
@@ -192,7 +196,7 @@ def test_an_old_backup_is_quarantined_and_goes_on_under_an_origin_that_names_wha
         for peer in peers:  # the old head stands; nothing was ever signed beside it
             assert [note.decode().split("\n")[:2] for note in peer.latest(BASE, 1)] == [
                 [BASE, "9"],
-                [f"{BASE}/2", "16"],
+                [f"{BASE}/2", "18"],  # with the incident's two leaves
             ]
             with peer.database.read() as connection:
                 assert store.evidence(connection) == []
@@ -210,10 +214,74 @@ def test_an_operator_confirms_a_continuation_and_training_stays_stopped(tmp_path
             process.gate.require(Operation.TRAINING)
         with pytest.raises(NothingToConfirm):
             process.keeper.confirm("again")
-        assert parse_leaf(_last(process))["kind"] == "log.continuation_confirmed"
+        kinds = [parse_leaf(one)["kind"] for one in _last(process, 2)]
+        assert kinds == ["log.continuation_confirmed", "incident.closed"]
     with started(backup, peers, clock) as process:  # what was decided holds after a restart
         assert process.log.origin == f"{BASE}/2"
         process.gate.require(Operation.SCORE)
+
+
+def test_on_every_database_a_lost_head_opens_an_incident_that_the_operators_word_closes(
+    tmp_path, peers, clock, any_url
+):
+    with started(tmp_path / "home", peers, clock, url=any_url) as process:
+        process.fill(7)
+        assert process.rounds.beat().witnessed
+        with process.database.write(parallel=True) as connection:  # numbered later on a server
+            process.log.submit(connection, [ENTRY])
+        longer = sign_checkpoint(Checkpoint(BASE, 99, bytes(32)), LOG_KEY)
+        assert not process.keeper.hear("payments", [longer])
+        with process.database.read() as connection:
+            (found,) = incidents.every(connection)
+            epoch = store.epoch(connection)
+            (first,) = process.log.leaves(connection, epoch.size, epoch.size + 1)
+        assert (found.kind, found.about, found.is_open) == ("quarantine", BASE, True)
+        assert parse_leaf(first.leaf)["kind"] == "log.continued"
+        assert [parse_leaf(one)["kind"] for one in _last(process, 1)] == ["incident.opened"]
+        again = sign_checkpoint(Checkpoint(BASE + "/2", 99, bytes(32)), LOG_KEY)
+        assert not process.keeper.hear("payments", [again])
+        process.keeper.confirm("a test")
+        with process.database.read() as connection:
+            (ended,) = incidents.every(connection)
+        assert (ended.incident_id, ended.closed_by) == (found.incident_id, "operator")
+        for peer in peers:
+            process.keeper.hear(peer.organisation, [])
+        assert process.rounds.beat().witnessed
+        with pytest.raises(IntegrityError), process.database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM audit_checkpoint WHERE size > 9")
+        with pytest.raises(IntegrityError), process.database.write() as connection:
+            connection.exec_driver_sql("UPDATE audit_epoch SET origin = 'x' WHERE epoch = 2")
+
+
+def test_a_fork_is_an_incident_of_the_witness_that_keeps_a_log_and_is_opened_once(
+    tmp_path, peers, clock, any_url
+):
+    with started(tmp_path / "forked", peers, clock, minimum=0) as forked:
+        forked.fill(9)
+        head = forked.keeper.sign()
+        first = forked.keeper.request(head, 0)
+    other = _rewrite(tmp_path, peers, clock, "other")
+    with started(other, [], clock, minimum=0) as process:
+        second = process.keeper.request(process.keeper.sign(), 9)
+    with started(tmp_path / "home", peers, clock, url=any_url) as process:
+        record = incidents.fork_recorder(process.log, "bank-a")
+        witness = Witness("bank-a.example/w", lambda: LOG_KEY, lambda _, origin: KEYS, record)
+        assert witness.answer(process.database, first, START_MS).status == 200
+        for _ in range(2):
+            assert witness.answer(process.database, second, START_MS).status == 422
+        with process.database.read() as connection:
+            (found,) = incidents.every(connection)
+            (kept,) = store.evidence(connection)
+        assert (found.kind, found.about) == ("fork_evidence", BASE)
+        assert kept.sha256.hex() in found.text
+        assert [parse_leaf(one)["kind"] for one in _last(process, 1)] == ["incident.opened"]
+        with process.database.write() as connection:
+            incidents.close_incident(
+                connection, process.log, found.incident_id, actor="operator", at_ms=START_MS
+            )
+        assert witness.answer(process.database, second, START_MS).status == 422
+        with process.database.read() as connection:
+            assert not incidents.every(connection)[0].is_open
 
 
 def test_the_same_backup_put_back_twice_never_meets_its_first_continuation(tmp_path, peers, clock):
@@ -268,11 +336,10 @@ def test_a_witness_cannot_make_up_a_head_of_the_log(tmp_path, peers, clock):
         assert process.log.origin == BASE
 
 
-def _last(process) -> bytes:
+def _last(process, count: int) -> list[bytes]:
     with process.database.read() as connection:
         size = process.log.head(connection).size
-        (leaf,) = process.log.leaves(connection, size - 1, size)
-    return leaf.leaf
+        return [one.leaf for one in process.log.leaves(connection, size - count, size)]
 
 
 def _rewrite(tmp_path: Path, peers: list[LocalPeer], clock: Clock, mark: str) -> Path:

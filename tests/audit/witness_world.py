@@ -76,11 +76,11 @@ class Process:
     """One process on a home: its log, keeper, rounds and gate."""
 
     def __init__(
-        self, home: Path, peers: list[LocalPeer], clock: Clock, *, minimum: int = 2
+        self, home: Path, peers: list[LocalPeer], clock: Clock, *, minimum: int = 2, url: str = ""
     ) -> None:
         home.mkdir(exist_ok=True)
         self.home = home
-        self.database = Database(f"sqlite:///{home}/node.db")
+        self.database = Database(url or f"sqlite:///{home}/node.db")
         self.keys_database = Database(f"sqlite:///{home}/datakeys.db")
         with self.database.write() as connection:
             create_audit_schema(connection)
@@ -120,10 +120,10 @@ class Process:
 
 @contextmanager
 def started(
-    home: Path, peers: list[LocalPeer], clock: Clock, *, minimum: int = 2
+    home: Path, peers: list[LocalPeer], clock: Clock, *, minimum: int = 2, url: str = ""
 ) -> Iterator[Process]:
     """A process that has asked its witnesses, as one does before it serves."""
-    process = Process(home, peers, clock, minimum=minimum)
+    process = Process(home, peers, clock, minimum=minimum, url=url)
     try:
         process.rounds.start()
         yield process

@@ -1,6 +1,7 @@
 """Nodes and a coordinator as each other's witnesses, over mutual TLS."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import httpx
@@ -28,6 +29,7 @@ from protocols.errors import InvalidInput, SignatureInvalid
 from protocols.keys import SigningKey
 from protocols.v1.exchange_pb2 import SealedRequest
 from tests.audit.test_witness import HONEST, KEYS, ORIGIN, REWRITTEN, request
+from tests.audit.world import by_hand
 from tests.network import MEMBERS, open_network
 from tests.node.coordinated import free_port, invite, now_ms, serving_coordinator
 from tests.support.asgi import InProcess, client_of
@@ -118,6 +120,26 @@ def test_the_gates_of_a_node_stop_scores_and_releases_and_nothing_else(tmp_path)
         reopened.witnessing.gate.require(Operation.TRAINING)
     reopened.close()
     assert "quorum organisations" in runner.invoke(app, ["audit", "policy", str(home)]).stdout
+
+
+def test_damage_that_the_verifier_finds_in_a_home_is_on_record_there_once(tmp_path):
+    """A failed verification is an incident with a leaf; a sound log and a copy have none."""
+    home, runner = tmp_path / "bank-a", CliRunner()
+    init_node(home, member_id="bank-a", name="A", role="bank")
+    opening = ["node", "incident", "open", str(home), "--kind", "breach_notice", "--about"]
+    for about in ("portal", "desk"):
+        assert runner.invoke(app, [*opening, about]).exit_code == 0
+    assert runner.invoke(app, ["audit", "verify", "log", str(home)]).exit_code == 0
+    with by_hand(home) as connection:
+        connection.execute("UPDATE audit_leaf SET leaf = replace(leaf, 'operator', 'somebody')")
+    shutil.copy(home / "node.db", tmp_path / "copy.db")
+    for path in (tmp_path / "copy.db", home, home):
+        assert runner.invoke(app, ["audit", "verify", "log", str(path)]).exit_code == 3
+    told = json.loads(runner.invoke(app, ["node", "incident", "list", str(home), "--json"]).stdout)
+    (found,) = [one for one in told if one["kind"] == "failed_verification"]
+    assert found["about"] == "bank-a.members.credence"
+    assert found["text"].startswith("leaf ")
+    assert len(told) == 3
 
 
 # -- a witness outside the network
