@@ -1,7 +1,8 @@
 """`credence node`: make a node, let it join, run it, feed it records, see how it is."""
 
+import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +20,12 @@ from api.cli import (
     rights,
     rotation,
     watch,
-    watch,
 )
 from api.cli.stopping import Parent
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
+
     from node.parts import Node
 
 app = typer.Typer(
@@ -151,20 +153,23 @@ def run(
     parent: Parent = None,
 ) -> None:
     """Serve other members and the HTTP API until interrupted."""
+    gc.disable()  # what starting makes stays; on again once it serves
     from api.cli import logs
     from api.cli.stopping import stop_event
     from api.http.app import create_app
-    from api.http.faces import faces_of
+    from api.http.late import LatePages, NodeFace
     from api.http.server import HttpServer
     from node.process import running
 
     logs.configure()
     stop = stop_event(parent=parent)
 
-    def http(node: "Node") -> HttpServer:
-        return HttpServer(create_app(node, faces=faces_of(node)), node.settings.http)
+    def http(node: "Node") -> NodeFace:
+        late = LatePages(lambda: _pages(node))
+        return NodeFace(HttpServer(create_app(node, late=late), node.settings.http), late)
 
     with running(home, _now_ms, http) as process:
+        gc.enable()
         members = "through the relay" if process.port is None else f"on port {process.port}"
         console.out.print(
             f"{process.node.member_id} ready: members {members}, "
@@ -172,6 +177,12 @@ def run(
         )
         console.out.file.flush()  # whoever reads a pipe waits for this line
         stop.wait()
+
+
+def _pages(node: "Node") -> "Sequence[APIRouter]":
+    from api.http.faces import faces_of
+
+    return faces_of(node)
 
 
 @app.command(epilog="Example: credence node ingest ./bank-a ./inbox/bank-a")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from api.http import problems
 from api.http.health import health_routes
+from api.http.late import LatePages
 from api.http.limits import BodyLimits, LimitedBodies
 from api.http.log import node_log_routes
 from api.http.requests import RequestContext
@@ -62,8 +63,15 @@ def create_app(
     limits: BodyLimits | None = None,
     *,
     faces: Sequence[APIRouter] = (),
+    late: LatePages | None = None,
 ) -> FastAPI:
     """The application that serves `node`, with the pages of `api.http.faces` if it is given them.
+
+    Args:
+        node: what answers.
+        limits: of bodies.
+        faces: pages that are there already.
+        late: pages that are still to be loaded; they answer what nothing else does.
 
     There is no documentation page: those that come with the framework load scripts from elsewhere.
     `/openapi.json` is the reference.
@@ -93,6 +101,8 @@ def create_app(
     )
     for face in faces:
         app.include_router(face)
+    if late is not None:
+        app.router.default = late
     # Added last runs first: an id for every request, then the limits, then the routes.
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
     app.add_middleware(RequestContext)
