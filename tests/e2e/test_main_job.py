@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SHARE = 0.8
 COMMAND = [sys.executable, "-m", "deploy.command", "demo"]
-SMALL = ["--subjects", "1500", "--rounds", "25", "--epsilon", "6", "--consent", str(SHARE)]
+PEOPLE, ROUNDS = 900, 12
+SMALL = ["--subjects", str(PEOPLE), "--rounds", str(ROUNDS), "--epsilon", "6"]
+SMALL += ["--consent", str(SHARE)]
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,10 @@ def test_the_report_says_what_the_issue_of_every_stage_was(
     assert report["consents"]["withdrawn"] == 1
     assert abs(report["consents"]["granted"] / report["consents"]["asked"] - SHARE) < 0.05
     assert 0 < report["exchange"]["answered"] <= report["exchange"]["subjects"]
-    assert report["training"]["rounds"] == 25
+    assert report["training"]["rounds"] == ROUNDS
     made = report["pseudonyms"]
     assert (made["threshold"], len(made["trustees"])) == (3, 5)
-    assert made["enrolments"] > 2 * 1500  # banks, payments and public records enrol their own
+    assert made["enrolments"] > 2 * PEOPLE  # banks, payments and public records enrol their own
     assert set(report["seconds"]) >= {
         "join",
         "ceremony",
@@ -136,7 +138,7 @@ def test_an_edited_log_does_not_verify(finished: tuple[Layout, dict[str, Any]]) 
     lines = exported.read_text().splitlines()
     exported.write_text("\n".join([*lines[:40], *lines[41:]]) + "\n")
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.command", "audit", "verify", str(exported)],
+        [sys.executable, "-m", "deploy.command", "audit", "verify", "export", str(exported)],
         capture_output=True,
         check=False,
     )
