@@ -213,7 +213,8 @@ def test_what_happens_to_a_member_is_in_its_own_log_and_in_the_coordinators(worl
         with pytest.raises(MemberNotActive):
             bank.documents.refresh()
     kinds = kinds_of(world.coordinator.audit)
-    assert kinds[-3:] == ["member.suspended", "member.reinstated", "member.suspended"]
+    members = [kind for kind in kinds if kind.startswith("member.")]
+    assert members[-3:] == ["member.suspended", "member.reinstated", "member.suspended"]
     assert kinds_of(bank.audit)[:1] == ["membership.entered"]
     assert kinds_of(bank.audit)[-1] == "membership.refused"
     set_status(world, "bank-b", "active")
