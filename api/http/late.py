@@ -71,7 +71,7 @@ class NodeFace:
         try:
             self._late.load()
         except Exception as error:  # noqa: BLE001 - the API serves on; who asks for a page is told
-            _log.error("pages.not_loaded", error=type(error).__name__)  # noqa: TRY400
+            _log.error("pages.not_loaded", error=type(error).__name__)
         settle()
 
 
