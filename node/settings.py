@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -102,12 +102,21 @@ def _is_witness(line: str) -> bool:
 WitnessLine = Annotated[
     str, StringConstraints(max_length=600), _checked(_is_witness, "ORGANISATION KEY URL")
 ]
+Cidr = Annotated[str, _checked(lambda text: _is_network(text), "a network, such as 10.0.0.0/8")]
 Address = Annotated[str, _checked(lambda text: _is_address(text), "an IP address")]
 
 
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
     except ValueError:
         return False
     return True
@@ -177,6 +186,14 @@ class NodeSettings(BaseSettings):
         rp_id: domain that passkeys are bound to, the public host or one above it; empty: that host.
         origins: other addresses of the same pages.
         proxies: addresses of the reverse proxies in front of `http`, whose X-Forwarded-For counts.
+        plain_tokens: whether API clients may have plain bearer tokens, which open everything for
+            whoever copies one; for sandboxes.
+        client_rate: calls a second of one API client in the long run, unless it has its own.
+        client_burst: calls at once, likewise.
+        client_daily_quota: calls a UTC day, likewise.
+        client_certificate_header: where `proxies` tell the certificate of an API client's TLS
+            connection: `Client-Cert` (RFC 9440), or another with its SHA-256 in hex; empty: they
+            do not. They have to remove it from what comes from outside.
         oidc_issuer: the institution's own sign-in service (OpenID Connect); None: there is none.
         oidc_client_id: this node's name there.
         oidc_secret_file: file that holds its secret there, from the home directory; empty: none.
@@ -190,6 +207,8 @@ class NodeSettings(BaseSettings):
         witness_stopped_s: after how long scores, releases and training stop, seconds; consents and
             rights never do.
         witnesses: witnesses outside the network, each `ORGANISATION KEY URL`.
+        webhook_networks: networks (CIDR) that webhooks may go to besides public addresses; plain
+            `http` only to loopback addresses among them. Empty: nothing inside this network.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -236,6 +255,13 @@ class NodeSettings(BaseSettings):
     rp_id: Domain = ""
     origins: tuple[Origin, ...] = Field(default=(), max_length=8)
     proxies: tuple[Address, ...] = Field(default=(), max_length=16)
+    plain_tokens: bool = False
+    client_rate: float = Field(default=200.0, ge=0.01, le=100_000)
+    client_burst: int = Field(default=400, ge=1, le=100_000)
+    client_daily_quota: int = Field(default=2_000_000, ge=0, le=2**53 - 1)
+    client_certificate_header: Annotated[
+        str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,59})?$")
+    ] = ""
     oidc_issuer: Annotated[str, _checked(_is_issuer, "an https:// address")] | None = None
     oidc_client_id: Annotated[str, StringConstraints(max_length=200), PRINTABLE] = ""
     oidc_secret_file: Annotated[str, StringConstraints(max_length=500), PRINTABLE] = ""
@@ -251,6 +277,7 @@ class NodeSettings(BaseSettings):
     witness_degraded_s: int = Field(default=600, ge=1, le=86_400)
     witness_stopped_s: int = Field(default=4 * 3600, ge=1, le=7 * 86_400)
     witnesses: tuple[WitnessLine, ...] = Field(default=(), max_length=MAX_EXTERNAL)
+    webhook_networks: tuple[Cidr, ...] = Field(default=(), max_length=16)
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 

@@ -14,18 +14,8 @@ from node.storage.webhooks import Message
 from protocols.canonical import canonical_json
 from protocols.errors import InvalidInput
 from protocols.identifiers import new_id
+from protocols.webhook_types import MESSAGE_TYPES
 
-TYPES = (
-    "batch.completed",
-    "endpoint.test",
-    "monitor.delinquency",
-    "monitor.ended",
-    "monitor.multi_lender_growth",
-    "monitor.new_debt",
-    "monitor.score_drop",
-    "score_request.completed",
-)
-"""Types of messages; names are never re-used for something else."""
 MAX_BODY_BYTES = 16 * 1024
 
 
@@ -49,7 +39,7 @@ class Outbox:
         Args:
             connection: the write transaction of what is told.
             client_id: whom.
-            type: one of `TYPES`.
+            type: one of `protocols.webhook_types`.
             data: JSON object of ids and figures that this client knows or may know; nothing else
                 about a person.
             consent_id: the consent it rests on; it is not sent once that stands no longer.
@@ -60,7 +50,22 @@ class Outbox:
         Raises:
             InvalidInput: no such type, or too much data.
         """
-        if type not in TYPES:
+        message_id = self.keep(connection, client_id, type, data, consent_id=consent_id)
+        pairs = [(message_id, one) for one in webhooks.subscribed(connection, client_id, type)]
+        webhooks.add_deliveries(connection, pairs, self._now_ms())
+        return message_id
+
+    def keep(
+        self,
+        connection: Connection,
+        client_id: str,
+        type: str,  # noqa: A002
+        data: Mapping[str, Any],
+        *,
+        consent_id: str | None = None,
+    ) -> str:
+        """Keep a message that goes nowhere by itself; as `emit`."""
+        if type not in MESSAGE_TYPES:
             raise InvalidInput(f"there are no messages of type {type}")
         now_ms = self._now_ms()
         body = canonical_json({"type": type, "timestamp": iso(now_ms), "data": dict(data)})
@@ -68,8 +73,6 @@ class Outbox:
             raise InvalidInput(f"a webhook message holds at most {MAX_BODY_BYTES} bytes")
         message = Message(new_id("msg"), client_id, type, body.decode(), consent_id, now_ms)
         webhooks.add_message(connection, message)
-        wanted = webhooks.subscribed(connection, client_id, type)
-        webhooks.add_deliveries(connection, message.message_id, wanted, now_ms)
         return message.message_id
 
 

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("node", "coordinator", "audit")
 _KIND = re.compile(r"[a-z][a-z_]*(?:\.(?:[a-z][a-z_]*|\*))+")
 _LOGS = {"debug", "info", "warning", "error", "exception", "critical", "get_logger", "getLogger"}
-# What looks like a kind and is none: names of columns, files and events of the process's log.
+# What looks like a kind and is none: names of columns, files, events of the process's log
+# and webhook messages (`emit`).
 _ELSEWHERE = ("storage", "verifier")
 _SUFFIXES = ("pem", "db", "lock", "sealed", "toml", "yaml", "json", "state", "jsonl")
 
@@ -30,7 +31,7 @@ def _kinds(tree: ast.AST) -> Iterator[str]:
     if isinstance(tree, ast.Call):
         called = tree.func
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        if name in _LOGS or name.endswith("Column") or name in {"ForeignKey", "prefixed"}:
+        if name in _LOGS or name.endswith("Column") or name in {"ForeignKey", "prefixed", "emit"}:
             return
     if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
         yield from _kind(tree.value)
