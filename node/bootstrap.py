@@ -55,7 +55,7 @@ from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
 from node.trustees.participation import Participation
 from node.trustees.shares import Shares
-from node.webhooks.service import Webhooks
+from node.webhooks.service import make_webhooks
 from node.witnessing.wiring import make_gate, make_witnessing
 from protocols.certificates import member_dns
 from protocols.directory import MemberEntry, UnknownMember
@@ -272,7 +272,9 @@ def _assemble(
         releases=scoring.releases,
         shadow=scoring.shadow,
         clients=Clients(database, audit),
-        webhooks=Webhooks(_clock),
+        webhooks=make_webhooks(
+            settings, database=database, audit=audit, kek=keys.kek, clock=_clock
+        ),
         witnessing=make_witnessing(
             settings,
             gate=gate,

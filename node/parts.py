@@ -166,6 +166,7 @@ class Node:
 
     def close(self) -> None:
         """Close threads, connections and databases."""
+        self.webhooks.deliverer.close()
         self.scoring.close()
         self.fetcher.close()
         self.statuses.keeper.close()

@@ -32,6 +32,7 @@ TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
 WITNESS_EVERY_S = 1.0
 RETENTION_EVERY_S = 600.0
+WEBHOOKS_EVERY_S = 0.5
 
 log = structlog.get_logger("node.process")
 
@@ -162,6 +163,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
             score_inputs.delete_expired(connection, clock())
         node.exchange.forget(clock())
         node.people.attempts.prune()
+        node.webhooks.deliverer.forget()
 
     work: list[Periodic | Supervisor] = [
         Periodic(
@@ -175,6 +177,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),
         Periodic("witness", WITNESS_EVERY_S, node.witnessing.rounds.tick),
         Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
+        Periodic("webhooks", WEBHOOKS_EVERY_S, node.webhooks.deliverer.step),
         Periodic("tidy", TIDY_EVERY_S, tidy),
     ]
     if node.settings.retention_runs:
