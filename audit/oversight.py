@@ -23,6 +23,7 @@ from audit.ranges import export_range
 from audit.search import is_about_somebody, leaf_at
 from audit.store import AuditLog, StoredLeaf
 from audit.verifier.note import Checkpoint, Note
+from audit.verifier.policy import Policy
 from audit.witness_state import DEGRADED_S, require_signable
 from audit.witness_store import latest_witnessed, newest_witnessed
 from protocols.errors import CredenceError, InvalidInput
@@ -122,6 +123,7 @@ class Oversight:
         log: the log.
         signing_key: signs its checkpoints.
         clock: UTC milliseconds.
+        policy: whose cosignatures count.
     """
 
     def __init__(
@@ -130,10 +132,12 @@ class Oversight:
         log: AuditLog,
         signing_key: Callable[[], SigningKey],
         clock: Callable[[], int],
+        policy: Callable[[], Policy],
     ) -> None:
         self.database = database
         self.log = log
         self.clock = clock
+        self.policy = policy
         self._signing_key = signing_key
 
     @contextmanager

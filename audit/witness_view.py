@@ -6,6 +6,7 @@ from typing import Any
 from audit import witness_store as store
 from audit.database import Database
 from audit.verifier.note import Note
+from audit.verifier.policy import Policy
 from audit.witness_state import Gate
 
 
@@ -25,6 +26,16 @@ def kept_checkpoint(home: Path) -> bytes:
 def cosigners(note: bytes) -> list[str]:
     """Names of those who signed a checkpoint beside the log; nothing is verified."""
     return sorted({line.name for line in Note.parse(note).signatures[1:]}) if note else []
+
+
+def browser_policy(policy: Policy) -> dict[str, Any]:
+    """Whose cosignatures a page counts, as `cosignatures.js` reads it."""
+    return {
+        "minimum": policy.minimum,
+        "organisations": {
+            name: [key.encode() for key in keys] for name, keys in policy.organisations.items()
+        },
+    }
 
 
 def witness_line(view: dict[str, Any]) -> str:

@@ -122,6 +122,15 @@ class Policy:
         group = self.groups.get(self.quorum)
         return 1 if group is None else group.threshold
 
+    @property
+    def organisations(self) -> dict[str, list[CosignatureKey]]:
+        """Keys by organisation, in a policy that `of` made; empty in one of another form."""
+        return {
+            name.removeprefix(_PREFIX): [self.witnesses[one] for one in group.members]
+            for name, group in self.groups.items()
+            if name.startswith(_PREFIX) and set(group.members) <= self.witnesses.keys()
+        }
+
     def check(self, data: bytes) -> Witnessing:
         """Read a checkpoint and count its cosignatures.
 

@@ -13,6 +13,8 @@ from typing import Any
 from audit.database import Connection, Database
 from audit.receipts import Receipt, prove
 from audit.store import AuditLog, StoredLeaf
+from audit.verifier.policy import Policy
+from audit.witness_store import latest_witnessed
 from node.storage import clients
 from protocols.directory import Directory, UnknownMember
 from protocols.errors import CredenceError, NotFound
@@ -88,7 +90,10 @@ class AccessLog:
         audit: AuditLog,
         signing_key: Callable[[], SigningKey],
         directory: Callable[[], Directory],
+        policy: Callable[[], Policy],
     ) -> None:
+        """Read `audit` in `database`; `policy` says whose cosignatures of it count."""
+        self.policy = policy
         self._database = database
         self._audit = audit
         self._key = signing_key
@@ -132,7 +137,8 @@ class AccessLog:
         with self._database.read() as connection:
             if not self._audit.is_about(seq, pseudonym, connection):
                 raise AccessEntryUnknown("no entry of this person by that number")
-            return prove(self._audit, connection, seq, self._key())
+            witnessed = latest_witnessed(connection) or None
+            return prove(self._audit, connection, seq, self._key(), witnessed)
 
     def _collect(
         self,

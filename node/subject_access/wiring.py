@@ -45,6 +45,7 @@ def subject_access(node: Node) -> SubjectAccess:
         audit=node.audit,
         signing_key=lambda: node.keys.signing,
         directory=node.documents.directory,
+        policy=node.witnessing.keeper.policy,
     )
 
     def training_proof(consent_id: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def looked(world: PortalWorld) -> int:
     consent_id = world.grant(NUMBER)
     world.score(NUMBER, consent_id)
     world.score(NUMBER, consent_id)
+    world.node.witnessing.rounds.start()
+    assert world.node.witnessing.rounds.beat().witnessed
     return NUMBER
 
 
@@ -39,11 +41,13 @@ def outputs(page: Any) -> list[str]:
 
 
 def test_every_entry_is_checked_in_the_browser(log_page: Any, world: PortalWorld) -> None:
-    """Content, place in the log and signature of the root: all re-computed by the reader."""
+    """Content, place in the log, signature and cosignatures of the root: all by the reader."""
     log_page.goto(f"{world.url}/portal/access?show=all")
     said = outputs(log_page)
     assert len(said) >= 5
     assert all(one.startswith("Checked: entry") and "cannot" not in one for one in said)
+    by = "3 other organisations cosigned that root, checked here too: bank-b, payments, public-records"
+    assert all(by in one for one in said)
 
 
 def _content(proof: dict[str, Any]) -> None:

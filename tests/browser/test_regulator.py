@@ -1,5 +1,6 @@
 """The regulator's console in a real browser: every page for everybody, a leaf checked in it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,11 @@ import pytest
 
 from api.http.server import HttpServer
 from audit.incidents import open_incident
+from audit.verifier.cosignature import CosignatureKey
+from audit.verifier.note import Note
+from audit.witness import cosign
 from node.retention.wiring import retention_of
+from protocols.keys import SigningKey
 from tests.browser.conftest import screenshots
 from tests.browser.test_accessible import check, violations
 from tests.regulator.world import ANNA, CUSTOMER, World, open_world
@@ -26,9 +31,29 @@ PAGES = {
 }
 
 
+SIGNING = {name: SigningKey.from_seed(name.encode().ljust(32)) for name in ("auditor", "court")}
+OUTSIDE = {name: CosignatureKey(f"{name}.example", key.verify_key) for name, key in SIGNING.items()}
+
+
+def witness(world: World) -> None:
+    """Let two organisations cosign the log's head."""
+    keeper = world.node.witnessing.keeper
+    keeper.open()
+    for name in OUTSIDE:
+        keeper.hear(name, [])
+    head = keeper.sign()
+    assert head is not None
+    text = Note.parse(head.note).text
+    for name, key in SIGNING.items():
+        line = cosign(OUTSIDE[name].name, key, text, world.at_ms)
+        witnessed = keeper.take(head, line, [OUTSIDE[name]])
+    assert witnessed
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_world(tmp_path_factory.mktemp("regulator")) as world:
+    lines = tuple(f"{name} {key.encode()} https://{name}.example" for name, key in OUTSIDE.items())
+    with open_world(tmp_path_factory.mktemp("regulator"), witnesses=lines) as world:
         fill(world)
         yield world
 
@@ -80,6 +105,19 @@ def _journey(page: Any, world: World, origin: str) -> None:
         page.get_by_text("whose root").wait_for()
         page.get_by_text(words).wait_for()
         page.get_by_text("No witness has cosigned").wait_for()
+    # Two organisations cosign; the browser verifies both, and finds out one that did not.
+    witness(world)
+    for tampered in (False, True):
+        if tampered:
+            page.route("**/proof.json*", _tamper)
+        page.goto(addresses["leaf"])
+        page.get_by_role("button", name="Check in this browser").click()
+        if tampered:
+            page.get_by_text("is not signed by").wait_for()
+        else:
+            page.get_by_text("2 organisations, 2 are asked for (auditor, court)").wait_for()
+            _picture(page, "", "leaf-checked")
+    page.unroute("**/proof.json*")
     page.goto(addresses["person"])
     page.select_option("#basis", "warrant")
     page.fill("#reference", "(2026) 117")
@@ -95,6 +133,16 @@ def _journey(page: Any, world: World, origin: str) -> None:
             assert not wide, (name, language)
 
 
+def _tamper(route: Any) -> None:
+    """Change a byte in the last cosignature, past its key id and its time."""
+    answer = route.fetch()
+    proof = answer.json()
+    head, _, encoded = proof["witnessed"].rpartition(" ")
+    changed = "A" if encoded[30] != "A" else "B"
+    proof["witnessed"] = f"{head} {encoded[:30]}{changed}{encoded[31:]}"
+    route.fulfill(response=answer, body=json.dumps(proof))
+
+
 def _picture(page: Any, address: str, name: str) -> None:
     folder = screenshots()
     if folder is None:
@@ -102,7 +150,8 @@ def _picture(page: Any, address: str, name: str) -> None:
     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
         page.set_viewport_size({"width": width, "height": 860})
         page.emulate_media(color_scheme=scheme)
-        page.goto(address)
+        if address:
+            page.goto(address)
         path = Path(folder) / f"regulator-{name}-{scheme}-{width}.png"
         page.screenshot(path=path, full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -150,10 +150,10 @@ class Browser:
 
 
 @contextmanager
-def open_world(root: Path) -> Iterator[World]:
-    """A bank with two customers."""
+def open_world(root: Path, **options: Any) -> Iterator[World]:
+    """A bank with two customers; `options` are settings of its node."""
     home = root / "bank-a"
-    init_node(home, member_id="bank-a", name="Harbour Bank", role="bank")
+    init_node(home, member_id="bank-a", name="Harbour Bank", role="bank", **options)
     node = open_node(home)
     known = [Subject(ANNA, REF, CUSTOMER, now_ms()),
              Subject(BERT, "sub_" + "b" * 26, OTHER, now_ms())]  # fmt: skip

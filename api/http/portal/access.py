@@ -9,6 +9,7 @@ from api.http.portal.session import PREFIX, PortalSessions
 from api.http.web.headers import PAGE_HEADERS
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router
+from audit.witness_view import browser_policy
 from node.subject_access.access_log import AccessLog
 
 MAX_SEQ = 2**53
@@ -34,6 +35,7 @@ def access_routes(pages: Pages, sessions: PortalSessions, log: AccessLog) -> API
             session=session,
             entries=page.entries,
             everything=everything,
+            policy=browser_policy(log.policy()),
             older=f"?before={page.older}{kept}" if page.older is not None else "",
             newest=f"?show={'all' if everything else 'looks'}" if before is not None else "",
         )

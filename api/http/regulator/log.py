@@ -14,6 +14,7 @@ from api.http.web.forms import SentForm
 from api.http.web.headers import PAGE_HEADERS
 from audit.oversight import MAX_REFERENCE, Basis
 from audit.search import LeafQuery, is_about_somebody, leaf_at, read_leaf, search
+from audit.witness_view import browser_policy
 from protocols.errors import InvalidInput
 
 # What a supervisor looks for most: the beginning of kinds, each with words of its own.
@@ -100,7 +101,7 @@ def _leaf_page(room: Room, request: Request, reader: Any, seq: int) -> Response:
     return room.page(
         request, "leaf.html", reader, leaf=read_leaf(stored), text=stored.leaf.decode("ascii"),
         leaf_hash=stored.leaf_hash.hex(), about_somebody=about_somebody, health=health,
-        max_reference=MAX_REFERENCE,
+        max_reference=MAX_REFERENCE, policy=browser_policy(room.oversight.policy()),
     )  # fmt: skip
 
 

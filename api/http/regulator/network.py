@@ -43,8 +43,9 @@ def network_console(
     """The routes of `/regulator/` at a coordinator."""
     readers = NetworkReaders(access, site)
     oversight = Oversight(
-        coordinator.database, coordinator.audit, lambda: coordinator.keys.directory, console.clock
-    )
+        coordinator.database, coordinator.audit, lambda: coordinator.keys.directory, console.clock,
+        coordinator.witnessing.keeper.policy,
+    )  # fmt: skip
     room = Room(
         pages=pages,
         readers=readers,

@@ -31,7 +31,8 @@ REGISTERS = (
 def institution_console(node: Node, pages: Pages, site: Site) -> list[APIRouter]:
     """The routes of `/regulator/` at a node."""
     clock = node.rights.clock
-    oversight = Oversight(node.database, node.audit, lambda: node.keys.signing, clock)
+    policy = node.witnessing.keeper.policy
+    oversight = Oversight(node.database, node.audit, lambda: node.keys.signing, clock, policy)
     room = Room(
         pages=pages,
         readers=StaffReaders(DeskSessions(node.people.sessions, site), node.people.sessions),

@@ -1,7 +1,9 @@
 // "Check" beside each entry: fetches its proof and checks it here. Words come from the page.
+import { cosigners } from "./cosignatures.js";
 import { check, ProofFailed } from "./merkle.js";
 
 const words = JSON.parse(document.getElementById("access-words").textContent);
+const policy = JSON.parse(document.getElementById("witness-policy").textContent);
 
 for (const cell of document.querySelectorAll("[data-proof]")) {
   const button = document.createElement("button");
@@ -38,7 +40,10 @@ async function outcome(address) {
     if (!answer.ok) return ["down", words.missing];
     const found = await check(await answer.json());
     const place = fill(words.holds, { seq: found.seq, size: found.size, root: found.root.slice(0, 16) });
-    return ["up", found.signed === true ? place : `${place} ${words.unsigned}`];
+    if (found.signed !== true) return ["up", `${place} ${words.unsigned}`];
+    const names = await cosigners(found.note, policy);
+    if (names.length > 0) return ["up", `${place} ${fill(words.cosigned, { count: names.length, names: names.join(", ") })}`];
+    return ["up", policy.minimum > 0 ? `${place} ${words.uncosigned}` : place];
   } catch (error) {
     return ["down", error instanceof ProofFailed ? words[error.reason] : words.missing];
   }

@@ -2,6 +2,7 @@
 // The same checks, in the same order, as audit/verifier/receipt.py; nothing is sent anywhere.
 const text = new TextEncoder();
 const DOMAIN = "credence/1|audit-payload|";
+const LOG_KEY = 1;
 
 export class ProofFailed extends Error {
   // reason: form | content | path | signature
@@ -24,7 +25,7 @@ export async function check(proof) {
   if (!same(root, note.root)) throw new ProofFailed("path");
   // 4. the root is signed by the key in the file
   const signed = await checkSignature(note, proof.key);
-  return { seq: proof.seq, size, log: note.origin, root: toHex(root), signed, key: proof.key };
+  return { seq: proof.seq, size, log: note.origin, root: toHex(root), signed, key: proof.key, note };
 }
 
 export async function rootOf(seq, size, leaf, path) {
@@ -78,30 +79,37 @@ export function readNote(note) {
 
 // true: signed; null: this browser has no Ed25519, and says so rather than claim it.
 export async function checkSignature(note, key) {
-  const [name, id, encoded] = splitKey(key);
-  const body = fromBase64(encoded);
-  if (body.length !== 33 || body[0] !== 1) throw new ProofFailed("form");
-  const own = await sha256(text.encode(`${name}\n`), body);
-  if (toHex(own.slice(0, 4)) !== id) throw new ProofFailed("signature");
+  const { name, id, body } = await keyOf(key, LOG_KEY);
   const line = note.signatures.find((one) => one.startsWith(`\u2014 ${name} `));
   if (line === undefined) throw new ProofFailed("signature");
   const blob = fromBase64(line.split(" ")[2] ?? "");
   if (toHex(blob.slice(0, 4)) !== id) throw new ProofFailed("signature");
+  return verified(body, blob.slice(4), text.encode(note.body));
+}
+
+// A verifier key of C2SP signed-note: its name, its id and the public key's 32 bytes.
+export async function keyOf(key, type) {
+  const match = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(key);
+  if (match === null) throw new ProofFailed("form");
+  const [name, id, encoded] = match.slice(1);
+  const body = fromBase64(encoded);
+  if (body.length !== 33 || body[0] !== type) throw new ProofFailed("form");
+  const own = await sha256(text.encode(`${name}\n`), body);
+  if (toHex(own.slice(0, 4)) !== id) throw new ProofFailed("signature");
+  return { name, id, body: body.slice(1) };
+}
+
+// true, or ProofFailed("signature"); null: this browser has no Ed25519.
+export async function verified(publicKey, signature, message) {
   let imported;
   try {
-    imported = await crypto.subtle.importKey("raw", body.slice(1), "Ed25519", false, ["verify"]);
+    imported = await crypto.subtle.importKey("raw", publicKey, "Ed25519", false, ["verify"]);
   } catch {
     return null;
   }
-  const holds = await crypto.subtle.verify("Ed25519", imported, blob.slice(4), text.encode(note.body));
+  const holds = await crypto.subtle.verify("Ed25519", imported, signature, message);
   if (!holds) throw new ProofFailed("signature");
   return true;
-}
-
-function splitKey(key) {
-  const match = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(key);
-  if (match === null) throw new ProofFailed("form");
-  return match.slice(1);
 }
 
 export async function sha256(...parts) {
@@ -127,7 +135,7 @@ export function toHex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function fromBase64(encoded) {
+export function fromBase64(encoded) {
   try {
     return Uint8Array.from(atob(encoded), (one) => one.charCodeAt(0));
   } catch {

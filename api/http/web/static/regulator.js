@@ -1,11 +1,12 @@
 // Checks a leaf, and what it commits to, in the regulator's own browser. Words come from the page.
 //
 // 1. the leaf that the page shows leads to the root that the log signed;
-// 2. that root continues the newest root that witnesses have cosigned;
+// 2. that root continues the newest root that witnesses have cosigned, whose cosignatures verify;
 // 3. it continues the newest root that this very browser has seen: it is a witness, too;
 // 4. of a disclosed payload: with its salt it is what the leaf commits to.
 import { ProofFailed, checkSignature, fromHex, readNote, rootOf, same, sha256, toHex } from "./merkle.js";
 import { continues } from "./consistency.js";
+import { cosigners } from "./cosignatures.js";
 
 const FORMAT = "credence.oversight-proof/1";
 const KEY = "credence-log-head";
@@ -77,9 +78,16 @@ async function fromWitnessed(proof, now, say) {
   await checkSignature(old, proof.witnessed_key);
   if (proof.from_witnessed === null) throw new ProofFailed("consistency");
   await continues(old, now, proof.from_witnessed);
-  const own = proof.witnessed_key.split("+")[0];
-  const names = old.signatures.map((line) => line.split(" ")[1]).filter((name) => name !== own);
-  say("up", fill(words.from_witnessed, { size: old.size, names: [...new Set(names)].join(", ") }));
+  const policy = JSON.parse(document.getElementById("witness-policy").textContent);
+  const names = await cosigners(old, policy);
+  if (names === null) {
+    say("quiet", words.unsigned);
+    return;
+  }
+  const { minimum } = policy;
+  const said = { size: old.size, count: names.length, names: names.join(", ") || "–", minimum };
+  say(names.length < minimum ? "down" : "up", fill(words.from_witnessed, said));
+  if (names.length < minimum) say("down", words.few);
 }
 
 // 3
