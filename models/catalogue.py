@@ -71,6 +71,8 @@ class SignalSpec:
         family: reason family; one reason a family is told.
         reference: unremarkable value that reasons are told against; None means none on record.
         derived: how the recipient computes it, or None when a holder sends it.
+        changeable: whether a person can change it by what they do from now on, so that they may be
+            shown what that would do to their score.
     """
 
     id: str
@@ -83,6 +85,7 @@ class SignalSpec:
     family: str
     reference: float | None
     derived: Ratio | None = None
+    changeable: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.id, self.unit, self.source_class, self.block, self.family):
@@ -245,7 +248,8 @@ def load_default() -> Catalogue:
 
 def _spec_json(spec: SignalSpec) -> dict[str, Any]:
     derived = spec.derived
-    return {
+    marked = {"changeable": True} if spec.changeable else {}
+    return marked | {
         "id": spec.id,
         "title": spec.title,
         "unit": spec.unit,
@@ -274,9 +278,19 @@ def _spec(value: object) -> SignalSpec:
         family=fields.text("family", 64),
         reference=fields.optional_number("reference"),
         derived=_ratio(fields.raw("derived")),
+        changeable=_flag(fields, "changeable"),
     )
     fields.done()
     return spec
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    """A mark that stands there as `true`, or not at all."""
+    if not fields.has(name):
+        return False
+    if fields.raw(name) is not True:
+        raise CatalogueInvalid(f"signal: {name} is true or absent")
+    return True
 
 
 def _group(value: object) -> Group:

@@ -268,6 +268,7 @@ def _assemble(
         ),
         people=people,
         scoring=scoring.service,
+        around_scores=scoring.around,
         batch_scoring=scoring.batch,
         releases=scoring.releases,
         shadow=scoring.shadow,

@@ -30,6 +30,7 @@ from node.scoring.clients import Clients
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
+from node.scoring.wiring import AroundScores
 from node.trustees import Trustee
 from node.webhooks.service import Webhooks
 from node.witnessing.wiring import Witnessing
@@ -68,6 +69,7 @@ class Node:
         people: accounts of people and staff, their sessions.
         scoring: scores for API clients.
         batch_scoring: scores of many subjects, for evaluating a model.
+        around_scores: what else API clients may ask for: jobs, past decisions, notices, products.
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
         clients: the financing platforms that may call this node's API.
@@ -99,6 +101,7 @@ class Node:
     people: People
     scoring: ScoringService
     batch_scoring: BatchScoring
+    around_scores: AroundScores
     releases: Releases
     shadow: Shadow
     clients: Clients

@@ -28,6 +28,7 @@ from protocols.errors import CredenceError
 
 PUSH_EVERY_S = 0.5
 STATUS_EVERY_S = 0.1
+JOBS_EVERY_S = 0.1
 TIDY_EVERY_S = 30.0
 CEREMONY_EVERY_S = 0.1
 WITNESS_EVERY_S = 1.0
@@ -163,6 +164,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
             score_inputs.delete_expired(connection, clock())
         node.exchange.forget(clock())
         node.people.attempts.prune()
+        node.around_scores.jobs.tidy()
         node.webhooks.deliverer.forget()
 
     work: list[Periodic | Supervisor] = [
@@ -179,6 +181,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
         Periodic("webhooks", WEBHOOKS_EVERY_S, node.webhooks.deliverer.step),
         Periodic("tidy", TIDY_EVERY_S, tidy),
+        Periodic("score-jobs", JOBS_EVERY_S, node.around_scores.jobs.step),
     ]
     if node.settings.retention_runs:
         work.append(Periodic("retention", RETENTION_EVERY_S, retention_of(node).run_if_due))

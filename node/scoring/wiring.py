@@ -13,16 +13,23 @@ from node.network.documents import Documents
 from node.network.membership import MembershipClient
 from node.releases import Releases
 from node.scoring.active_model import ActiveModel
+from node.scoring.adverse_action import AdverseActions
 from node.scoring.batch import BatchScoring
+from node.scoring.batches import BatchResults
 from node.scoring.consent import ScoreConsent
 from node.scoring.group import ScoreGroups
 from node.scoring.inputs import ScoreInputs
+from node.scoring.jobs import ScoreJobs
 from node.scoring.own_use import OwnUse
+from node.scoring.products import Products
 from node.scoring.reading import ScoreReader
+from node.scoring.rescoring import Rescoring
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
+from node.scoring.what_if import WhatIf
 from node.settings import NodeSettings
+from node.webhooks.outbox import Outbox
 from protocols.keys import SigningKey, VerifyKey
 
 
@@ -35,12 +42,35 @@ class Scoring:
         batch: scores of many subjects.
         releases: which model version is scored with.
         shadow: how the challenger compares.
+        around: what else a client may ask about scores.
     """
 
     service: ScoringService
     batch: BatchScoring
     releases: Releases
     shadow: Shadow
+    around: "AroundScores"
+
+
+@dataclass(frozen=True)
+class AroundScores:
+    """What else API clients may ask for.
+
+    Attributes:
+        jobs: scores that are made later.
+        results: what became of batches.
+        rescoring: past decisions computed again.
+        adverse_actions: the data of notices.
+        products: what clients may ask for by name.
+        what_if: what would change a person's score, for themselves.
+    """
+
+    jobs: ScoreJobs
+    results: BatchResults
+    rescoring: Rescoring
+    adverse_actions: AdverseActions
+    products: Products
+    what_if: WhatIf
 
 
 def make_scoring(
@@ -69,6 +99,10 @@ def make_scoring(
     )
     shadow = Shadow(database, clock)
     inputs = ScoreInputs(data_keys)
+
+    def promise(seq: int, leaf_hash: bytes) -> bytes:
+        return sign_promise(signing_key(), audit.origin, seq, leaf_hash)
+
     groups = ScoreGroups(
         database=database,
         audit=audit,
@@ -78,7 +112,7 @@ def make_scoring(
         shadow=shadow,
         inputs=inputs,
         now_ms=clock,
-        promise=lambda seq, leaf_hash: sign_promise(signing_key(), audit.origin, seq, leaf_hash),
+        promise=promise,
     )
     reader = ScoreReader(
         database=database,
@@ -109,4 +143,28 @@ def make_scoring(
         warm=model.get,
         now_ms=clock,
     )
-    return Scoring(service, batch, releases, shadow)
+    jobs = ScoreJobs(database, service, Outbox(clock).emit, clock)
+    around = AroundScores(
+        jobs=jobs,
+        results=BatchResults(jobs, reader),
+        rescoring=Rescoring(
+            database=database,
+            audit=audit,
+            model=model,
+            reader=reader,
+            inputs=inputs,
+            now_ms=clock,
+            promise=promise,
+        ),
+        adverse_actions=AdverseActions(
+            member_id=settings.member_id,
+            database=database,
+            audit=audit,
+            reader=reader,
+            directory=documents.directory,
+            now_ms=clock,
+        ),
+        products=Products(database, audit, clock),
+        what_if=WhatIf(database, audit, model, inputs, clock),
+    )
+    return Scoring(service, batch, releases, shadow, around)
