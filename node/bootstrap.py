@@ -180,7 +180,7 @@ def _assemble(
         coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
         answer_bytes=limits.answer_bytes,
     )
-    routes = Routes(channels, documents.directory, relay)
+    routes = Routes(channels, documents.directory, relay, look_again=documents.look_again)
     pseudonym_keys = PseudonymKeys(
         database, _directory_key(settings), documents.directory, membership.document
     )

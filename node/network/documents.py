@@ -226,6 +226,22 @@ class Documents:
         finally:
             self._refreshing.release()
 
+    def look_again(self) -> None:
+        """Somebody is not in the directory who should be: refresh, unless that was just done.
+
+        Waits for a refresh that is under way; failures are logged, not raised.
+        """
+        if not self._refreshing.acquire(timeout=ON_DEMAND_S):
+            return
+        try:
+            if time.monotonic() - self._refreshed_at >= ON_DEMAND_S:
+                self._refreshed_at = time.monotonic()
+                self.refresh()
+        except CredenceError as error:
+            log.warning("documents.refresh_failed", code=error.code)
+        finally:
+            self._refreshing.release()
+
     def heard_of(self, version: int, member_id: str) -> None:
         """A member says it holds this version: get it when it is newer; failures are logged.
 

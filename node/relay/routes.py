@@ -16,7 +16,7 @@ import structlog
 
 from node.network.transport import Channels
 from node.relay.channel import RelayDialler
-from protocols.directory import Directory
+from protocols.directory import Directory, MemberEntry, UnknownMember
 
 CONNECT_S = 1.0
 CHECK_EVERY_S = 5.0
@@ -41,6 +41,7 @@ class Routes:
         channels: direct ones.
         directory: the directory in force.
         relay: makes relayed ones.
+        look_again: gets the newest directory; for a member that is not in the one in force yet.
         connect_s: how long a direct connection may take.
         avoid_s: how long a direct way that failed is left alone.
     """
@@ -51,12 +52,14 @@ class Routes:
         directory: Callable[[], Directory],
         relay: RelayDialler,
         *,
+        look_again: Callable[[], None] = lambda: None,
         connect_s: float = CONNECT_S,
         avoid_s: float = AVOID_DIRECT_S,
     ) -> None:
         self._channels = channels
         self._directory = directory
         self._relay = relay
+        self._look_again = look_again
         self._connect_s = connect_s
         self._avoid_s = avoid_s
         self._lock = threading.Lock()
@@ -69,7 +72,7 @@ class Routes:
             UnknownMember: not in the directory.
             MemberNotActive: suspended or revoked.
         """
-        entry = self._directory().active_member(member_id)
+        entry = self._entry(member_id)
         if entry.endpoint is None:
             return self._relay.channel(member_id)
         with self._lock:
@@ -89,6 +92,13 @@ class Routes:
             way.bad_until = float("-inf")
 
         return self._relay.channel(member_id, unreachable)
+
+    def _entry(self, member_id: str) -> MemberEntry:
+        try:
+            return self._directory().active_member(member_id)
+        except UnknownMember:
+            self._look_again()
+            return self._directory().active_member(member_id)
 
 
 def _connects(endpoint: str, seconds: float) -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from node.network.documents import DirectoryStale
 from node.network.rpc_errors import PeerUnreachable, remote_errors
+from protocols.directory import UnknownMember
 from protocols.v1.exchange_pb2_grpc import ConsentsStub
 from protocols.v1.pseudonyms_pb2 import EvaluateRequest
 from protocols.v1.pseudonyms_pb2_grpc import EvaluationStub
@@ -84,3 +85,15 @@ def test_a_node_keeps_few_of_the_directories_that_it_was_given(world):
         query = "SELECT count(*) FROM document WHERE kind = 'directory'"
         assert connection.exec_driver_sql(query).scalar_one() <= 8
     assert payments.documents.directory().version == world.directory.version
+
+
+def test_a_member_that_joined_a_moment_ago_is_called_without_waiting_for_the_poll(world):
+    world.join("bank-c")
+    bank = world.nodes["bank-a"]
+    bank.documents._refreshed_at = float("-inf")  # its last look was a while ago
+    with pytest.raises(UnknownMember):
+        bank.channels.to_member("bank-c")
+    bank.routes.to_member("bank-c")
+    assert bank.documents.directory().member("bank-c").active
+    with pytest.raises(UnknownMember):
+        bank.routes.to_member("nobody")
