@@ -182,7 +182,11 @@ def _assemble(
     )
     routes = Routes(channels, documents.directory, relay, look_again=documents.look_again)
     pseudonym_keys = PseudonymKeys(
-        database, _directory_key(settings), documents.directory, membership.document
+        database,
+        _directory_key(settings),
+        documents.directory,
+        membership.document,
+        documents.look_again,
     )
     recorder = ReleaseRecorder(settings.member_id, audit)
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)

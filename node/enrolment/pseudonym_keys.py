@@ -12,7 +12,7 @@ from collections.abc import Callable
 from audit.database import Database
 from node.storage import documents as storage
 from protocols.canonical import parse_canonical
-from protocols.ceremony import KEY_KIND, PseudonymKey, accept_key
+from protocols.ceremony import KEY_KIND, KeyUnconfirmed, PseudonymKey, accept_key
 from protocols.directory import Directory
 from protocols.documents import MAX_DOCUMENT_BYTES, Document
 from protocols.errors import CredenceError, NotFound
@@ -38,6 +38,7 @@ class PseudonymKeys:
         directory_key: VerifyKey | None,
         directory: Callable[[], Directory],
         fetch: Callable[[str], Document],
+        look_again: Callable[[], None] = lambda: None,
     ) -> None:
         """Read from `database`; refresh with `fetch`.
 
@@ -46,11 +47,13 @@ class PseudonymKeys:
             directory_key: pinned by the invitation; None before the node has joined.
             directory: the member directory in force.
             fetch: asks the coordinator for the newest document of a kind.
+            look_again: gets the newest directory, for trustees that the one in force does not know.
         """
         self._database = database
         self._key = directory_key
         self._directory = directory
         self._fetch = fetch
+        self._look_again = look_again
         self._lock = threading.Lock()
         self._held: dict[int, PseudonymKey] = {}  # by epoch
         self._asked_at = float("-inf")  # monotonic seconds
@@ -64,9 +67,16 @@ class PseudonymKeys:
         """
         if self._key is None:
             raise NoPseudonymKey("this node is no member of a network yet")
+        try:
+            return self._install(document, self._key)
+        except KeyUnconfirmed:
+            self._look_again()
+            return self._install(document, self._key)
+
+    def _install(self, document: Document, key: VerifyKey) -> PseudonymKey:
         with self._lock, self._database.write() as connection:
             held = storage.newest(connection, KEY_KIND)
-            accepted = accept_key(held, document, self._key, self._directory())
+            accepted = accept_key(held, document, key, self._directory())
             if held is None or document.version > held.version:
                 storage.add(connection, document, int(time.time() * 1000))
         return accepted

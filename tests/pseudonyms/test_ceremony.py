@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.database import Database
 from coordinator.ceremonies.board import (
     CeremonyUnfinished,
     EntryStands,
@@ -15,6 +16,8 @@ from coordinator.ceremonies.board import (
 from coordinator.ceremonies.lifecycle import STATES, TRANSITIONS, CeremonyTransitionInvalid, advance
 from coordinator.storage import ceremonies as rows
 from coordinator.storage.ceremonies import EntryRow
+from node.enrolment.pseudonym_keys import PseudonymKeys
+from node.storage.schema import ensure_schema
 from node.trustees.board_client import SignedEntry
 from node.trustees.participation import BoardForged, BoardWithheld, CeremonyTooWeak
 from node.trustees.shares import NotATrustee, ShareDamaged
@@ -299,3 +302,21 @@ def test_what_is_not_in_the_table_is_an_error():
             if (state, event) not in TRANSITIONS:
                 with pytest.raises(CeremonyTransitionInvalid):
                     advance(state, event)
+
+
+def test_a_key_of_trustees_not_in_the_directory_yet_is_believed_after_another_look(world, tmp_path):
+    world.announce()
+    world.run()
+    membership = world.coordinator.membership
+    database = Database(f"sqlite:///{tmp_path / 'late.db'}")
+    ensure_schema(database)
+    held = [replace(membership.directory(), members=())]
+    late = PseudonymKeys(
+        database,
+        world.coordinator.keys.directory.verify_key,
+        lambda: held[0],
+        membership.document,
+        lambda: held.insert(0, membership.directory()),
+    )
+    assert late.newest().epoch == 1
+    database.close()
