@@ -15,6 +15,7 @@ from audit.witness_home import directory_file
 from audit.witness_keeper import origin_in_force
 from audit.witness_state import Gate, Operation
 from consent.templates import Templates
+from node.access.wiring import make_access
 from node.consents.client import GrpcCourier
 from node.consents.freshness import Freshness
 from node.consents.service import ConsentService
@@ -46,7 +47,6 @@ from node.relay.channel import RelayDialler
 from node.relay.routes import Routes
 from node.rights.holdings import NodeHoldings
 from node.rights.wiring import rights_service
-from node.scoring.clients import Clients
 from node.scoring.wiring import make_scoring
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
@@ -276,7 +276,7 @@ def _assemble(
         batch_scoring=scoring.batch,
         releases=scoring.releases,
         shadow=scoring.shadow,
-        clients=Clients(database, audit),
+        access=make_access(settings, database=database, audit=audit, clock=_clock),
         webhooks=make_webhooks(
             settings, database=database, audit=audit, kek=keys.kek, clock=_clock
         ),

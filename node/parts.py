@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from audit.database import Database
 from audit.proofs import LogReader
 from audit.store import AuditLog
+from node.access.clients import Clients
+from node.access.wiring import Access
 from node.consents.service import ConsentService
 from node.consents.wiring import Statuses
 from node.enrolment.pseudonym_keys import PseudonymKeys
@@ -26,7 +28,6 @@ from node.relay.routes import Routes
 from node.releases import Releases
 from node.rights.service import RightsService
 from node.scoring.batch import BatchScoring
-from node.scoring.clients import Clients
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.settings import NodeSettings
@@ -72,7 +73,7 @@ class Node:
         around_scores: what else API clients may ask for: jobs, past decisions, notices, products.
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
-        clients: the financing platforms that may call this node's API.
+        access: the financing platforms that may call this node's API, and how they show it.
         webhooks: tells those clients what happened.
         witnessing: its log before witnesses, and itself as a witness.
         transport_limits: sizes and concurrency of the wire.
@@ -104,7 +105,7 @@ class Node:
     around_scores: AroundScores
     releases: Releases
     shadow: Shadow
-    clients: Clients
+    access: Access
     webhooks: Webhooks
     witnessing: Witnessing
     transport_limits: TransportLimits
@@ -113,6 +114,11 @@ class Node:
     def member_id(self) -> str:
         """This member's id."""
         return self.settings.member_id
+
+    @property
+    def clients(self) -> Clients:
+        """The financing platforms that may call this node's API."""
+        return self.access.clients
 
     @property
     def log_reader(self) -> LogReader:
@@ -171,6 +177,7 @@ class Node:
         """Close threads, connections and databases."""
         self.webhooks.deliverer.close()
         self.scoring.close()
+        self.access.close()
         self.fetcher.close()
         self.statuses.keeper.close()
         self.channels.close()

@@ -165,6 +165,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         node.exchange.forget(clock())
         node.people.attempts.prune()
         node.around_scores.jobs.tidy()
+        node.access.tidy()
         node.webhooks.deliverer.forget()
 
     work: list[Periodic | Supervisor] = [

@@ -40,6 +40,12 @@ from protocols.suites import SUPPORTED
 
 DAY_MS = 86_400_000
 AS_OF_MS = 1_128_124_800_000  # 2005-10-01
+SETTINGS = {
+    "listen": "127.0.0.1:0",
+    "plain_tokens": True,  # tests of access itself use keys
+    "client_rate": 100_000,
+    "client_burst": 100_000,
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Network:
             member_id=spec.member_id,
             role=spec.role,
             holds=spec.holds,
-            **{"name": spec.member_id.title(), "listen": "127.0.0.1:0", **spec.options},
+            **{**SETTINGS, "name": spec.member_id.title(), **spec.options},
         )
         fresh = open_node(home)
         certificate = self.issue(fresh)

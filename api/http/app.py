@@ -7,15 +7,18 @@ from fastapi import APIRouter, FastAPI
 
 from api.http import problems
 from api.http.health import health_routes
+from api.http.keyed import KeyedPosts
 from api.http.late import LatePages
 from api.http.limits import BodyLimits, LimitedBodies
 from api.http.log import node_log_routes
+from api.http.oauth import oauth_routes
 from api.http.requests import RequestContext
 from api.http.scores import score_routes
 from audit.proofs import LogReader
 from audit.witness_state import Operation
+from node.access.clients import Clients
+from node.access.wiring import Access
 from node.network.documents import Documents
-from node.scoring.clients import Clients
 from node.scoring.proofs import ScoreProofs
 from node.scoring.service import ScoringService
 from node.witnessing.wiring import Witnessing
@@ -35,6 +38,11 @@ class ScoringNode(Protocol):
     @property
     def clients(self) -> Clients:
         """Who may call."""
+        ...
+
+    @property
+    def access(self) -> Access:
+        """How they show who they are."""
         ...
 
     @property
@@ -85,6 +93,8 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
     )
     problems.install(app)
+    app.state.front = node.access.front
+    app.include_router(oauth_routes(node.access))
     app.include_router(score_routes(node.scoring, node.clients))
     reader = node.log_reader
     proofs = ScoreProofs(reader, node.scoring, node.clients)
@@ -103,7 +113,8 @@ def create_app(
         app.include_router(face)
     if late is not None:
         app.router.default = late
-    # Added last runs first: an id for every request, then the limits, then the routes.
+    # Added last runs first: an id for every request, the limits, repeated calls, the routes.
+    app.add_middleware(KeyedPosts, clients=node.clients, calls=node.access.keyed_calls)
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
     app.add_middleware(RequestContext)
     return app

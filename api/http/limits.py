@@ -32,13 +32,13 @@ class BodyLimits:
         max_bytes: cap on the body.
         deadline_s: seconds from the end of the headers to the end of the body.
         content_types: media types that are read.
-        form_paths: first parts of the paths of pages, where forms are read too.
+        form_paths: first parts of the paths where forms are read too.
     """
 
     max_bytes: int = 64 * 1024
     deadline_s: float = 10.0
     content_types: frozenset[str] = frozenset({"application/json"})
-    form_paths: tuple[str, ...] = ("/portal/", "/desk/", "/regulator/")
+    form_paths: tuple[str, ...] = ("/portal/", "/desk/", "/regulator/", "/oauth/")
 
     def reads(self, content_type: str, path: str) -> bool:
         """Whether a body of this type is read at this path."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from protocols.errors import Category, CredenceError
+from protocols.jose import ALGORITHMS
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,7 +30,8 @@ STATUS: dict[Category, int] = {
     "unavailable": 503,
 }
 # Codes with a status of their own: draft-ietf-httpapi-idempotency-key-header, 2.7; RFC 6585.
-_OWN_STATUS = {"idempotency_key_reused": 422, "too_many_attempts": 429}
+_OWN_STATUS = {"idempotency_key_reused": 422, "too_many_attempts": 429, "rate_limited": 429,
+               "quota_exceeded": 429}  # fmt: skip
 # Statuses of the framework and of the limits, which no category stands for.
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout",
           413: "body_too_large", 415: "content_type_unknown"}  # fmt: skip
@@ -59,16 +61,27 @@ class Problem(BaseModel):
 def problem(error: CredenceError, request_id: str) -> JSONResponse:
     """`error` as an answer; an internal one keeps its detail to the log."""
     hidden = error.category == "internal"
-    headers = {"WWW-Authenticate": "Bearer"} if error.category == "unauthenticated" else None
     return _answer(
-        _OWN_STATUS.get(error.code, STATUS[error.category]),
+        status_of(error),
         error.code,
         "the request failed on our side" if hidden else error.message,
         request_id=request_id,
         retryable=error.retryable,
         next_step=error.next_step,
-        headers=headers,
+        headers=_challenge(error),
     )
+
+
+def status_of(error: CredenceError) -> int:
+    """The HTTP status of an error."""
+    return _OWN_STATUS.get(error.code, STATUS[error.category])
+
+
+def _challenge(error: CredenceError) -> dict[str, str] | None:
+    oauth = getattr(error, "oauth", None)  # RFC 9449 section 7.1, RFC 6750 section 3.1
+    if oauth is not None:
+        return {"WWW-Authenticate": f'DPoP error="{oauth}", algs="{" ".join(ALGORITHMS)}"'}
+    return {"WWW-Authenticate": "Bearer"} if error.category == "unauthenticated" else None
 
 
 def status_problem(status: int, detail: str, request_id: str) -> JSONResponse:

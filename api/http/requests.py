@@ -45,6 +45,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                headers.update(scope["state"].get("headers", {}))
                 for name, value in _SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

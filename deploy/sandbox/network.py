@@ -87,6 +87,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
                 witness_heartbeat_s=HEARTBEAT_S,
+                plain_tokens=True,  # nobody outside this machine calls
                 retention_runs=False,  # some of its people lived twenty years ago
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)

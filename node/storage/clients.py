@@ -1,4 +1,4 @@
-"""Financing platforms that may call this node's API; a token stands here only as its SHA-256."""
+"""Financing platforms that may call this node's API; a plain token stands here as its SHA-256."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,16 +16,25 @@ class ClientRow:
     """One API client.
 
     Attributes:
+        token_sha256: of its plain token; None: it has keys.
         scopes: what it may call, space separated.
-        revoked_at_ms: since when its token opens nothing; None: it is valid.
+        revoked_at_ms: since when it may call nothing; None: it is valid.
+        generation: access tokens of an earlier one are refused.
+        rate: calls a second; None: as the node's settings say.
+        burst: calls at once; None: likewise.
+        daily_quota: calls a UTC day; None: likewise.
     """
 
     client_id: str
     name: str
-    token_sha256: bytes
+    token_sha256: bytes | None
     scopes: str
     created_at_ms: int
     revoked_at_ms: int | None = None
+    generation: int = 0
+    rate: float | None = None
+    burst: int | None = None
+    daily_quota: int | None = None
 
 
 _NAMES = [one.name for one in fields(ClientRow)]
@@ -71,6 +80,30 @@ def revoke(connection: Connection, client_id: str, at_ms: int) -> bool:
         .values(revoked_at_ms=at_ms)
     )
     return changed.rowcount == 1
+
+
+def next_generation(connection: Connection, client_id: str) -> None:
+    """Refuse the access tokens that a client has."""
+    connection.execute(
+        update(api_client)
+        .where(api_client.c.client_id == client_id)
+        .values(generation=api_client.c.generation + 1)
+    )
+
+
+def limit(
+    connection: Connection,
+    client_id: str,
+    rate: float | None,
+    burst: int | None,
+    daily_quota: int | None,
+) -> None:
+    """Give a client limits of its own; None: the node's."""
+    connection.execute(
+        update(api_client)
+        .where(api_client.c.client_id == client_id)
+        .values(rate=rate, burst=burst, daily_quota=daily_quota)
+    )
 
 
 def _row(values: Mapping[Any, Any]) -> ClientRow:

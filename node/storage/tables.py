@@ -303,10 +303,15 @@ api_client = Table(
     metadata,
     Column("client_id", String(40), primary_key=True),
     Column("name", String(120), nullable=False, unique=True),
-    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
-    Column("scopes", String(120), nullable=False),
+    Column("token_sha256", LargeBinary(32), nullable=True, unique=True),  # of a plain token
+    Column("scopes", String(200), nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("revoked_at_ms", BigInteger, nullable=True),
+    Column("generation", Integer, nullable=False, default=0),  # of access tokens in force
+    # Its own limits; null: the node's.
+    Column("rate", Float, nullable=True),  # calls a second
+    Column("burst", Integer, nullable=True),
+    Column("daily_quota", BigInteger, nullable=True),
 )
 
 # A trustee's shares of pseudonym keys, sealed under the node's key-encryption key.

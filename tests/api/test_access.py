@@ -5,7 +5,8 @@ import hashlib
 import httpx
 import pytest
 
-from node.scoring.clients import ClientExists, TokenRefused
+from node.access.clients import ClientExists
+from node.access.presented import Presented, TokenRefused
 from node.storage import clients
 from protocols.errors import InvalidInput, NotFound
 from tests.api.test_scores import body_for, is_problem
@@ -31,16 +32,16 @@ def test_without_a_valid_token_nothing_is_said(
     headers = {} if header is None else {"Authorization": header}
     answer = http.post("/v1/scores", json=body_for(world), headers=headers)
     assert is_problem(answer, 401, "token_refused")
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"].startswith('DPoP error="invalid_token"')
 
 
 def test_a_token_with_one_letter_changed_is_refused(world: World, token: str) -> None:
-    assert world.clients.recognise(token).name == "platform"
+    assert world.clients.recognise(Presented.bearer(token)).name == "platform"
     other = token[:-1] + ("A" if token[-1] != "A" else "B")
     with pytest.raises(TokenRefused):
-        world.clients.recognise(other)
+        world.clients.recognise(Presented.bearer(other))
     with pytest.raises(TokenRefused):
-        world.clients.recognise(token + "A")
+        world.clients.recognise(Presented.bearer(token + "A"))
 
 
 def test_a_revoked_client_is_out_at_its_next_call(world: World, http: httpx.Client) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from api.cli import client, console, coordinator, score
 from coordinator.bootstrap import open_coordinator
 from coordinator.home import only_process
+from node.access.presented import Presented
 from node.bootstrap import open_node
 from protocols.invitations import Invitation
 from tests.api.test_scores import body_for
@@ -154,7 +155,7 @@ def test_a_token_without_a_file_is_printed_once(node_home: Path) -> None:
     added = call("client", "add", node_home, "--name", "Shown", "--json")
     token = json.loads(added.output)["token"]
     node = open_node(node_home)
-    assert node.clients.recognise(token).name == "Shown"
+    assert node.clients.recognise(Presented.bearer(token)).name == "Shown"
     node.close()
 
 

@@ -12,8 +12,9 @@ from audit.verifier.consistency import check_path
 from audit.verifier.note import Checkpoint, Note, NoteKey
 from audit.verifier.promise import check_promise
 from audit.verifier.receipt import check_receipt, root_of
-from node.scoring.clients import Clients, TokenRefused
-from node.scoring.refusals import EVERY_MS
+from node.access.presented import Presented, TokenRefused
+from node.access.refusals import EVERY_MS
+from node.access.wiring import make_access
 from protocols.errors import CredenceError
 from tests.audit import naive
 from tests.network import now_ms
@@ -181,20 +182,23 @@ def test_the_answer_to_a_score_is_a_promise_that_the_receipt_keeps(
 def test_refused_calls_are_logged_and_cannot_fill_the_log(world: World) -> None:
     """Catalogue item 28: at once, then counted; a token's parts stand nowhere."""
     node, now = world.node, [1_000_000]
-    clients = Clients(node.database, node.audit, lambda: now[0])
+    access = make_access(
+        node.settings, database=node.database, audit=node.audit, clock=lambda: now[0]
+    )
+    clients = access.clients
     row, token = clients.add("revoked platform", 1)
     clients.revoke("revoked platform", 2)
     before = node.audit.head().size
     for _ in range(5):
         with pytest.raises(TokenRefused):
-            clients.recognise(token)
+            clients.recognise(Presented.bearer(token))
     for guess in ("cli_nobody.canary-secret", "canary-secret"):
         with pytest.raises(TokenRefused):
-            clients.recognise(guess)
+            clients.recognise(Presented.bearer(guess))
     assert node.audit.head().size == before + 2
     now[0] += EVERY_MS
     with pytest.raises(TokenRefused):
-        clients.recognise(token)
+        clients.recognise(Presented.bearer(token))
     payloads = node.audit.payloads(range(before, before + 3))
     assert [payloads[before + at]["more_before"] for at in range(3)] == [0, 0, 4]
     leaves = [json.loads(one.leaf) for one in node.log_reader.leaves(before, before + 3)]

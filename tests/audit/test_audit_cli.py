@@ -145,7 +145,7 @@ def test_the_help_of_each_command_has_an_example(command: str) -> None:
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A node's and a coordinator's home, each with something in its log."""
     root = tmp_path_factory.mktemp("homes")
-    init_node(root / "bank-a", member_id="bank-a", name="A", role="bank")
+    init_node(root / "bank-a", member_id="bank-a", name="A", role="bank", plain_tokens=True)
     init_coordinator(root / "coordinator", make_settings(name="demo"))
     node = open_node(root / "bank-a")
     node.clients.add("platform", 1)
