@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from deploy.sandbox import comparison, holdout, withdrawal
+from deploy.sandbox import comparison, holdout, network, withdrawal
 from deploy.sandbox.financing import Platform
 from deploy.sandbox.layout import MemberLayout
 from deploy.sandbox.progress import Stage
@@ -160,6 +160,7 @@ def audit(run: Run, stage: Stage) -> None:
             "witnessed_size": report.checkpoints[0].size if witnessed else 0,
         }
     run.report["audit"] = logs
+    run.report["regulator"] = {"watches": network.watched_logs(run.layout)}
     wrong = [name for name, log in logs.items() if not log["verified"]]
     if wrong:
         raise JobFailed(f"the log of {', '.join(wrong)} does not verify")

@@ -123,6 +123,7 @@ def _start_again(root: Path, *, once: bool) -> None:
 
     placed = layout.load(root)
     with Supervisor() as supervisor, stop_on_signals():
+        network.start_witness(placed, supervisor)
         network.start_coordinator(placed, supervisor)
         network.start_nodes(placed, supervisor)
         if not once:

@@ -2,6 +2,7 @@
 
 ROOT/coordinator/            the coordinator's home
 ROOT/members/<member id>/    one node's home
+ROOT/regulator/              the home of a supervisor's witness, outside the network
 ROOT/inbox/<member id>/      the CSV files that the institution's own systems would deliver
 ROOT/subjects/               what people hold themselves: their keys (in life: their passkeys)
 ROOT/logs/<process>.log      standard output and error of each process
@@ -23,6 +24,7 @@ from deploy.sandbox.lock import LOCK_FILE
 from protocols.errors import InvalidInput, StateConflict
 
 LOOPBACK = "127.0.0.1"
+REGULATOR = "regulator"
 PORTS = range(20_000, 32_768)
 
 
@@ -56,12 +58,18 @@ class Layout:
     enrolment_port: int
     member_port: int
     console_port: int
+    witness_port: int
     members: tuple[MemberLayout, ...]
 
     @property
     def coordinator_home(self) -> Path:
         """The coordinator's home directory."""
         return self.root / "coordinator"
+
+    @property
+    def witness_home(self) -> Path:
+        """The regulator's witness's home directory."""
+        return self.root / REGULATOR
 
     @property
     def banks(self) -> tuple[MemberLayout, ...]:
@@ -113,12 +121,13 @@ def create(root: Path, *, reset: bool, relayed: Sequence[str] = ()) -> Layout:
         raise InvalidInput(f"--relayed takes a member of the sandbox: {', '.join(known)}")
     try:
         _make_room(root, reset=reset)
-        ports = iter(free_ports(3 + 2 * len(INSTITUTIONS)))
+        ports = iter(free_ports(4 + 2 * len(INSTITUTIONS)))
         layout = Layout(
             root=root,
             enrolment_port=next(ports),
             member_port=next(ports),
             console_port=next(ports),
+            witness_port=next(ports),
             members=tuple(
                 MemberLayout(
                     member_id,
@@ -153,7 +162,7 @@ def load(root: Path) -> Layout:
         members = tuple(
             MemberLayout(**(entry | {"holds": tuple(entry["holds"])})) for entry in value["members"]
         )
-        ports = (value["enrolment_port"], value["member_port"], value["console_port"])
+        ports = [value[f"{name}_port"] for name in ("enrolment", "member", "console", "witness")]
         return Layout(root, *ports, members)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deploy.sandbox.layout import LOOPBACK, Layout, MemberLayout
+from deploy.sandbox.layout import LOOPBACK, REGULATOR, Layout, MemberLayout
 from deploy.sandbox.processes import Supervisor
 from deploy.sandbox.progress import Stage
 from deploy.sandbox.stranger import is_turned_away
@@ -34,9 +34,12 @@ class StrangerAdmitted(CredenceError):
 
 
 def found(layout: Layout) -> None:
-    """Make the coordinator's home: CA, signing key, first directory, signed catalogue."""
+    """Make the coordinator's home (CA, signing key, first directory, signed catalogue), and that of
+    the regulator's witness, which trusts the directory key and nothing else."""
+    from audit.witness_home import WitnessSettings, init_witness
     from coordinator.bootstrap import init_coordinator
-    from coordinator.settings import make_settings
+    from coordinator.keystore import open_keystore
+    from coordinator.settings import make_settings, save_settings
 
     settings = make_settings(
         name="sandbox",
@@ -46,6 +49,46 @@ def found(layout: Layout) -> None:
         witness_heartbeat_s=HEARTBEAT_S,
     )
     init_coordinator(layout.coordinator_home, settings)
+    key = open_keystore(layout.coordinator_home).directory.verify_key
+    named = WitnessSettings(
+        name=f"{REGULATOR}.example/w1",
+        organisation=REGULATOR,
+        listen=f"{LOOPBACK}:{layout.witness_port}",
+        directory_key=key.bytes.hex(),
+    )
+    init_witness(layout.witness_home, named)
+    witnessed = settings.model_copy(update={"witnesses": (witness_line(layout),)})
+    save_settings(layout.coordinator_home, witnessed)
+
+
+def witness_line(layout: Layout) -> str:
+    """What a log writes into its settings, to be witnessed by the regulator."""
+    from audit.witness_home import WitnessHome
+
+    home = WitnessHome(layout.witness_home, _now_ms)
+    try:
+        return home.line
+    finally:
+        home.close()
+
+
+def watched_logs(layout: Layout) -> dict[str, int]:
+    """How many leaves of each log the regulator's witness has cosigned, by the log's origin."""
+    from audit.witness_home import WitnessHome
+    from audit.witness_store import all_held
+
+    home = WitnessHome(layout.witness_home, _now_ms)
+    try:
+        with home.database.read() as connection:
+            held = all_held(connection)
+    finally:
+        home.close()
+    return {one.checkpoint.origin: one.checkpoint.size for one in held}
+
+
+def start_witness(layout: Layout, supervisor: Supervisor) -> None:
+    """Start the regulator's witness; logs wait for no single witness, and this waits for none."""
+    supervisor.start(REGULATOR, ["witness", "run", str(layout.witness_home)], layout.log(REGULATOR))
 
 
 def start_coordinator(layout: Layout, supervisor: Supervisor) -> None:
@@ -69,6 +112,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
     from node.bootstrap import join as join_network
 
     coordinator = open_coordinator(layout.coordinator_home)
+    witness = witness_line(layout)
     try:
         for number, member in enumerate(layout.members):
             stage.advance(number, len(layout.members), member.name)
@@ -87,6 +131,7 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 enrolment_processes=1,  # five institutions share this machine already
                 max_epsilon=max_epsilon,
                 witness_heartbeat_s=HEARTBEAT_S,
+                witnesses=(witness,),
                 plain_tokens=True,  # nobody outside this machine calls
                 retention_runs=False,  # some of its people lived twenty years ago
             )

@@ -10,8 +10,9 @@ TRUSTEES_NEEDED = 3
 
 
 def join(run: Run, stage: Stage) -> None:
-    """Coordinator and five nodes as processes, joined by invitation; strangers turned away."""
+    """Coordinator, five nodes and a regulator's witness as processes; strangers turned away."""
     network.found(run.layout)
+    network.start_witness(run.layout, run.supervisor)
     network.start_coordinator(run.layout, run.supervisor)
     network.join(run.layout, stage, max_epsilon=run.options.epsilon)
     network.start_nodes(run.layout, run.supervisor)

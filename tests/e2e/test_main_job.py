@@ -113,6 +113,16 @@ def test_a_withdrawal_refuses_score_and_exchange_and_leaves_the_round(
     assert withdrawal["rounds_without"] > 0
 
 
+def test_the_regulators_witness_has_cosigned_every_log(
+    finished: tuple[Layout, dict[str, Any]],
+) -> None:
+    placed, report = finished
+    watched = report["regulator"]["watches"]
+    members = {f"{one.member_id}.members.credence" for one in placed.members}
+    assert set(watched) == members | {"sandbox/coordinator"}
+    assert min(watched.values()) > 0
+
+
 def test_every_log_verifies_from_its_files_and_has_the_root_reported(
     finished: tuple[Layout, dict[str, Any]],
 ) -> None:
