@@ -30,8 +30,8 @@ from node.rights.service import RightsService
 from node.scoring.batch import BatchScoring
 from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
-from node.settings import NodeSettings
 from node.scoring.wiring import AroundScores
+from node.settings import NodeSettings
 from node.trustees import Trustee
 from node.webhooks.service import Webhooks
 from node.witnessing.wiring import Witnessing
@@ -69,8 +69,8 @@ class Node:
         rights: disputes, freezes and what else people ask about their data.
         people: accounts of people and staff, their sessions.
         scoring: scores for API clients.
-        batch_scoring: scores of many subjects, for evaluating a model.
         around_scores: what else API clients may ask for: jobs, past decisions, notices, products.
+        batch_scoring: scores of many subjects, for evaluating a model.
         releases: which model version is scored with.
         shadow: how the challenger compares with what is answered.
         access: the financing platforms that may call this node's API, and how they show it.
@@ -101,8 +101,8 @@ class Node:
     rights: RightsService
     people: People
     scoring: ScoringService
-    batch_scoring: BatchScoring
     around_scores: AroundScores
+    batch_scoring: BatchScoring
     releases: Releases
     shadow: Shadow
     access: Access

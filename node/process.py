@@ -164,7 +164,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
             score_inputs.delete_expired(connection, clock())
         node.exchange.forget(clock())
         node.people.attempts.prune()
-        node.around_scores.jobs.tidy()
+        node.around_scores.runner.tidy()
         node.access.tidy()
         node.webhooks.deliverer.forget()
 
@@ -181,8 +181,8 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("witness", WITNESS_EVERY_S, node.witnessing.rounds.tick),
         Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
         Periodic("webhooks", WEBHOOKS_EVERY_S, node.webhooks.deliverer.step),
+        Periodic("score-jobs", JOBS_EVERY_S, node.around_scores.runner.step),
         Periodic("tidy", TIDY_EVERY_S, tidy),
-        Periodic("score-jobs", JOBS_EVERY_S, node.around_scores.jobs.step),
     ]
     if node.settings.retention_runs:
         work.append(Periodic("retention", RETENTION_EVERY_S, retention_of(node).run_if_due))
