@@ -1,8 +1,9 @@
 """`credence client`: which financing platforms may call a node's API."""
 
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,9 @@ import typer
 from api.cli import console
 
 if TYPE_CHECKING:
-    from node.scoring.clients import Clients
+    from node.access.clients import Clients
+    from node.storage.clients import ClientRow
+    from protocols.jose import PublicJwk
 
 app = typer.Typer(
     help="Let financing platforms call a node's API.",
@@ -21,11 +24,24 @@ app = typer.Typer(
 )
 
 Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
+Name = Annotated[str, typer.Option(help="Name or id of the client.", show_default=False)]
+Jwks = Annotated[
+    Path | None,
+    typer.Option(help="A file with the client's public keys, a JWK Set.", show_default=False),
+]
+Generate = Annotated[
+    Path | None,
+    typer.Option(
+        help="Make a key and write it there, a private JWK for the client, readable by its owner "
+        "only.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(
-    epilog="Example: credence client add ./bank-a --name 'Lending desk' --token-file ./desk.token"
+    epilog="Example: credence client add ./bank-a --name 'Lending desk' --generate ./desk.jwk"
 )
 def add(
     home: Home,
@@ -33,34 +49,43 @@ def add(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="scores:read, scores:write or log:read; repeat. Default: the first two.",
+            help="scores:read, scores:write, batches:write, monitor:write, outcomes:write, "
+            "webhooks:write or log:read; repeat. Default: the first two.",
             show_default=False,
         ),
     ] = None,
+    jwks: Jwks = None,
+    generate: Generate = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="Write the token there, readable by its owner only.", show_default=False),
+        typer.Option(
+            help="For a plain token (setting plain_tokens): write it there, readable by its owner "
+            "only.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a client; its token is shown once and kept nowhere."""
-    from node.scoring.clients import SCOPES
+    """Make a client: with its public keys, or with a key made for it, which is kept nowhere."""
+    from node.access.presented import DEFAULT_SCOPES
 
-    with _clients(home) as clients:
-        file = None if token_file is None else _create(token_file)
-        try:
-            row, token = clients.add(name, _now_ms(), scope or SCOPES)
-        except BaseException:
-            if token_file is not None and file is not None:
-                os.close(file)
-                token_file.unlink()
-            raise
-    if file is not None:
-        with os.fdopen(file, "w") as opened:
-            opened.write(token + "\n")
-    shown = {"client_id": row.client_id, "name": row.name, "scopes": row.scopes.split()}
+    if sum(one is not None for one in (jwks, generate, token_file)) > 1:
+        raise console.usage_error("give one of --jwks, --generate and --token-file")
+    if jwks is not None or generate is not None:
+        with _clients(home) as clients, _keys(jwks, generate) as keys:
+            row = clients.add_with_keys(name, _now_ms(), keys, scope or DEFAULT_SCOPES)
+        shown = _shown(row) | {"kids": [key.kid for key in keys]}
+        if as_json:
+            console.print_json(shown)
+        else:
+            where = "" if generate is None else f"; its private key is in {generate}"
+            console.out.print(f"client [bold]{row.name}[/bold] added as {row.client_id}{where}")
+        return
+    with _clients(home) as clients, _written(token_file) as write:
+        row, token = clients.add(name, _now_ms(), scope or DEFAULT_SCOPES)
+        write(token + "\n")
     if as_json:
-        console.print_json(shown if token_file else shown | {"token": token})
+        console.print_json(_shown(row) if token_file else _shown(row) | {"token": token})
     elif token_file is not None:
         console.out.print(f"client [bold]{row.name}[/bold] added; its token is in {token_file}")
     else:
@@ -68,20 +93,69 @@ def add(
         console.err.print("this is the token; it is not shown again", style="dim")
 
 
+@app.command(
+    epilog="Example: credence client rotate ./bank-a --name 'Lending desk' --generate ./new.jwk"
+)
+def rotate(
+    home: Home,
+    name: Name,
+    jwks: Jwks = None,
+    generate: Generate = None,
+    overlap_hours: Annotated[
+        float,
+        typer.Option(
+            help="How long the keys that are replaced still count. 0: not at all, and the access "
+            "tokens that are out end too; for a key that was stolen.",
+            min=0,
+            max=90 * 24,
+        ),
+    ] = 24.0,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a client's keys by those of a key set, or by one made for it."""
+    if (jwks is None) == (generate is None):
+        raise console.usage_error("give one of --jwks and --generate")
+    overlap_ms = int(overlap_hours * 3_600_000)
+    with _clients(home) as clients, _keys(jwks, generate) as keys:
+        row, new, ending = clients.rotate(name, _now_ms(), keys, overlap_ms)
+    if as_json:
+        console.print_json(_shown(row) | {"new": new, "ending": ending})
+        return
+    console.out.print(f"client [bold]{row.name}[/bold]: {len(new)} new keys, {len(ending)} ending")
+
+
+@app.command(epilog="Example: credence client limit ./bank-a --name 'Lending desk' --rate 20")
+def limit(
+    home: Home,
+    name: Name,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Calls a second in the long run.", show_default="the node's"),
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option(help="Calls at once.", show_default="the node's")
+    ] = None,
+    daily_quota: Annotated[
+        int | None, typer.Option(help="Calls a UTC day.", show_default="the node's")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set how often a client may call, from its next call on; what is not given is the node's."""
+    with _clients(home) as clients:
+        row = clients.limit(name, _now_ms(), rate=rate, burst=burst, daily_quota=daily_quota)
+    limits = {"rate": rate, "burst": burst, "daily_quota": daily_quota}
+    if as_json:
+        console.print_json(_shown(row) | limits)
+        return
+    own = ", ".join(f"{key} {value:g}" for key, value in limits.items() if value is not None)
+    console.out.print(f"client [bold]{row.name}[/bold]: {own or 'the limits of the node'}")
+
+
 @app.command("list", epilog="Example: credence client list ./bank-a --json")
 def list_clients(home: Home, as_json: AsJson = False) -> None:
     """List the clients, revoked ones too."""
     with _clients(home) as clients:
-        rows = [
-            {
-                "client_id": row.client_id,
-                "name": row.name,
-                "scopes": row.scopes.split(),
-                "created_at_ms": row.created_at_ms,
-                "revoked_at_ms": row.revoked_at_ms,
-            }
-            for row in clients.every()
-        ]
+        rows = [_listed(clients, row) for row in clients.every()]
     if as_json:
         console.print_json(rows)
     elif not rows:
@@ -93,7 +167,7 @@ def list_clients(home: Home, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: credence client revoke ./bank-a --name 'Lending desk'")
 def revoke(
     home: Home,
-    name: Annotated[str, typer.Option(help="Name or id of the client.", show_default=False)],
+    name: Name,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a client; its next call is refused."""
@@ -109,13 +183,14 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("client", "name", "scopes", "since", "revoked"):
+    for title in ("client", "name", "scopes", "shows", "since", "revoked"):
         table.add_column(title)
     for row in rows:
         table.add_row(
             row["client_id"],
             row["name"],
             " ".join(row["scopes"]),
+            _key_line(row),
             _utc(row["created_at_ms"]),
             _utc(row["revoked_at_ms"]) if row["revoked_at_ms"] else "",
         )
@@ -133,6 +208,38 @@ def _clients(home: Path) -> Iterator["Clients"]:
         node.close()
 
 
+@contextmanager
+def _keys(jwks: Path | None, generate: Path | None) -> Iterator[Sequence["PublicJwk"]]:
+    """The client's public keys; a private one that was made for it stays only if all goes well."""
+    from protocols import jose
+
+    if jwks is not None:
+        with jwks.open("rb") as opened:
+            data = opened.read(jose.MAX_JWKS_BYTES + 1)
+        yield jose.parse_jwks(data)
+        return
+    private = jose.generate_private_jwk()
+    with _written(generate) as write:
+        write(json.dumps(private, indent=2) + "\n")
+        yield (jose.parse_jwk(jose.public_part(private)),)
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[Callable[[str], object]]:
+    """Writes a secret to a new file before it counts; the file goes when the block fails."""
+    if path is None:
+        yield str
+        return
+    with os.fdopen(_create(path), "w") as opened:
+        try:
+            yield opened.write
+            opened.flush()
+            os.fsync(opened.fileno())
+        except BaseException:
+            path.unlink()
+            raise
+
+
 def _create(path: Path) -> int:
     from protocols.errors import InvalidInput
 
@@ -144,6 +251,35 @@ def _create(path: Path) -> int:
             f"cannot write a new file {path}: {error.strerror}",
             next_step="Give a path that does not exist yet, in a directory you may write.",
         ) from error
+
+
+def _shown(row: "ClientRow") -> dict[str, Any]:
+    return {"client_id": row.client_id, "name": row.name, "scopes": row.scopes.split()}
+
+
+def _listed(clients: "Clients", row: "ClientRow") -> dict[str, Any]:
+    keys = [
+        {"kid": key.kid, "added_at_ms": key.added_at_ms, "until_ms": key.until_ms}
+        for key in clients.keys_of(row.client_id)
+    ]
+    return {
+        **_shown(row),
+        "created_at_ms": row.created_at_ms,
+        "revoked_at_ms": row.revoked_at_ms,
+        "plain_token": row.token_sha256 is not None,
+        "keys": keys,
+        "limits": {"rate": row.rate, "burst": row.burst, "daily_quota": row.daily_quota},
+    }
+
+
+def _key_line(row: dict[str, Any]) -> str:
+    if row["plain_token"]:
+        return "plain token"
+    now_ms = _now_ms()
+    ends = [key["until_ms"] for key in row["keys"]]
+    staying = sum(one is None for one in ends)
+    ending = sum(one is not None and now_ms < one for one in ends)
+    return f"{staying} keys" + (f", {ending} ending" if ending else "")
 
 
 def _now_ms() -> int:
