@@ -7,8 +7,8 @@ from audit.database import Connection, Database
 from audit.export import RawRow, Signer, export_rows
 from audit.store import AuditLog
 from audit.verifier.source import RawHead
+from audit.witness_state import require_signable
 from audit.witness_store import latest_witnessed
-from protocols.errors import InvalidInput
 from protocols.keys import SigningKey
 
 
@@ -31,15 +31,15 @@ def export_range(
         end: after the last one; None: all there are.
 
     Raises:
-        InvalidInput: there is no such range.
+        InvalidInput: not 0 <= start <= end <= the log's size.
         LogDamaged: the leaves do not give the log's root.
         ExportFailed: the file cannot be written.
+        LogQuarantined: no head of the log is signed before an operator has confirmed its epoch.
     """
     with database.read() as connection:
+        require_signable(connection)
         head = log.head(connection)
         last = head.size if end is None else end
-        if not 0 <= start < last <= head.size:
-            raise InvalidInput(f"a range is 0 <= from < to <= {head.size}, the leaves of the log")
 
         def consistency(old: int, new: int) -> list[bytes]:
             return log.consistency_proof(old, new, connection)

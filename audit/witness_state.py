@@ -191,6 +191,12 @@ class Gate:
             raise LogContinued("the log lost entries that this relies on")
         raise LogUnwitnessed(f"nobody has witnessed the log for {facts.silent_s(now_ms):.0f} s")
 
+    def allows(self, operation: Operation) -> bool:
+        """Whether `require` would let an operation pass."""
+        now_ms = self._now_ms()
+        standing = self._standing(self._known(now_ms), operation, now_ms)
+        return standing is not Standing.STOPPED
+
     def standings(self) -> dict[Operation, Standing]:
         """How every class stands."""
         now_ms = self._now_ms()

@@ -5,6 +5,7 @@ wait for it, and is champion as if it were not there.
 """
 
 from audit.leaf import Entry
+from audit.witness_state import Operation
 from coordinator.bootstrap import Coordinator
 from coordinator.storage import bundles
 from coordinator.storage.bundles import BundleRow
@@ -23,7 +24,11 @@ def publish_expert(coordinator: Coordinator, catalogue: Catalogue, at_ms: int) -
 
     Returns:
         Its version.
+
+    Raises:
+        LogNotTrusted: the coordinator's log is in quarantine, or unwitnessed for too long.
     """
+    coordinator.witnessing.gate.require(Operation.TRAINING)
     version = expert_version(catalogue)
     body, tensors = expert_bundle(catalogue, at_ms).pack()
     signed = sign_document("bundle", body, coordinator.keys.directory)

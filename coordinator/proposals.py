@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
+from audit.witness_state import Gate, Operation
 from coordinator.bootstrap import Coordinator
 from coordinator.campaigns import UNFINISHED, Campaigns
 from coordinator.membership import ACTOR, Membership
@@ -46,6 +47,7 @@ class Proposals:
         registry: bundles that a follow-up may start from.
         key: the network's directory key.
         life_ms: from a campaign's proposal to its deadline, unless another is asked for.
+        gate: whether the coordinator's own log stands well enough for a campaign.
     """
 
     database: Database
@@ -54,6 +56,7 @@ class Proposals:
     registry: BundleRegistry
     key: SigningKey
     life_ms: int
+    gate: Gate
 
     def propose(self, members: Sequence[str], at_ms: int, **options: Any) -> CampaignPlan:
         """Propose a campaign.
@@ -77,12 +80,22 @@ class Proposals:
 
         Raises:
             InvalidInput: a value is out of range, or a member cannot train.
+            LogNotTrusted: see `require_log`.
         """
+        self.require_log()
         chosen = self.members(members)
         catalogue = Catalogue.from_body(self.membership.document("catalogue").body)
         options.setdefault("deadline_at_ms", at_ms + self.life_ms)
         options.setdefault("previous", self._champion(catalogue))
         return propose(catalogue, _new_id(), chosen, **options)
+
+    def require_log(self) -> None:
+        """Let a campaign be proposed.
+
+        Raises:
+            LogNotTrusted: the coordinator's log is in quarantine, or unwitnessed for too long.
+        """
+        self.gate.require(Operation.TRAINING)
 
     def members(self, members: Sequence[str]) -> tuple[str, ...]:
         """Those that take part: the named ones, or every active bank.
@@ -166,7 +179,9 @@ class Proposals:
 
         Raises:
             CampaignUnfinished: there is another campaign under way.
+            LogNotTrusted: see `require_log`.
         """
+        self.require_log()
         document = sign_document("plan", plan.to_body(), self.key)
         unfinished = rows.in_states(connection, UNFINISHED)
         if unfinished:
@@ -192,6 +207,7 @@ def make_proposals(coordinator: Coordinator) -> Proposals:
         registry=coordinator.registry,
         key=coordinator.keys.directory,
         life_ms=coordinator.settings.campaign_hours * HOUR_MS,
+        gate=coordinator.witnessing.gate,
     )
 
 

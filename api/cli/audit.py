@@ -45,30 +45,16 @@ def export(
 
     Example: credence audit export ./bank-a --out bank-a.jsonl --from 1000 --to 2000
     """
-    from audit.export import Signer, export_log, export_rows
-    from audit.verifier.source import RawHead
+    from audit.export import export_log
+    from audit.ranges import export_range
 
     if unsigned:
         written = export_log(home, out, start=first, size=to)
     else:
         from api.cli.own_log import own_log
 
-        with own_log(home) as (reader, _), reader.database.read() as connection:
-            head = reader.log.head(connection)
-            signer = Signer(
-                origin=reader.log.origin,
-                key=reader.signing_key(),
-                witnessed=reader.witnessed(connection),
-                consistency=lambda old, new: reader.log.consistency_proof(old, new, connection),
-            )
-            written = export_rows(
-                out,
-                RawHead(head.size, head.root, None),
-                lambda: reader.log.leaves(connection, 0, head.size),
-                first,
-                to,
-                signer,
-            )
+        with own_log(home) as (reader, _):
+            written = export_range(reader.database, reader.log, reader.signing_key, out, first, to)
     if as_json:
         fields = {"from": written.start, "size": written.size, "root": written.root.hex()}
         console.print_json({"out": str(out), **fields})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from audit.database import Database
+from audit.witness_state import Gate, Operation
 from coordinator.campaigns import (
     FINAL,
     Campaigns,
@@ -76,6 +77,7 @@ class Office:
         numbers: Flower node id by member id, of all members.
         patience: how long to wait.
         now_ms: the clock, UTC milliseconds.
+        gate: whether the coordinator's own log stands well enough to go on.
     """
 
     database: Database
@@ -92,6 +94,7 @@ class Office:
     numbers: Callable[[], Mapping[str, int]]
     patience: Patience
     now_ms: Callable[[], int]
+    gate: Gate
 
     def move(self, campaign_id: str, event: Event, detail: str = "") -> None:
         """Move a campaign, in a transaction of its own.
@@ -114,21 +117,29 @@ class Office:
         return row.state  # type: ignore[return-value] # a state we stored
 
     def wait_while_held(self, campaign_id: str) -> State:
-        """Return when no operator holds the campaign; its state then.
+        """Return when no operator holds the campaign and its acts can be witnessed; its state then.
+
+        A campaign waits here before its plan is offered, between rounds and before its bundle is
+        published.
 
         Raises:
             CampaignTransitionInvalid: it was ended meanwhile.
             CampaignExpired: its deadline has passed, held or not.
             StreamsClosed: the process stops.
         """
+        told = True
         while True:
             with self.database.read() as connection:
                 row = rows.find(connection, campaign_id)
             if row is None or row.state in FINAL:
                 raise CampaignTransitionInvalid(f"campaign {campaign_id} was ended")
             require_time(row.deadline_at_ms, self.now_ms())
-            if row.held_at_ms is None:
+            witnessed = self.gate.allows(Operation.TRAINING)
+            if row.held_at_ms is None and witnessed:
                 return row.state  # type: ignore[return-value]
+            if told and not witnessed:
+                log.warning("campaign.waits_for_witnesses", campaign=campaign_id)
+            told = witnessed
             self.streams.idle(HELD_POLL_S)
 
     def excluded(self, campaign_id: str, number: int, member_id: str, code: str) -> None:

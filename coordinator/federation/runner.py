@@ -167,6 +167,7 @@ def make_office(coordinator: Coordinator, streams: Streams, patience: Patience) 
         numbers=lambda: {row.member_id: row.flower_node_id for row in membership.rows()},
         patience=patience,
         now_ms=clock,
+        gate=coordinator.witnessing.gate,
     )
 
 

@@ -55,8 +55,9 @@ class PlanMaker:
         Raises:
             UnknownBundle: there is none.
             InvalidInput: the template says what no plan can be.
-            CredenceError: a member cannot take part.
+            CredenceError: a member cannot take part, or the coordinator's log is not witnessed.
         """
+        self.proposals.require_log()
         options = _checked(template, OF_WATCH)
         members = self.proposals.members(options.pop("members", []))
         row = self.proposals.registry.find()

@@ -35,7 +35,8 @@ class StrangerAdmitted(CredenceError):
 
 def found(layout: Layout) -> None:
     """Make the coordinator's home (CA, signing key, first directory, signed catalogue), and that of
-    the regulator's witness, which trusts the directory key and nothing else."""
+    the regulator's witness, which trusts the directory key and nothing else.
+    """
     from audit.witness_home import WitnessSettings, init_witness
     from coordinator.bootstrap import init_coordinator
     from coordinator.keystore import open_keystore

@@ -12,6 +12,7 @@ from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.database import Database
 from audit.leaf import Entry, parse_leaf
 from audit.merkle import Frontier, leaf_hash
+from audit.ranges import export_range
 from audit.receipts import prove
 from audit.verifier import verify_path
 from audit.verifier.evidence import EvidenceOutcome, check_evidence
@@ -433,11 +434,20 @@ def test_old_heads_are_thinned_to_one_an_hour_and_the_newest_is_never_forgotten(
             connection.exec_driver_sql("DELETE FROM audit_checkpoint WHERE size = 7")
 
 
-def test_no_receipt_of_a_quarantined_log_is_signed_either(tmp_path, peers, clock):
-    backup = _restored(tmp_path, peers, clock)
+def test_no_receipt_or_export_of_a_quarantined_log_is_signed_either(tmp_path, peers, clock):
+    backup, file = _restored(tmp_path, peers, clock), tmp_path / "export.jsonl"
     with started(backup, peers, clock) as process:
+
+        def export() -> None:
+            export_range(process.database, process.log, lambda: LOG_KEY, file, 0, None)
+
+        with pytest.raises(LogQuarantined):
+            export()
+        assert not file.exists()
         with process.database.read() as connection, pytest.raises(LogQuarantined):
             prove(process.log, connection, 0, LOG_KEY)
         process.keeper.confirm("tested")
         with process.database.read() as connection:
             assert prove(process.log, connection, 0, LOG_KEY).seq == 0
+        export()
+        assert verify_path(file).outcome is Outcome.VALID
