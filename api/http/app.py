@@ -5,7 +5,7 @@ from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
 
-from api.http import problems
+from api.http import openapi, problems
 from api.http.health import health_routes
 from api.http.keyed import KeyedPosts
 from api.http.late import LatePages
@@ -81,8 +81,8 @@ def create_app(
         faces: pages that are there already.
         late: pages that are still to be loaded; they answer what nothing else does.
 
-    There is no documentation page: those that come with the framework load scripts from elsewhere.
-    `/openapi.json` is the reference.
+    The framework's documentation pages load scripts from elsewhere and are not served; `/docs` is
+    ours (`api.http.docs`), over `/openapi.json`.
     """
     app = FastAPI(
         title="Credence node",
@@ -113,6 +113,7 @@ def create_app(
         app.include_router(face)
     if late is not None:
         app.router.default = late
+    openapi.install(app)
     # Added last runs first: an id for every request, the limits, repeated calls, the routes.
     app.add_middleware(KeyedPosts, clients=node.clients, calls=node.access.keyed_calls)
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())

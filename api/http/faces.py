@@ -7,6 +7,7 @@ from api.http.accounts.site import Site
 from api.http.desk.rights import desk_rights_routes
 from api.http.desk.session import DeskSessions
 from api.http.desk.sign_in import desk_account_routes
+from api.http.docs import docs_routes
 from api.http.portal.access import access_routes
 from api.http.portal.consent_changes import Resumptions, change_routes
 from api.http.portal.consents import consent_routes
@@ -46,8 +47,9 @@ def faces_of(node: Node) -> list[APIRouter]:
             node.rights.clock,
         ),
         *institution_console(node, pages, site),
+        docs_routes(pages),
         # Last: what no page answers.
-        *(_nothing_else(pages, face) for face in ("portal", "desk", "regulator")),
+        *(_nothing_else(pages, face) for face in ("portal", "desk", "regulator", "docs")),
     ]
 
 

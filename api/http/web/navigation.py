@@ -19,6 +19,7 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("/desk/person", "desk.nav.person"),
         ("/desk/security", "sign_in.nav"),
     ),
+    "docs": (),
     "operator": (
         ("/operator/", "operator.nav.overview"),
         ("/operator/members", "operator.nav.members"),
