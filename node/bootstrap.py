@@ -50,6 +50,8 @@ from node.rights.wiring import rights_service
 from node.scoring.wiring import make_scoring
 from node.settings import SETTINGS_FILE, NodeSettings, load_settings, make_settings, settings_text
 from node.storage.schema import ensure_schema
+from node.telemetry.telemetry import Telemetry
+from node.telemetry.tracing import make_tracer
 from node.trustees import Trustee
 from node.trustees.board_client import GrpcKeyBoard
 from node.trustees.evaluation import EvaluationService
@@ -189,7 +191,8 @@ def _assemble(
         documents.look_again,
     )
     recorder = ReleaseRecorder(settings.member_id, audit)
-    fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder)
+    telemetry = Telemetry(tracer=make_tracer(settings.otlp_endpoint, settings.member_id))
+    fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder, telemetry)
     gate = make_gate(settings, database, _clock)
     scoring = make_scoring(
         settings,
@@ -203,6 +206,7 @@ def _assemble(
         fetcher=fetcher,
         clock=_clock,
         admit=lambda: gate.require(Operation.SCORE),
+        telemetry=telemetry,
     )
     people = make_people(
         settings, home=home, kek=keys.kek, database=database, audit=audit, clock=_clock
@@ -292,6 +296,7 @@ def _assemble(
             to_coordinator=lambda: channels.to_coordinator(_coordinator(settings)),
             now_ms=_clock,
         ),
+        telemetry=telemetry,
         transport_limits=limits,
     )
     return node
@@ -362,6 +367,7 @@ def _fetcher(
     channels: MemberChannels,
     pair_keys: PairKeys,
     recorder: ReleaseRecorder,
+    telemetry: Telemetry,
 ) -> ExchangeClient:
     inbox = Inbox(
         member_id=settings.member_id,
@@ -378,6 +384,7 @@ def _fetcher(
         pair_keys=pair_keys,
         inbox=inbox,
         limits=DEFAULT_LIMITS,
+        telemetry=telemetry,
     )
 
 

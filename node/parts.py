@@ -32,6 +32,9 @@ from node.scoring.service import ScoringService
 from node.scoring.shadow import Shadow
 from node.scoring.wiring import AroundScores
 from node.settings import NodeSettings
+from node.telemetry.gauges import Gauges
+from node.telemetry.telemetry import Telemetry
+from node.telemetry.token import read_token
 from node.trustees import Trustee
 from node.webhooks.service import Webhooks
 from node.witnessing.wiring import Witnessing
@@ -76,6 +79,7 @@ class Node:
         access: the financing platforms that may call this node's API, and how they show it.
         webhooks: tells those clients what happened.
         witnessing: its log before witnesses, and itself as a witness.
+        telemetry: what is counted and traced; nothing about people.
         transport_limits: sizes and concurrency of the wire.
     """
 
@@ -108,6 +112,7 @@ class Node:
     access: Access
     webhooks: Webhooks
     witnessing: Witnessing
+    telemetry: Telemetry
     transport_limits: TransportLimits
 
     @property
@@ -126,6 +131,16 @@ class Node:
         return LogReader(
             self.audit, self.database, lambda: self.keys.signing, lambda: int(time.time() * 1000)
         )
+
+    @property
+    def metrics_token(self) -> bytes | None:
+        """What who reads its metrics has to show; None: they are read from this machine."""
+        return read_token(self.home, self.settings.metrics_token_file)
+
+    @property
+    def gauges(self) -> Gauges:
+        """What is looked at when somebody asks how it is."""
+        return Gauges(self.database, self.audit, self.witnessing.gate, self.scoring)
 
     def ingestion(self) -> "IngestService":
         """The service that makes subjects and signals of records.
@@ -180,6 +195,7 @@ class Node:
         self.access.close()
         self.fetcher.close()
         self.statuses.keeper.close()
+        self.telemetry.tracer.close()
         self.channels.close()
         self.database.close()
         self.data_keys_database.close()

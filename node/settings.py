@@ -200,6 +200,10 @@ class NodeSettings(BaseSettings):
         oidc_scopes: what is asked for.
         oidc_customer_claim: the claim of its ID tokens that holds the customer number.
         oidc_second_factor: whether it always asks for more than a password.
+        metrics_token_file: file that holds the token of who reads `/metrics`, from the home
+            directory; empty: it is read from this machine alone, and not through a proxy.
+        otlp_endpoint: where traces are sent, the base address of an OpenTelemetry collector (OTLP
+            over HTTP; takes the extra `telemetry`); None: none are made.
         witness_minimum: how many other organisations must cosign this node's log before it counts
             as witnessed; 0 only where the network is too small to have two: nothing stops then.
         witness_heartbeat_s: how often the log's head is cosigned, seconds.
@@ -272,6 +276,8 @@ class NodeSettings(BaseSettings):
         "customer_id"
     )
     oidc_second_factor: bool = False
+    metrics_token_file: Annotated[str, StringConstraints(max_length=500), PRINTABLE] = ""
+    otlp_endpoint: Annotated[str, _checked(_is_issuer, "an https:// address")] | None = None
     witness_minimum: int = Field(default=2, ge=0, le=64)
     witness_heartbeat_s: float = Field(default=60.0, ge=0.1, le=3600)
     witness_degraded_s: int = Field(default=600, ge=1, le=86_400)

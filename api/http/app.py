@@ -11,6 +11,7 @@ from api.http.keyed import KeyedPosts
 from api.http.late import LatePages
 from api.http.limits import BodyLimits, LimitedBodies
 from api.http.log import node_log_routes
+from api.http.metrics import metrics_routes
 from api.http.oauth import oauth_routes
 from api.http.requests import RequestContext
 from api.http.scores import score_routes
@@ -21,6 +22,8 @@ from node.access.wiring import Access
 from node.network.documents import Documents
 from node.scoring.proofs import ScoreProofs
 from node.scoring.service import ScoringService
+from node.telemetry.gauges import Gauges
+from node.telemetry.telemetry import Telemetry
 from node.witnessing.wiring import Witnessing
 
 VERSION = "1.0.0"
@@ -58,6 +61,21 @@ class ScoringNode(Protocol):
     @property
     def witnessing(self) -> Witnessing:
         """How its log stands before its witnesses."""
+        ...
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What it counts and traces."""
+        ...
+
+    @property
+    def gauges(self) -> Gauges:
+        """How it stands."""
+        ...
+
+    @property
+    def metrics_token(self) -> bytes | None:
+        """What who reads its metrics has to show; None: they are read from this machine."""
         ...
 
     @property
@@ -109,6 +127,9 @@ def create_app(
             }
         )
     )
+    app.include_router(
+        metrics_routes(node.telemetry.measures, node.gauges.read, node.metrics_token)
+    )
     for face in faces:
         app.include_router(face)
     if late is not None:
@@ -117,5 +138,5 @@ def create_app(
     # Added last runs first: an id for every request, the limits, repeated calls, the routes.
     app.add_middleware(KeyedPosts, clients=node.clients, calls=node.access.keyed_calls)
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, telemetry=node.telemetry)
     return app

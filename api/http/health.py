@@ -1,4 +1,8 @@
-"""Whether the process lives, and whether it can score."""
+"""Whether the process lives, and whether it can score.
+
+Liveness asks nothing of anybody: a process whose database is away is not helped by being killed.
+Readiness asks each part, in a thread of its own, and says which one is not there.
+"""
 
 from collections.abc import Callable
 
@@ -19,8 +23,8 @@ def health_routes(checks: dict[str, Check]) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", operation_id="getHealth", summary="Is the process alive?")
-    def healthz() -> dict[str, str]:
-        """Always `ok` when the process answers at all."""
+    async def healthz() -> dict[str, str]:
+        """Always `ok` when the process answers at all; no thread, no database, no lock."""
         return {"status": "ok"}
 
     @router.get(
@@ -30,7 +34,7 @@ def health_routes(checks: dict[str, Check]) -> APIRouter:
         responses={503: {"description": "Not yet; each check says why."}},
     )
     def readyz() -> JSONResponse:
-        """Whether the database, the directory and a model are there."""
+        """What each check says: `ok`, or the stable code of what is missing."""
         found = {name: _outcome(check) for name, check in checks.items()}
         ready = all(outcome == "ok" for outcome in found.values())
         return JSONResponse(

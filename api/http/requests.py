@@ -1,21 +1,23 @@
-"""Gives each request an id, an access-log line, safe headers and a last net for failures."""
+"""Gives each request an id, an access-log line, its counts, safe headers and a last net."""
 
 import secrets
 import time
 from traceback import extract_tb
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import internal_problem
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
-_SAFE_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_SAFE_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestContext:
@@ -26,8 +28,9 @@ class RequestContext:
     a bare problem document.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry | None = None) -> None:
         self._app = app
+        self._telemetry = telemetry or Telemetry()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -36,20 +39,30 @@ class RequestContext:
             return
         request_id = f"req_{secrets.token_hex(8)}"
         scope.setdefault("state", {})["request_id"] = request_id
+        tagged = _Tagged(scope, send, request_id)
         began = time.perf_counter()
-        status = 0
+        with self._telemetry.tracer.span("http.request") as note:
+            await self._serve(scope, receive, tagged, request_id)
+            taken = time.perf_counter() - began
+            method, route, status = _told(scope), _route(scope), tagged.status
+            note("http.request.method", method)
+            note("http.route", route)
+            note("http.response.status_code", status)
+        measures = self._telemetry.measures
+        measures.count(Measure.REQUESTS, method, route, str(status))
+        measures.observe(Measure.REQUEST_SECONDS, taken, route)
+        _log.info(
+            "http.request",
+            request_id=request_id,
+            method=method,
+            route=route,
+            status=status,
+            ms=round(taken * 1000, 2),
+        )
 
-        async def tagged(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers.update(scope["state"].get("headers", {}))
-                for name, value in _SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
+    async def _serve(
+        self, scope: Scope, receive: Receive, tagged: "_Tagged", request_id: str
+    ) -> None:
         try:
             await self._app(scope, receive, tagged)
         except Exception as error:
@@ -58,14 +71,41 @@ class RequestContext:
             _log.error(
                 "http.failed", request_id=request_id, error=type(error).__name__, at=places[-6:]
             )
-            if status:
+            if tagged.status:
                 raise  # half an answer is out: only cutting the connection is honest
             await internal_problem(request_id)(scope, receive, tagged)
-        _log.info(
-            "http.request",
-            request_id=request_id,
-            method=scope["method"],
-            route=getattr(scope.get("route"), "path", "-"),
-            status=status,
-            ms=round((time.perf_counter() - began) * 1000, 2),
-        )
+
+
+class _Tagged:
+    """Sends on, with the request's id and safe headers; remembers the status.
+
+    Headers that a part of the API wants on every answer, whatever that is, stand in the request's
+    state under `headers`.
+    """
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._state = scope["state"]
+        self._send = send
+        self._id = request_id.encode()
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            given = {name for name, _ in headers}
+            headers.append((b"x-request-id", self._id))
+            for name, value in self._state.get("headers", {}).items():
+                headers.append((name.lower().encode(), value.encode()))
+            headers += [one for one in _SAFE_HEADERS if one[0] not in given]
+            message["headers"] = headers
+        await self._send(message)
+
+
+def _told(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in _METHODS else "other"
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "-")

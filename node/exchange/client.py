@@ -28,6 +28,8 @@ from node.exchange.service import AnswerWithdrawn
 from node.network.pairwise import PairKeys
 from node.network.rpc_errors import Overloaded, PeerFailed, remote_errors
 from node.network.transport import MemberChannels, ready_within
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
 from protocols.directory import Directory
 from protocols.envelope import Limits, Query, new_request, open_answer
 from protocols.errors import CredenceError
@@ -65,6 +67,7 @@ class ExchangeClient:
         inbox: Inbox,
         limits: Limits,
         breakers: Breakers | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._member_id = member_id
         self._key = signing_key
@@ -74,6 +77,7 @@ class ExchangeClient:
         self._inbox = inbox
         self._limits = limits
         self._breakers = breakers or Breakers(BreakerLimits(), time.monotonic)
+        self._telemetry = telemetry or Telemetry()
         self._threads = ThreadPoolExecutor(PARALLEL_HOLDERS, thread_name_prefix="fetch")
 
     def fetch(
@@ -128,6 +132,7 @@ class ExchangeClient:
         ends_at: float,
         progress: Progress | None,
     ) -> HolderReport:
+        began = time.perf_counter()
         tally = Tally(holder, len(people))
         try:
             requests = self._requests(holder, people, purpose, signals)
@@ -138,6 +143,9 @@ class ExchangeClient:
         except CredenceError as error:
             tally.error = error.code
             log.warning("exchange.incomplete", holder=holder, code=error.code)
+        taken = time.perf_counter() - began
+        status = tally.error or "answered"
+        self._telemetry.measures.observe(Measure.FETCH_SECONDS, taken, holder, status)
         return tally.report()
 
     def _requests(

@@ -21,6 +21,7 @@ Nothing is answered before that commits. Then the challenger, if there is one, i
 answer's shadow (`node.scoring.shadow`).
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ from node.storage.products import ProductRow
 from node.storage.scores import ScoreRow
 from node.storage.signals import Signals
 from node.storage.subjects import Subject, UnknownSubject
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
 from protocols.identifiers import new_id
 
@@ -135,6 +138,7 @@ class ScoreGroups:
         inputs: ScoreInputs,
         now_ms: Callable[[], int],
         promise: Callable[[int, bytes], bytes],
+        telemetry: Telemetry,
     ) -> None:
         # `promise`: the log's signature over a leaf's place and hash (`audit.verifier.promise`).
         self._database = database
@@ -146,6 +150,7 @@ class ScoreGroups:
         self._inputs = inputs
         self._now_ms = now_ms
         self._promise = promise
+        self._telemetry = telemetry
 
     def answer(self, calls: Sequence[Call]) -> list[Outcome]:
         """The outcome of each call, in their order.
@@ -153,6 +158,12 @@ class ScoreGroups:
         Raises:
             DatabaseUnavailable: nothing could be recorded, so nothing is answered.
         """
+        self._telemetry.measures.observe(Measure.GROUP_CALLS, len(calls))
+        with self._telemetry.tracer.span("score.group") as note:
+            note("credence.calls", len(calls))
+            return self._answer(calls)
+
+    def _answer(self, calls: Sequence[Call]) -> list[Outcome]:
         with self._database.write() as connection:
             read = self._read(connection, calls)
             scorer, challenger = self._scorers(connection)
@@ -163,6 +174,9 @@ class ScoreGroups:
                 evaluated = evaluate_many(scorer, [one.merged for one in ready], languages)  # 5
                 given = self._give(connection, read, ready, evaluated, scorer)  # 6
                 outcomes |= dict(zip([one.place for one in ready], given, strict=True))
+            decided = time.perf_counter()
+        taken = time.perf_counter() - decided
+        self._telemetry.measures.observe(Measure.COMMIT_SECONDS, taken)
         if isinstance(scorer, Scorer) and challenger is not None:
             merged = [one.merged for one in ready]
             self._shadow.observe(scorer, challenger, merged, evaluated)

@@ -1,6 +1,7 @@
 """Score calls of API clients: taken at any time, answered in groups, holders asked in between."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,6 +10,9 @@ from node.scoring.reading import ScoreReader
 from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
 from node.scoring.sources import ScoreSources
 from node.scoring.turns import Turns
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
+from protocols.errors import CredenceError
 
 ASKING = 16  # calls that ask holders at a time; each waits up to the deadline for them
 
@@ -26,6 +30,7 @@ class ScoringService:
         reader: ScoreReader,
         sources: ScoreSources,
         admit: Callable[[], None] = lambda: None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Score with these parts.
 
@@ -34,14 +39,17 @@ class ScoringService:
             reader: reads scores again.
             sources: asks holders.
             admit: raises while no score may be given out at all.
+            telemetry: told how long each call took.
         """
         self._groups = groups
         self._reader = reader
         self._sources = sources
         self._admit = admit
+        self._telemetry = telemetry or Telemetry()
         self._turns = Turns[Call, Outcome](self._groups.answer)
         self._asking = ThreadPoolExecutor(ASKING, thread_name_prefix="asking")
         self._lock = threading.Lock()
+        self._asking_now = 0
         self._under_way: dict[tuple[str, str], tuple[bytes, Future[Scored]]] = {}
 
     def score(self, request: ScoreRequest) -> Scored:
@@ -67,6 +75,8 @@ class ScoringService:
         self._admit()
         given: Future[Scored] = Future()
         given.set_running_or_notify_cancel()  # who asked may go; what was begun is finished
+        began = time.perf_counter()
+        given.add_done_callback(lambda done: self._measure(done, began))
         first = self._first(request, given)
         if first is not None:
             first.add_done_callback(lambda done: _repeat(done, given))
@@ -82,10 +92,18 @@ class ScoringService:
         """The version of the model in use; see `ScoreReader.check_model`."""
         return self._reader.check_model()
 
+    def depths(self) -> dict[str, int]:
+        """How many calls wait: for their group, and to ask holders or while they are asked."""
+        return {"group": self._turns.waiting, "holders": self._asking_now}
+
     def close(self) -> None:
         """Answer who waits, then end the threads."""
         self._asking.shutdown()
         self._turns.close()
+
+    def _measure(self, done: Future[Scored], began: float) -> None:
+        taken = time.perf_counter() - began
+        self._telemetry.measures.observe(Measure.SCORE_SECONDS, taken, _outcome(done))
 
     def _first(self, request: ScoreRequest, given: Future[Scored]) -> Future[Scored] | None:
         """The same call of the same client, when it is under way; else this one is from now on."""
@@ -109,6 +127,8 @@ class ScoringService:
         error = turn.exception()
         outcome = error if error is not None else turn.result()
         if isinstance(outcome, Ask):
+            with self._lock:
+                self._asking_now += 1
             self._asking.submit(self._ask, call, outcome, given)
         elif isinstance(outcome, Scored):
             given.set_result(outcome)
@@ -117,11 +137,23 @@ class ScoringService:
 
     def _ask(self, call: Call, ask: Ask, given: Future[Scored]) -> None:
         try:
-            reports = self._sources.ask(ask.person, ask.purpose)
+            with self._telemetry.tracer.span("score.ask"):
+                reports = self._sources.ask(ask.person, ask.purpose)
         except Exception as error:  # noqa: BLE001 - it is whose future it is
             given.set_exception(error)
             return
+        finally:
+            with self._lock:
+                self._asking_now -= 1
         self._take_turn(Call(call.request, Asked(ask.person.consent_hash, reports)), given)
+
+
+def _outcome(done: Future[Scored]) -> str:
+    error = done.exception()
+    if error is None:
+        return "repeated" if done.result().repeated else "given"
+    refused = isinstance(error, CredenceError) and error.category not in {"internal", "unavailable"}
+    return "refused" if refused else "failed"
 
 
 def _repeat(first: Future[Scored], given: Future[Scored]) -> None:

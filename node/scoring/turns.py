@@ -47,6 +47,11 @@ class Turns(Generic[Call, Outcome]):
             self._thread.submit(self._work)
         return future
 
+    @property
+    def waiting(self) -> int:
+        """How many calls are in no group yet."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Answer who waits, then end the thread."""
         self._thread.shutdown()

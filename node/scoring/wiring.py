@@ -29,6 +29,7 @@ from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
 from node.scoring.what_if import WhatIf
 from node.settings import NodeSettings
+from node.telemetry.telemetry import Telemetry
 from node.webhooks.outbox import Outbox
 from protocols.keys import SigningKey, VerifyKey
 
@@ -86,6 +87,7 @@ def make_scoring(
     fetcher: ExchangeClient,
     clock: Callable[[], int],
     admit: Callable[[], None],
+    telemetry: Telemetry,
 ) -> Scoring:
     """The parts of a node that score, and those that follow the network's models."""
     model = ActiveModel(directory_key, documents.catalogue)
@@ -113,6 +115,7 @@ def make_scoring(
         inputs=inputs,
         now_ms=clock,
         promise=promise,
+        telemetry=telemetry,
     )
     reader = ScoreReader(
         database=database,
@@ -122,7 +125,7 @@ def make_scoring(
         sources=sources,
         now_ms=clock,
     )
-    service = ScoringService(groups, reader, sources, admit)
+    service = ScoringService(groups, reader, sources, admit, telemetry)
     batch = BatchScoring(
         database=database,
         audit=audit,
