@@ -6,6 +6,7 @@ from typing import Protocol
 from fastapi import APIRouter, FastAPI
 
 from api.http import openapi, problems
+from api.http.batches import batch_routes
 from api.http.health import health_routes
 from api.http.keyed import KeyedPosts
 from api.http.late import LatePages
@@ -14,7 +15,8 @@ from api.http.log import node_log_routes
 from api.http.metrics import metrics_routes
 from api.http.oauth import oauth_routes
 from api.http.requests import RequestContext
-from api.http.scores import score_routes
+from api.http.score_requests import score_request_routes
+from api.http.scores import decision_routes, score_routes
 from audit.proofs import LogReader
 from audit.witness_state import Operation
 from node.access.clients import Clients
@@ -22,6 +24,7 @@ from node.access.wiring import Access
 from node.network.documents import Documents
 from node.scoring.proofs import ScoreProofs
 from node.scoring.service import ScoringService
+from node.scoring.wiring import AroundScores
 from node.telemetry.gauges import Gauges
 from node.telemetry.telemetry import Telemetry
 from node.witnessing.wiring import Witnessing
@@ -51,6 +54,11 @@ class ScoringNode(Protocol):
     @property
     def scoring(self) -> ScoringService:
         """Makes scores."""
+        ...
+
+    @property
+    def around_scores(self) -> AroundScores:
+        """What else may be asked about scores."""
         ...
 
     @property
@@ -114,6 +122,10 @@ def create_app(
     app.state.front = node.access.front
     app.include_router(oauth_routes(node.access))
     app.include_router(score_routes(node.scoring, node.clients))
+    around = node.around_scores
+    app.include_router(decision_routes(around, node.clients))
+    app.include_router(score_request_routes(around.jobs, around.reader, node.clients))
+    app.include_router(batch_routes(around.jobs, around.results, node.clients))
     reader = node.log_reader
     proofs = ScoreProofs(reader, node.scoring, node.clients)
     app.include_router(node_log_routes(reader, node.clients, proofs))

@@ -7,12 +7,14 @@ Numbered, in the order in which they are applied to a request with a body:
 3. The body as it comes is not above the cap either, else 413.
 4. The whole body is here before the deadline, else 408.
 
-The body is then handed on in one piece. Slow headers are cut off by `api.http.server`.
+The body is then handed on in one piece. At a path in `BodyLimits.streams` it is handed on as it
+comes, under limits of its own: the same checks, 3 and 4 while the application reads it. Slow
+headers are cut off by `api.http.server`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -25,6 +27,22 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
+class StreamLimits:
+    """What a body that is read as it comes may be; as in `BodyLimits`."""
+
+    max_bytes: int
+    deadline_s: float
+    content_types: frozenset[str]
+
+
+STREAMS: Mapping[str, StreamLimits] = {
+    "/v1/batches": StreamLimits(
+        16 * 1024 * 1024, 60.0, frozenset({"application/jsonl", "application/x-ndjson"})
+    )
+}
+
+
+@dataclass(frozen=True)
 class BodyLimits:
     """What a request body may be.
 
@@ -32,12 +50,14 @@ class BodyLimits:
         max_bytes: cap on the body.
         deadline_s: seconds from the end of the headers to the end of the body.
         content_types: media types that are read.
+        streams: whole paths whose bodies are read as they come.
         form_paths: first parts of the paths where forms are read too.
     """
 
     max_bytes: int = 64 * 1024
     deadline_s: float = 10.0
     content_types: frozenset[str] = frozenset({"application/json"})
+    streams: Mapping[str, StreamLimits] = field(default_factory=lambda: dict(STREAMS))
     form_paths: tuple[str, ...] = ("/portal/", "/desk/", "/regulator/", "/oauth/")
 
     def reads(self, content_type: str, path: str) -> bool:
@@ -48,6 +68,10 @@ class BodyLimits:
 
 
 class _TooLarge(Exception):
+    """A signal inside this module."""
+
+
+class _TooSlow(Exception):
     """A signal inside this module."""
 
 
@@ -68,8 +92,32 @@ class LimitedBodies:
             request_id = scope.get("state", {}).get("request_id", "req_unknown")
             await status_problem(status, detail, request_id)(scope, receive, send)
 
+        stream = self._limits.streams.get(scope["path"])
+        if stream is not None:
+            await self._stream(scope, receive, send, refuse, stream)
+            return
         if (body := await self._read(scope, receive, refuse)) is not None:
             await self._app(scope, _replay(body, receive), send)
+
+    async def _stream(
+        self, scope: Scope, receive: Receive, send: Send, refuse: Respond, limits: StreamLimits
+    ) -> None:
+        headers = Headers(scope=scope)
+        # (1) a content type that is read here
+        content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+        if content_type not in limits.content_types:
+            await refuse(415, "bodies of this content type are not read here")
+            return
+        # (2) the declared length
+        if not _at_most(headers.get("content-length", "0"), limits.max_bytes):
+            await refuse(413, f"the body is over {limits.max_bytes} bytes")
+            return
+        try:
+            await self._app(scope, _counted(receive, limits), send)
+        except _TooLarge:
+            await refuse(413, f"the body is over {limits.max_bytes} bytes")
+        except _TooSlow:
+            await refuse(408, f"the body did not come within {limits.deadline_s:g} s")
 
     async def _read(self, scope: Scope, receive: Receive, refuse: Respond) -> bytes | None:
         limits, headers = self._limits, Headers(scope=scope)
@@ -91,6 +139,26 @@ class LimitedBodies:
         except TimeoutError:
             await refuse(408, f"the body did not come within {limits.deadline_s:g} s")
         return None
+
+
+def _counted(receive: Receive, limits: StreamLimits) -> Receive:
+    """`receive`, raising once checks (3) and (4) fail."""
+    until = asyncio.get_running_loop().time() + limits.deadline_s
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise _TooSlow from None
+        read += len(message.get("body", b""))
+        if read > limits.max_bytes:
+            raise _TooLarge
+        return message
+
+    return counted
 
 
 async def _collect(receive: Receive, max_bytes: int) -> bytes | None:

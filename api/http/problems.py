@@ -30,8 +30,8 @@ STATUS: dict[Category, int] = {
     "unavailable": 503,
 }
 # Codes with a status of their own: draft-ietf-httpapi-idempotency-key-header, 2.7; RFC 6585.
-_OWN_STATUS = {"idempotency_key_reused": 422, "too_many_attempts": 429, "rate_limited": 429,
-               "quota_exceeded": 429}  # fmt: skip
+_OWN_STATUS = {"idempotency_key_reused": 422, "too_many_attempts": 429, "too_many_jobs": 429,
+               "rate_limited": 429, "quota_exceeded": 429}  # fmt: skip
 # Statuses of the framework and of the limits, which no category stands for.
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout",
           413: "body_too_large", 415: "content_type_unknown"}  # fmt: skip

@@ -73,8 +73,9 @@ class Exclusion(BaseModel):
     """Why there is no score."""
 
     code: Literal["no_data", "too_thin"]
-    text: str = Field(examples=["Your credit history is too short or too thin for a score that "
-                                "would mean something."])  # fmt: skip
+    text: str = Field(
+        examples=["Your credit history is too thin for a score that would mean something."]
+    )
 
 
 class Reason(BaseModel):

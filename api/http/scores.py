@@ -1,16 +1,18 @@
-"""`/v1/scores`: make a score, read one again."""
+"""`/v1/scores`: make a score, read one again, compute one again, tell a person why."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.http.access import Credentials, caller
+from api.http.decision_models import AdverseActionNotice, RecomputedScore
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from api.http.waiting import Waiting
 from node.scoring.clients import Clients
 from node.scoring.requests import Scored, ScoreRequest
 from node.scoring.service import ScoringService
+from node.scoring.wiring import AroundScores
 
 IdempotencyKey = Annotated[
     str | None,
@@ -21,6 +23,8 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+ScoreId = Annotated[str, Path(max_length=40, examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])]
+
 _REFUSALS = {
     400: "The request is not what it must be.",
     401: "No token, or not one of a valid client.",
@@ -28,12 +32,16 @@ _REFUSALS = {
     "token lacks the scope.",
     404: "No such subject, consent, product or score here.",
     409: "A source that the product insists on gave nothing, or a consent changed meanwhile.",
+    408: "The body did not come in time.",
+    413: "The body is over its limit.",
+    415: "The body is of another content type.",
     422: "A field of the body is wrong.",
     503: "No model yet, or the database refuses; try again.",
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem documents that a route may answer, for OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": _REFUSALS[status], "model": Problem, "content": content}
@@ -52,7 +60,7 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
         summary="Score a subject",
         status_code=201,
         response_model=ScoreAnswer,
-        responses=_problems(400, 401, 403, 404, 409, 422, 503),
+        responses=refusals(400, 401, 403, 404, 409, 422, 503),
     )
     async def create_score(
         body: ScoreRequestBody, credentials: Credentials, idempotency_key: IdempotencyKey = None
@@ -84,15 +92,54 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
         operation_id="getScore",
         summary="Read a score again",
         response_model=ScoreAnswer,
-        responses=_problems(401, 403, 404, 503),
+        responses=refusals(401, 403, 404, 503),
     )
     def get_score(
-        score_id: Annotated[str, Path(max_length=40, examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])],
+        score_id: ScoreId,
         credentials: Credentials,
     ) -> Response:
         """Read a score that this client was given, while its consent and its life allow it."""
         client = caller(clients, credentials, "scores:read")
         return _answer(scoring.read(score_id, client.client_id), created=200)
+
+    return router
+
+
+def decision_routes(around: AroundScores, clients: Clients) -> APIRouter:
+    """What may be asked about a score that was given out."""
+    router = APIRouter(prefix="/v1/scores", tags=["scores"])
+
+    @router.post(
+        "/{score_id}/rescore",
+        operation_id="recomputeScore",
+        summary="Compute a past decision again",
+        response_model=RecomputedScore,
+        responses=refusals(401, 403, 404, 503),
+    )
+    def recompute(score_id: ScoreId, credentials: Credentials) -> dict[str, Any]:
+        """Compute a score again with the versions and the inputs it used, and compare.
+
+        It makes no new score and spends no use of the consent. Inputs are kept sealed as long as
+        the consent lets data live; after that the answer is `score_inputs_gone`.
+        """
+        client = caller(clients, credentials, "scores:read")
+        return around.rescoring.rescore(score_id, client.client_id).to_json()
+
+    @router.get(
+        "/{score_id}/adverse-action",
+        operation_id="getAdverseAction",
+        summary="What a notice to the person has to say",
+        response_model=AdverseActionNotice,
+        responses=refusals(401, 403, 404, 422, 503),
+    )
+    def adverse_action(
+        score_id: ScoreId,
+        credentials: Credentials,
+        language: Annotated[Literal["en", "zh-Hans", "zh-Hant"], Query()] = "en",
+    ) -> dict[str, Any]:
+        """The score's part of an adverse-action notice: reasons, range, date, sources, rights."""
+        client = caller(clients, credentials, "scores:read")
+        return around.adverse_actions.notice(score_id, client.client_id, language)
 
     return router
 

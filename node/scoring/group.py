@@ -26,8 +26,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
+
 from audit.database import Connection, Database
-from audit.leaf import Entry
 from audit.store import AuditLog
 from consent.policy import Refusal, ReleaseFacts
 from consent.refusals import refusal_error
@@ -36,29 +38,23 @@ from node.exchange.report import HolderReport
 from node.scoring.active_model import ActiveModel
 from node.scoring.consent import Granted, ScoreConsent
 from node.scoring.evaluation import (
-    Contribution,
     Evaluated,
-    coverage,
-    disputes,
     evaluate_many,
     merge,
 )
 from node.scoring.flags import flagged
-from node.scoring.inputs import ScoreInput, ScoreInputs
+from node.scoring.inputs import ScoreInputs
+from node.scoring.outcome import Ready, entry_of, facts_of, input_of, row_of
 from node.scoring.products import check_mandatory, fresh_enough, product_of
 from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
-from node.scoring.result import ScoreFacts, ScoreReceipt, ScoreVersions
+from node.scoring.result import ScoreReceipt
 from node.scoring.shadow import Shadow
 from node.scoring.sources import AskedUnder, Kept, ScoreSources
 from node.storage import products, scores, subjects
 from node.storage.products import ProductRow
 from node.storage.scores import ScoreRow
-from node.storage.signals import Signals
 from node.storage.subjects import Subject, UnknownSubject
-from node.telemetry.measures import Measure
-from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
-from protocols.identifiers import new_id
 
 REPEAT_MS = 24 * 3600 * 1000
 
@@ -98,17 +94,6 @@ class Ask:
 
 
 Outcome = Scored | Ask | CredenceError
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A call that can be scored."""
-
-    place: int
-    request: ScoreRequest
-    granted: Granted
-    contributions: list[Contribution]
-    merged: Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +200,10 @@ class ScoreGroups:
 
     def _decide(
         self, calls: Sequence[Call], read: _Read, scorer: Scorer | CredenceError
-    ) -> tuple[dict[int, "Outcome | int"], list[_Ready]]:
+    ) -> tuple[dict[int, "Outcome | int"], list[Ready]]:
         """Outcomes by place, and who is to be scored; a number: as the call at that place."""
         outcomes: dict[int, Outcome | int] = {}
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         firsts: dict[tuple[str, str], int] = {}
         uses: Counter[str] = Counter()
         for place, call in enumerate(calls):
@@ -232,7 +217,7 @@ class ScoreGroups:
             except CredenceError as error:
                 outcomes[place] = error
                 continue
-            if isinstance(found, _Ready):
+            if isinstance(found, Ready):
                 ready.append(found)
                 if self._consent.counts(found.granted):
                     uses[found.granted.terms.consent_id] += 1
@@ -247,7 +232,7 @@ class ScoreGroups:
         read: _Read,
         scorer: Scorer | CredenceError,
         uses: Mapping[str, int],
-    ) -> "_Ready | Outcome":
+    ) -> "Ready | Outcome":
         request = call.request
         if request.subject_ref not in read.known:  # 1
             raise UnknownSubject("no such subject here")
@@ -281,7 +266,7 @@ class ScoreGroups:
         check_mandatory(
             product, [one.source for one in contributions if one.vector is not None]
         )  # 4
-        return _Ready(place, request, granted, contributions, merge(contributions))
+        return Ready(place, request, granted, contributions, merge(contributions))
 
     def _repeat(self, request: ScoreRequest, read: _Read) -> Scored | None:
         row = None if request.named is None else read.repeats.get(request.named)
@@ -305,7 +290,7 @@ class ScoreGroups:
         self,
         connection: Connection,
         read: _Read,
-        ready: Sequence[_Ready],
+        ready: Sequence[Ready],
         evaluated: Sequence[Evaluated],
         scorer: Scorer,
     ) -> list[Scored]:
@@ -315,12 +300,19 @@ class ScoreGroups:
         granted = [one.granted for one in ready]
         self._consent.use(connection, granted)
         told = [
-            _facts(one, result, scorer, read, counted=self._consent.counts(one.granted))
+            facts_of(
+                one,
+                result,
+                scorer,
+                read.kept.marks(one.granted.terms.pseudonym),
+                read.now_ms,
+                counted=self._consent.counts(one.granted),
+            )
             for one, result in zip(ready, evaluated, strict=True)
         ]
         texts = [one.to_text() for one in told]
         entries = [
-            _entry(one, facts, text) for one, facts, text in zip(ready, told, texts, strict=True)
+            entry_of(one, facts, text) for one, facts, text in zip(ready, told, texts, strict=True)
         ]
         appended = self._audit.append_many(connection, entries)
         head = self._audit.head(connection)
@@ -338,10 +330,10 @@ class ScoreGroups:
             named = one.request.named
             if named is not None and named in read.repeats:  # its day is over
                 scores.free_key(connection, *named)
-            given.append(_row(one.request, facts, body, leaf.seq))
+            given.append(row_of(one.request, facts, body, leaf.seq))
         scores.add_many(connection, given)
         self._inputs.keep(
-            connection, [_input(one, facts) for one, facts in zip(ready, told, strict=True)]
+            connection, [input_of(one, facts) for one, facts in zip(ready, told, strict=True)]
         )
         return [Scored(row.score_id, row.result) for row in given]
 
@@ -357,94 +349,3 @@ def _of(outcomes: Mapping[int, Outcome | int], place: int) -> Outcome:
 def _same(request: ScoreRequest, digest: bytes) -> None:
     if request.digest() != digest:
         raise IdempotencyKeyReused("this idempotency key stands for another request")
-
-
-def _entry(one: _Ready, facts: ScoreFacts, text: str) -> Entry:
-    return Entry(
-        kind="score.issued" if facts.exclusion is None else "score.excluded",
-        actor=one.request.client_id,
-        purpose=one.request.purpose,
-        correlation=facts.score_id,
-        # The answer as a text: canonical JSON of every field again would cost as much as the score.
-        payload={
-            "score_id": facts.score_id,
-            **_outcome(facts),
-            "model": facts.versions.model,
-            "answer": text,
-        },
-        subject=one.granted.terms.pseudonym,
-        at_ms=facts.issued_at_ms,
-    )
-
-
-def _outcome(facts: ScoreFacts) -> dict[str, int | str]:
-    if facts.exclusion is not None:
-        return {"exclusion": facts.exclusion.code}
-    if facts.score is None or facts.band is None:
-        raise ValueError("a score without an exclusion has points and a band")
-    return {"score": facts.score, "band": facts.band.code}
-
-
-def _input(one: _Ready, facts: ScoreFacts) -> ScoreInput:
-    return ScoreInput(
-        score_id=facts.score_id,
-        pseudonym=one.granted.terms.pseudonym,
-        consent_id=facts.consent_id,
-        language=one.request.language,
-        merged=one.merged,
-        expires_at_ms=facts.expires_at_ms,
-    )
-
-
-def _row(request: ScoreRequest, facts: ScoreFacts, body: str, leaf_seq: int) -> ScoreRow:
-    return ScoreRow(
-        score_id=facts.score_id,
-        subject_ref=request.subject_ref,
-        consent_id=request.consent_id,
-        client_id=request.client_id,
-        purpose=request.purpose,
-        result=body,
-        at_ms=facts.issued_at_ms,
-        leaf_seq=leaf_seq,
-        idempotency_key=request.idempotency_key,
-        request_sha256=request.digest(),
-    )
-
-
-def _facts(
-    one: _Ready, evaluated: Evaluated, scorer: Scorer, read: _Read, *, counted: bool
-) -> ScoreFacts:
-    granted, manifest, terms = one.granted, scorer.bundle.manifest, one.granted.terms
-    marked = read.kept.marks(granted.terms.pseudonym)
-    ends = [
-        said.vector.expires_at_ms
-        for said in one.contributions
-        if said.vector is not None and said.vector.expires_at_ms is not None
-    ]
-    return ScoreFacts(
-        score_id=new_id("scr"),
-        subject=one.request.subject_ref,
-        consent_id=one.request.consent_id,
-        purpose=one.request.purpose,
-        product=one.request.product,
-        score=evaluated.score,
-        scale=evaluated.scale,
-        pd=evaluated.pd,
-        pd_interval=evaluated.pd_interval,
-        band=evaluated.band,
-        exclusion=evaluated.exclusion,
-        reasons=evaluated.reasons,
-        factors=evaluated.factors,
-        coverage=tuple(coverage(said) for said in one.contributions),
-        signal_coverage=evaluated.signal_coverage,
-        disputes=disputes(one.contributions, marked),
-        review_pending=marked.review_pending,
-        versions=ScoreVersions(
-            model=manifest.version,
-            catalogue=manifest.catalogue_version,
-            calibration=manifest.calibration.version,
-        ),
-        consent_uses_left=terms.max_uses - terms.uses - 1 if counted else None,
-        issued_at_ms=read.now_ms,
-        expires_at_ms=min(granted.decision.expires_at_ms, granted.terms.valid_until_ms, *ends),
-    )

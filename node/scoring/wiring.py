@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from node.telemetry.telemetry import Telemetry
+
 from audit.database import Database
 from audit.receipts import sign_promise
 from audit.shredding import DataKeys
@@ -19,6 +21,7 @@ from node.scoring.batches import BatchResults
 from node.scoring.consent import ScoreConsent
 from node.scoring.group import ScoreGroups
 from node.scoring.inputs import ScoreInputs
+from node.scoring.job_runner import JobRunner
 from node.scoring.jobs import ScoreJobs
 from node.scoring.own_use import OwnUse
 from node.scoring.products import Products
@@ -29,7 +32,6 @@ from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
 from node.scoring.what_if import WhatIf
 from node.settings import NodeSettings
-from node.telemetry.telemetry import Telemetry
 from node.webhooks.outbox import Outbox
 from protocols.keys import SigningKey, VerifyKey
 
@@ -58,7 +60,9 @@ class AroundScores:
     """What else API clients may ask for.
 
     Attributes:
+        reader: reads scores again.
         jobs: scores that are made later.
+        runner: works on them.
         results: what became of batches.
         rescoring: past decisions computed again.
         adverse_actions: the data of notices.
@@ -66,7 +70,9 @@ class AroundScores:
         what_if: what would change a person's score, for themselves.
     """
 
+    reader: ScoreReader
     jobs: ScoreJobs
+    runner: JobRunner
     results: BatchResults
     rescoring: Rescoring
     adverse_actions: AdverseActions
@@ -146,9 +152,11 @@ def make_scoring(
         warm=model.get,
         now_ms=clock,
     )
-    jobs = ScoreJobs(database, service, Outbox(clock).emit, clock)
+    jobs = ScoreJobs(database, clock)
     around = AroundScores(
+        reader=reader,
         jobs=jobs,
+        runner=JobRunner(database, service, Outbox(clock).emit, clock),
         results=BatchResults(jobs, reader),
         rescoring=Rescoring(
             database=database,
