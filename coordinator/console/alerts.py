@@ -8,7 +8,8 @@ campaign_paused   the newest campaign waits for its quorum
 campaign_failed   the newest campaign failed
 campaign_aborted  the newest campaign was not accepted, or ended by an operator
 ceremony_failed   the newest ceremony made no key
-model_drift       the champion's card shows a population that has moved (PSI)
+
+What watches find, drift above all, has rules of its own (`coordinator/watch/rules.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,11 +21,8 @@ from coordinator.console.views import (
     CampaignLine,
     CeremonyLine,
     MemberLine,
-    ModelLine,
 )
 
-# Industry's rule of thumb: above .1 look, above .25 the population is another one.
-PSI_WATCH, PSI_DRIFT = 0.1, 0.25
 _CERTIFICATE_DAYS = CERTIFICATE_WARNING_MS // DAY_MS
 _DANGER_DAYS = 3
 
@@ -32,7 +30,6 @@ _DANGER_DAYS = 3
 def alerts(
     members: Sequence[MemberLine],
     campaigns: Sequence[CampaignLine],
-    models: Sequence[ModelLine],
     ceremonies: Sequence[CeremonyLine],
     now_ms: int,
 ) -> tuple[Alert, ...]:
@@ -41,7 +38,6 @@ def alerts(
         *_of_members(members, now_ms),
         *_of_campaign(campaigns[:1]),
         *_of_ceremony(ceremonies[:1]),
-        *_of_models(models),
     ]
     return tuple(sorted(found, key=lambda one: one.tone != "danger"))
 
@@ -78,10 +74,3 @@ def _of_ceremony(newest: Sequence[CeremonyLine]) -> Iterator[Alert]:
     for one in newest:
         if one.state == "failed":
             yield Alert("ceremony_failed", "danger", one.ceremony_id, detail=one.detail)
-
-
-def _of_models(models: Sequence[ModelLine]) -> Iterator[Alert]:
-    for one in models:
-        psi = one.figures.get("psi")
-        if one.standing == "champion" and psi is not None and psi >= PSI_WATCH:
-            yield Alert("model_drift", "danger" if psi >= PSI_DRIFT else "warn", one.version, psi)

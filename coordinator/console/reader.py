@@ -153,9 +153,7 @@ class Console:
 
     def alerts(self) -> tuple[Alert, ...]:
         """What an operator should look at, the worst first."""
-        seen = alerts(
-            self.members(), self.campaigns(), self.models(), self.ceremonies(), self.clock()
-        )
+        seen = alerts(self.members(), self.campaigns(), self.ceremonies(), self.clock())
         return with_standing(seen, self.watch().alerts)
 
     def watch(self) -> WatchPage:
@@ -169,7 +167,7 @@ class Console:
         models, ceremonies, watch = self.models(), self.ceremonies(), self.watch()
         shown = {
             "alerts": with_standing(
-                alerts(members, campaigns, models, ceremonies, self.clock()), watch.alerts
+                alerts(members, campaigns, ceremonies, self.clock()), watch.alerts
             ),
             "members": members,
             "campaigns": campaigns,

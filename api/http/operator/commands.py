@@ -118,7 +118,6 @@ class Commands:
             "campaign_failed": self.train,
             "campaign_aborted": self.train,
             "ceremony_failed": self.ceremony,
-            "model_drift": self.train,
             "score_drift": self.train,
             "calibration_off": self.train,
             "auc_drop": self.train,

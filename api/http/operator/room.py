@@ -90,8 +90,6 @@ class Room:
     def _alert_number(self, request: Request, alert: Alert) -> str:
         if alert.number is None:
             return ""
-        if alert.kind == "model_drift":
-            return f"PSI {alert.number:.2f}"
         if alert.kind == "epsilon_nearly_spent":
             return f"{alert.number:.0%}"
         if alert.kind in RULES - {"member_silent"}:
