@@ -300,16 +300,14 @@ def test_training_without_a_running_coordinator_proposes_nothing(credence, tmp_p
 # A second run while one is up.
 
 
-@pytest.mark.parametrize("room", ["node", "coordinator"])
-def test_a_second_run_is_refused_and_the_first_goes_on(tmp_path, member, coordinator, room):
-    home = member[0]
-    if room == "coordinator":
-        home = tmp_path / "c"
-        ports = {"listen_members": free_port(), "listen_enrolment": free_port()}
-        settings = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        init_coordinator(home, make_settings(name="test", **settings))
+def test_a_second_coordinator_is_refused_and_the_first_goes_on(tmp_path):
+    """Of a node: tests/node/test_node_command.py."""
+    home = tmp_path / "c"
+    ports = {"listen_members": free_port(), "listen_enrolment": free_port()}
+    settings = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    init_coordinator(home, make_settings(name="test", **settings))
     first = subprocess.Popen(
-        [sys.executable, "-m", "deploy.command", room, "run", str(home)],
+        [sys.executable, "-m", "deploy.command", "coordinator", "run", str(home)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -318,7 +316,7 @@ def test_a_second_run_is_refused_and_the_first_goes_on(tmp_path, member, coordin
     with first:
         assert first.stdout is not None
         assert any(" ready: " in line for line in first.stdout)
-        assert str(home) in process(room, "run", home).refused("already_running")
+        assert str(home) in process("coordinator", "run", home).refused("already_running")
         assert first.poll() is None
         first.terminate()
 
