@@ -123,10 +123,10 @@ def test_epsilon_stands_by_node_in_both_modes(world: ConsoleWorld, operator) -> 
 
 
 def test_versions_have_their_cards_and_no_figure_of_a_card_is_an_alert(world, operator) -> None:
-    """Figures that the card has are shown, with AUC and KS over the versions; watches find drift."""
+    """Figures that the card has are shown, with AUC and KS over the versions."""
     publish(world, "model-0001", "camp-1", loss=0.5, auc=0.77, ks=0.41, auc_low=0.75, auc_high=0.79)
     world.clock.at_ms += 1000
-    publish(world, "model-0002", "camp-2", loss=0.5, auc=0.78, ks=0.43, psi_previous=0.31, psi=0.31, novel=1.5)
+    publish(world, "model-0002", "camp-2", loss=0.5, auc=0.78, ks=0.43, psi=0.31, novel=1.5)
     listed = rows(operator, "/operator/models.csv")
     assert [(one["version"], one["standing"]) for one in listed] == [
         ("model-0002", "champion"), ("model-0001", "retired"),
