@@ -172,7 +172,17 @@ def open_world(root: Path, *, model: bool = True) -> Iterator[World]:
             return now_ms() + ahead[0]
 
         world = World(network, ahead)
-        node.scoring._groups._now_ms = node.scoring._reader._now_ms = clock
+        around = node.around_scores
+        for part in (
+            node.scoring._groups,
+            node.scoring._reader,
+            around.jobs,
+            around.runner,
+            around.rescoring,
+            around.adverse_actions,
+            around.what_if,
+        ):
+            part._now_ms = clock
         if model:
             world.publish("test-1")
         yield world
