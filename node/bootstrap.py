@@ -30,6 +30,7 @@ from node.exchange.records import ReleaseRecorder
 from node.exchange.service import ExchangeService
 from node.home import DATA_KEYS_FILE, DATABASE_FILE, RECORDS_DIRECTORY, new_home
 from node.keystore import NodeKeys, create_keys, open_keystore
+from node.monitoring.wiring import make_monitoring
 from node.network import joining
 from node.network.documents import Documents, NotJoined
 from node.network.gossip import GossipPeers
@@ -41,6 +42,7 @@ from node.network.membership_log import MembershipLog
 from node.network.pairwise import PairKeys
 from node.network.rates import PeerRates
 from node.network.transport import Channels, MemberChannels, TransportLimits
+from node.outcomes.service import OutcomeService
 from node.parts import Node
 from node.people.wiring import make_people
 from node.relay.channel import RelayDialler
@@ -194,6 +196,7 @@ def _assemble(
     telemetry = Telemetry(tracer=make_tracer(settings.otlp_endpoint, settings.member_id))
     fetcher = _fetcher(settings, keys, database, documents, routes, pair_keys, recorder, telemetry)
     gate = make_gate(settings, database, _clock)
+    webhooks = make_webhooks(settings, database=database, audit=audit, kek=keys.kek, clock=_clock)
     scoring = make_scoring(
         settings,
         database=database,
@@ -281,9 +284,19 @@ def _assemble(
         releases=scoring.releases,
         shadow=scoring.shadow,
         access=make_access(settings, database=database, audit=audit, clock=_clock),
-        webhooks=make_webhooks(
-            settings, database=database, audit=audit, kek=keys.kek, clock=_clock
+        webhooks=webhooks,
+        monitoring=make_monitoring(
+            settings,
+            database=database,
+            audit=audit,
+            documents=documents,
+            directory_key=lambda: _pinned_key(settings),
+            fetcher=fetcher,
+            webhooks=webhooks,
+            clock=_clock,
+            admit=lambda: gate.require(Operation.SCORE),
         ),
+        outcomes=OutcomeService(database=database, audit=audit, now_ms=_clock),
         witnessing=make_witnessing(
             settings,
             gate=gate,

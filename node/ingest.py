@@ -27,7 +27,7 @@ from node.records.store import RecordStore
 from node.rights import corrections, deletion
 from node.signals.compute import SignalMatrix, compute
 from node.signals.windows import AsOf
-from node.storage import marks, outcomes, pseudonyms, signals, subjects
+from node.storage import marks, monitors, outcomes, pseudonyms, signals, subjects
 from node.storage.marks import MarkKind
 from node.storage.outcomes import Outcome
 from node.storage.signals import OWN, SignalVector
@@ -155,6 +155,7 @@ class IngestService:
             signals.replace_own(connection, self._member_id, vectors)
             corrections.reapply(connection, self._member_id, now_ms)
             outcomes.replace_all(connection, labels)
+            monitors.wake_all(connection)
             deletion.reapply(connection, self._member_id, self._catalogue, now_ms)
             labelled = outcomes.count(connection)
             report = self._report(connection, raw, matrix, labelled, as_of, now_ms)  # 7

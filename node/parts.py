@@ -18,11 +18,13 @@ from node.exchange.client import ExchangeClient
 from node.exchange.service import ExchangeService
 from node.home import RECORDS_DIRECTORY
 from node.keystore import NodeKeys
+from node.monitoring.wiring import Monitoring
 from node.network.documents import Documents
 from node.network.identity import OwnIdentity
 from node.network.key_care import KeyCare
 from node.network.pairwise import PairKeys
 from node.network.transport import Channels, TransportLimits
+from node.outcomes.service import OutcomeService
 from node.people.wiring import People
 from node.relay.routes import Routes
 from node.releases import Releases
@@ -78,6 +80,8 @@ class Node:
         shadow: how the challenger compares with what is answered.
         access: the financing platforms that may call this node's API, and how they show it.
         webhooks: tells those clients what happened.
+        monitoring: watches over people for them.
+        outcomes: what became of loans, as they report it.
         witnessing: its log before witnesses, and itself as a witness.
         telemetry: what is counted and traced; nothing about people.
         transport_limits: sizes and concurrency of the wire.
@@ -111,6 +115,8 @@ class Node:
     shadow: Shadow
     access: Access
     webhooks: Webhooks
+    monitoring: Monitoring
+    outcomes: OutcomeService
     witnessing: Witnessing
     telemetry: Telemetry
     transport_limits: TransportLimits

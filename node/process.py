@@ -34,6 +34,7 @@ CEREMONY_EVERY_S = 0.1
 WITNESS_EVERY_S = 1.0
 RETENTION_EVERY_S = 600.0
 WEBHOOKS_EVERY_S = 0.5
+MONITORS_EVERY_S = 1.0
 
 log = structlog.get_logger("node.process")
 
@@ -180,6 +181,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         Periodic("rights-push", PUSH_EVERY_S, node.rights.push_pending),
         Periodic("witness", WITNESS_EVERY_S, node.witnessing.rounds.tick),
         Periodic("witness-desk", WITNESS_EVERY_S, node.witnessing.desk.tick),
+        Periodic("monitors", MONITORS_EVERY_S, node.monitoring.looking.step),
         Periodic("webhooks", WEBHOOKS_EVERY_S, node.webhooks.deliverer.step),
         Periodic("score-jobs", JOBS_EVERY_S, node.around_scores.runner.step),
         Periodic("tidy", TIDY_EVERY_S, tidy),

@@ -211,6 +211,8 @@ class NodeSettings(BaseSettings):
         witness_stopped_s: after how long scores, releases and training stop, seconds; consents and
             rights never do.
         witnesses: witnesses outside the network, each `ORGANISATION KEY URL`.
+        monitor_every_s: how often a person who is watched over is looked at, seconds, besides when
+            there are new records.
         webhook_networks: networks (CIDR) that webhooks may go to besides public addresses; plain
             `http` only to loopback addresses among them. Empty: nothing inside this network.
         coordinator_endpoint: member port of the coordinator; written by `join`.
@@ -283,6 +285,7 @@ class NodeSettings(BaseSettings):
     witness_degraded_s: int = Field(default=600, ge=1, le=86_400)
     witness_stopped_s: int = Field(default=4 * 3600, ge=1, le=7 * 86_400)
     witnesses: tuple[WitnessLine, ...] = Field(default=(), max_length=MAX_EXTERNAL)
+    monitor_every_s: float = Field(default=86_400.0, ge=60, le=30 * 86_400)
     webhook_networks: tuple[Cidr, ...] = Field(default=(), max_length=16)
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None

@@ -115,24 +115,36 @@ def node_watch(
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far back 'now' reaches.")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Compare this node's newest scores with its earlier ones; nothing of it leaves the node.
+    """Compare this node's scores with its earlier ones, and with reported outcomes.
 
     It costs no privacy: what is counted stays here, for whoever runs the node.
     """
     from api.cli import logs
     from node.bootstrap import open_node
+    from node.outcomes.fit import outcome_fit
     from node.score_drift import score_drift
+    from node.storage import reported_outcomes
 
     logs.quiet()
     node = open_node(home)
     try:
-        found = score_drift(node, days, _now_ms())
+        now_ms = _now_ms()
+        found = score_drift(node, days, now_ms)
+        with node.database.read() as connection:
+            fits = outcome_fit(reported_outcomes.newest(connection, 0))
     finally:
         node.close()
     if as_json:
-        console.print_json(found.to_json())
+        console.print_json(found.to_json() | {"outcomes": [one.to_json() for one in fits]})
         return
     _print_drift(found)
+    for fit in fits:
+        console.out.print(
+            f"  {fit.model}: {fit.outcomes:,} outcomes reported, {fit.default_rate:.1%} defaults, "
+            f"{fit.mean_pd:.1%} expected: {fit.verdict.replace('_', ' ')}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _print_drift(found: "ScoreDrift") -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from api.http import openapi, problems
 from api.http.batches import batch_routes
+from api.http.events import EventsNode, event_routes
 from api.http.health import health_routes
 from api.http.keyed import KeyedPosts
 from api.http.late import LatePages
@@ -38,7 +39,7 @@ may help (`retryable`) and what to do (`next_step`).
 """
 
 
-class ScoringNode(Protocol):
+class ScoringNode(EventsNode, Protocol):
     """What the application needs of a node; `node.bootstrap.Node` is one."""
 
     @property
@@ -126,6 +127,8 @@ def create_app(
     app.include_router(decision_routes(around, node.clients))
     app.include_router(score_request_routes(around.jobs, around.reader, node.clients))
     app.include_router(batch_routes(around.jobs, around.results, node.clients))
+    for router in event_routes(node):
+        app.include_router(router)
     reader = node.log_reader
     proofs = ScoreProofs(reader, node.scoring, node.clients)
     app.include_router(node_log_routes(reader, node.clients, proofs))

@@ -28,6 +28,7 @@ from node.storage import (
     consent_outbox,
     consents,
     deletions,
+    monitors,
     score_inputs,
     signals,
     statuses,
@@ -260,6 +261,7 @@ class ConsentRegister:
         consent_id = stored.terms.consent_id
         consent_outbox.cancel(connection, consent_id)
         score_inputs.delete_by_consent(connection, consent_id)
+        monitors.forget_by_consent(connection, consent_id)
         replaced = after is State.SUPERSEDED  # it goes on under other terms
         deleted = Deletion(
             member_id=self._member_id,

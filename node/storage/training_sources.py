@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 
 from audit.database import Connection
-from node.storage import marks
+from node.storage import marks, reported_outcomes
 from node.storage.consent_grants import granted
 from node.storage.marks import Marks
 from node.storage.rights_tables import subject_mark
@@ -129,7 +129,8 @@ def signals_mark(connection: Connection) -> tuple[object, ...]:
         select(func.count(), func.sum(outcome.c.label), func.max(outcome.c.observed_at_ms))
     )
     flags = connection.execute(select(func.count(), func.max(subject_mark.c.since_ms)))
-    return (*map(tuple, vectors), *map(tuple, labels), *map(tuple, flags))
+    reported = reported_outcomes.mark(connection)
+    return (*map(tuple, vectors), *map(tuple, labels), *map(tuple, flags), reported)
 
 
 def vectors(connection: Connection, catalogue_version: int, now_ms: int) -> Iterator[VectorRow]:

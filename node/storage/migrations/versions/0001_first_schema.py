@@ -7,6 +7,8 @@ import audit.incidents  # noqa: F401
 import node.storage.access_tables
 import node.storage.masking_tables
 import node.storage.model_tables
+import node.storage.monitor_tables
+import node.storage.outcome_tables
 import node.storage.own_model_tables
 import node.storage.people_tables
 import node.storage.request_tables

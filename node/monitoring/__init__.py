@@ -1,0 +1,1 @@
+"""Portfolio monitoring: telling a client what changed about a person who agreed to it."""

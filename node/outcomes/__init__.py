@@ -1,0 +1,1 @@
+"""What became of loans that scores were asked for: tomorrow's labels."""
