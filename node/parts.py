@@ -44,6 +44,7 @@ from node.witnessing.wiring import Witnessing
 if TYPE_CHECKING:
     from node.consents.personal import PersonalConsents
     from node.enrolment.rotation import Rotation
+    from node.exchange.reconciling import Reconciler
     from node.ingest import IngestService
 
 
@@ -192,6 +193,18 @@ class Node:
             pseudonyms=self.pseudonyms,
             member_id=self.member_id,
             identifiers=lambda: store.load().customers["identifier"].to_pylist(),
+        )
+
+    def reconciler(self) -> "Reconciler":
+        """Compares its exchanges with what other members state of them."""
+        from audit.witness_peers import all_keys
+        from node.exchange.reconciling import Reconciler
+
+        return Reconciler(
+            member_id=self.member_id,
+            reader=self.log_reader,
+            to_member=self.routes.to_member,
+            keys_of=lambda peer: all_keys(self.documents.directory().active_member(peer)),
         )
 
     def close(self) -> None:

@@ -144,6 +144,43 @@ def statement(
 
 
 @app.command()
+def reconcile(
+    home: Home,
+    peer: Annotated[str, typer.Option("--with", help="The other party.", metavar="MEMBER")],
+    since: Annotated[datetime, typer.Option(formats=_DAY, help="Start, UTC.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=_DAY, help="End, UTC; without it: now.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Keep both statements here.", metavar="DIR")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask another member for its statement, and lay both sides beside each other.
+
+    Exit status: as `verify reconcile`; 7 when one lacks an entry, or they say different things.
+
+    Example: credence audit reconcile ./bank-a --with payments --since 2026-11-01
+    """
+    from tempfile import TemporaryDirectory
+
+    from node.bootstrap import open_node
+
+    end_ms = int(datetime.now(UTC).timestamp() * 1000) if until is None else _ms(until)
+    node = open_node(home)
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            verdict = node.reconciler().reconcile(peer, _ms(since), end_ms, out)
+        else:
+            with TemporaryDirectory(prefix="credence-") as folder:
+                verdict = node.reconciler().reconcile(peer, _ms(since), end_ms, Path(folder))
+    finally:
+        node.close()
+    audit_verify.tell(verdict, as_json=as_json)
+
+
+@app.command()
 def head(home: Home, as_json: AsJson = False) -> None:
     """Show the size and the root hash that a log has now.
 

@@ -65,7 +65,7 @@ def log(
     with _progress(quiet=as_json) as show:
         verdict = commands.verify_log(path, trust, show)
     _put_on_record(path, verdict)
-    _tell(verdict, as_json=as_json)
+    tell(verdict, as_json=as_json)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def export(
     trust = commands.read_trust(key or (), policy, checkpoint or ())
     with _progress(quiet=as_json) as show:
         verdict = commands.verify_export(file, trust, show)
-    _tell(verdict, as_json=as_json)
+    tell(verdict, as_json=as_json)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def receipt(
     from audit.verifier import commands
 
     trust = commands.read_trust(key or (), policy, checkpoint or ())
-    _tell(commands.verify_receipt(file, trust, promise), as_json=as_json)
+    tell(commands.verify_receipt(file, trust, promise), as_json=as_json)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def consistency(
     from audit.verifier import commands
 
     trust = commands.read_trust(key or (), policy, checkpoint or ())
-    _tell(commands.verify_consistency(file, trust), as_json=as_json)
+    tell(commands.verify_consistency(file, trust), as_json=as_json)
 
 
 @app.command()
@@ -159,7 +159,7 @@ def reconcile(
 
     trust = commands.read_trust(key or (), policy)
     verdict = commands.verify_reconciliation(left, right, trust, opened or ())
-    _tell(verdict, as_json=as_json)
+    tell(verdict, as_json=as_json)
 
 
 def _put_on_record(home: Path, verdict: "Verdict") -> None:
@@ -175,7 +175,8 @@ def _put_on_record(home: Path, verdict: "Verdict") -> None:
         console.err.print(f"on record as {incident_id}", markup=False)
 
 
-def _tell(verdict: "Verdict", *, as_json: bool) -> None:
+def tell(verdict: "Verdict", *, as_json: bool) -> None:
+    """Print a verdict, and end with its status."""
     if as_json:
         console.print_json(verdict.to_dict())
     else:

@@ -25,7 +25,14 @@ _BATCH = 256
 
 
 def write_statement(
-    reader: LogReader, member_id: str, peer: str, since_ms: int, until_ms: int, file: Path
+    reader: LogReader,
+    member_id: str,
+    peer: str,
+    since_ms: int,
+    until_ms: int,
+    file: Path,
+    *,
+    most: int = MAX_ROWS,
 ) -> int:
     """Write the statement of a period, or nothing; how many entries it has.
 
@@ -36,9 +43,10 @@ def write_statement(
         since_ms: start of the period, UTC milliseconds.
         until_ms: its end, not in it.
         file: replaced if it exists, once the new one is complete.
+        most: entries that it may have.
 
     Raises:
-        InvalidInput: no such period, or more entries than one statement holds.
+        InvalidInput: no such period, or more entries than that.
         ExportFailed: the file system refuses.
     """
     now_ms = reader.now_ms()
@@ -52,6 +60,10 @@ def write_statement(
                 seqs = storage.leaves_with(
                     connection, peer, since_ms - GRACE_MS, until_ms + GRACE_MS
                 )
+                if len(seqs) > most:
+                    raise InvalidInput(
+                        f"a statement has at most {most} entries here; take a shorter period"
+                    )
                 digest = hashlib.sha256()
                 period = {"since_ms": since_ms, "until_ms": until_ms, "taken_at_ms": now_ms}
                 for fields in _lines(reader, connection, member_id, peer, period, seqs):
@@ -78,8 +90,6 @@ def _lines(
     period: dict[str, int],
     seqs: Sequence[int],
 ) -> Iterator[dict[str, Any]]:
-    if len(seqs) > MAX_ROWS:
-        raise InvalidInput(f"a statement has at most {MAX_ROWS} entries; take a shorter period")
     newest = seqs[-1] if seqs else -1
     log, key = reader.log, reader.signing_key()
     note, size = checkpoint_for(log, connection, newest, key, reader.witnessed(connection))

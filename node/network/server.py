@@ -17,6 +17,7 @@ import grpc.aio
 
 from node.consents.server import ConsentServer
 from node.consents.status_rpc import StatusServer
+from node.exchange.reconciling import StatementServer
 from node.exchange.server import ExchangeServer, exchange_methods
 from node.network.gate import MemberGate
 from node.network.gossip import GossipServer
@@ -41,6 +42,7 @@ from protocols.v1.exchange_pb2_grpc import (
 )
 from protocols.v1.membership_pb2_grpc import add_GossipServicer_to_server
 from protocols.v1.pseudonyms_pb2_grpc import add_EvaluationServicer_to_server
+from protocols.v1.reconciliation_pb2_grpc import add_ReconciliationServicer_to_server
 from protocols.v1.rights_pb2_grpc import add_RightsServicer_to_server
 from protocols.v1.status_pb2_grpc import add_ConsentStatusServicer_to_server
 from protocols.v1.witness_pb2_grpc import add_WitnessServicer_to_server
@@ -229,10 +231,14 @@ def member_services(node: Node) -> list[Registration]:
         servicer = WitnessServer(node.witnessing.witness, node.database, clock)
         add_WitnessServicer_to_server(servicer, server)
 
+    def reconciliation(server: grpc.Server) -> None:
+        servicer = StatementServer(node.member_id, node.log_reader)
+        add_ReconciliationServicer_to_server(servicer, server)
+
     def gossip(server: grpc.Server) -> None:
         add_GossipServicer_to_server(GossipServer(node.documents), server)
 
-    return [exchange, consents, evaluation, rights, gossip, witness]
+    return [exchange, consents, evaluation, rights, gossip, witness, reconciliation]
 
 
 def check_free(endpoint: str) -> None:

@@ -14,7 +14,10 @@ from audit.verifier import Outcome
 from audit.verifier.commands import Verdict, read_trust, verify_reconciliation
 from audit.verifier.reconcile import GRACE_MS
 from audit.verifier.statement import DOMAIN
+from node.exchange.reconciling import Reconciler
 from node.exchange.statement import write_statement
+from protocols.errors import InvalidInput, Malformed
+from protocols.v1.reconciliation_pb2 import StatementPart
 from tests.exchange.conftest import PEOPLE
 from tests.network import Network, now_ms
 
@@ -196,3 +199,75 @@ def test_statements_of_other_parties_are_not_reconciled(parties: Parties) -> Non
     parties.rewrite("payments", lambda lines: [lines[0] | {"member": "bank-b"}, *lines[1:]])
     with pytest.raises(Exception, match="is not bank-b's"):
         parties.verdict()
+
+
+# -- online
+
+
+def test_each_side_is_asked_over_the_member_port_and_both_are_logged(
+    parties: Parties, exchanged: int, tmp_path: Path
+) -> None:
+    """A member states to its caller what it exchanged with it, and to nobody else anything."""
+    bank, holder = parties.network.node("bank-a"), parties.network.node("payments")
+    since, until = now_ms() - 60_000, now_ms() + 1
+    verdict = bank.reconciler().reconcile("payments", since, until, tmp_path)
+    assert verdict.outcome is Outcome.VALID
+    assert verdict.fields["matched"] >= exchanged
+    for node, kind, peer in (
+        (holder, "exchange.stated", "bank-a"), (bank, "exchange.reconciled", "payments"),
+    ):  # fmt: skip
+        leaf = node.log_reader.leaf(node.audit.head().size - 1)
+        assert json.loads(leaf.leaf)["kind"] == kind
+        assert json.loads(leaf.leaf)["correlation"] == peer
+    third = parties.network.node("public-records").reconciler()
+    assert third.reconcile("payments", since, until, tmp_path).fields["matched"] == 0
+    for wrong in ((until, since), (0, until)):
+        with pytest.raises(InvalidInput):
+            bank.reconciler().reconcile("payments", *wrong, tmp_path)
+
+
+@dataclass
+class Handed:
+    """A channel to somebody who answers with a file, whatever is asked."""
+
+    file: Path
+
+    def unary_stream(self, *_: Any, **__: Any) -> Any:
+        return lambda *_, **__: [StatementPart(data=self.file.read_bytes())]
+
+
+@pytest.mark.parametrize("lie", ["period", "member", "time", "key"])
+def test_an_answer_that_is_not_what_was_asked_for_is_refused(
+    parties: Parties, tmp_path: Path, lie: str
+) -> None:
+    """What would hide an entry, or excuse its absence, is found although the member signed it."""
+    since, until = now_ms() - 50_000, now_ms() + 10_000
+    holder = parties.reader("payments", 0)
+    write_statement(holder, "payments", "bank-a", since, until, parties.files["payments"])
+
+    def change(lines: Lines) -> Lines:
+        changed = {
+            "period": {"since_ms": until - 1},
+            "member": {"peer": "bank-b"},
+            "time": {"taken_at_ms": since - GRACE_MS},
+            "key": {},
+        }[lie]
+        return [lines[0] | changed, *lines[1:]]
+
+    parties.rewrite("payments", change)
+    bank = parties.network.node("bank-a")
+    keys = [bank.keys.signing.verify_key if lie == "key" else holder.key.key]
+    asking = Reconciler(
+        member_id="bank-a",
+        reader=bank.log_reader,
+        to_member=lambda _: Handed(parties.files["payments"]),  # type: ignore[arg-type, return-value]
+        keys_of=lambda _: keys,
+    )
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    if lie == "key":
+        assert asking.reconcile("payments", since, until, folder).outcome is Outcome.INVALID
+        return
+    words = {"period": "another period", "member": "not of two parties", "time": "not of now"}
+    with pytest.raises(Malformed, match=words[lie]):
+        asking.reconcile("payments", since, until, folder)
