@@ -20,6 +20,7 @@ from api.http.portal.rights import rights_routes
 from api.http.portal.score import score_routes
 from api.http.portal.session import PortalSessions
 from api.http.portal.sign_in import portal_account_routes
+from api.http.portal.what_if import what_if_routes
 from api.http.regulator.node import institution_console
 from api.http.web.language import Texts
 from api.http.web.pages import Pages
@@ -77,6 +78,7 @@ def _portal(node: Node, pages: Pages, sessions: PortalSessions) -> list[APIRoute
         consent_routes(pages, sessions, room.consents, names, Resumptions(personal, passkeys).of),
         access_routes(pages, sessions, room.log),
         score_routes(pages, sessions, room.scores, names),
+        what_if_routes(pages, sessions, node.around_scores.what_if),
         rights_routes(pages, sessions, node.rights, names, node.rights.clock),
         data_routes(pages, sessions, room.holdings, room.exports, room.consents.export),
     ]

@@ -138,7 +138,7 @@ def test_a_number_that_is_none_is_an_error_page(anna: Reader, path: str) -> None
 
 
 PRIVATE = ("/portal/", "/portal/consents", "/portal/consents/new", "/portal/access",
-           "/portal/score", "/portal/score.csv", "/portal/data", "/portal/data/export.json",
+           "/portal/score", "/portal/score.csv", "/portal/score/what-if", "/portal/data", "/portal/data/export.json",
            "/portal/data/export.csv", "/portal/access/0/proof.json")  # fmt: skip
 
 
@@ -321,6 +321,17 @@ def test_the_score_page_tells_what_moved_it_and_what_was_not_consulted(
     assert "What raised it" in text
     assert "What was not looked at" in text
     assert 'role="img"' in text
+
+
+def test_what_would_change_the_score_can_be_tried_out_and_is_kept_nowhere(
+    anna: Reader, annas: str
+) -> None:
+    assert "/portal/score/what-if" in anna.get("/portal/score").text
+    assert "Figures that would change" not in anna.get("/portal/score/what-if").text
+    tried = anna.get("/portal/score/what-if", utilisation="10", on_time="6", in_full="1")
+    assert "Figures that would change" in tried.text
+    assert "You tried out what would change your score" in anna.get("/portal/access").text
+    assert anna.get("/portal/score/what-if", utilisation="11").status_code == 400
 
 
 def test_who_has_no_score_is_told_how_one_comes(world: PortalWorld) -> None:
