@@ -81,13 +81,13 @@ class KeyedPosts:
         try:
             await self._app(scope, _once(body), keep)
         except BaseException:
-            self._calls.lose(client_id, key)  # K5; at once, whatever happens to this task
+            self._calls.lose(client_id, key)  # K5
             raise
         status = next(one["status"] for one in messages if one["type"] == "http.response.start")
         if 200 <= status < 300:
             await run_sync(self._calls.end, client_id, key, _answered(messages))  # K3
         elif status >= 500 and status != 503:
-            await run_sync(self._calls.lose, client_id, key)  # K5
+            self._calls.lose(client_id, key)  # K5
         else:
             await run_sync(self._calls.release, client_id, key)  # K4
         for message in messages:

@@ -19,7 +19,8 @@ from api.http.access import Credentials, caller
 from api.http.problems import MEDIA_TYPE, Problem
 from audit.proofs import MAX_ENTRIES, LogReader, TileNotFound
 from audit.tiles import TILE_WIDTH
-from node.scoring.clients import LOG_SCOPE, Clients
+from node.access.clients import Clients
+from node.access.presented import LOG_SCOPE
 from node.scoring.proofs import ScoreProofs
 from protocols.errors import CredenceError
 

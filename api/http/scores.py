@@ -9,7 +9,7 @@ from api.http.decision_models import AdverseActionNotice, RecomputedScore
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from api.http.waiting import Waiting
-from node.scoring.clients import Clients
+from node.access.clients import Clients
 from node.scoring.requests import Scored, ScoreRequest
 from node.scoring.service import ScoringService
 from node.scoring.wiring import AroundScores

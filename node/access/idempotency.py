@@ -10,7 +10,7 @@ A call is written down before it acts, and its answer after. The same key then m
       it acted, and that is what is answered. The client looks, and then uses a fresh key.
 """
 
-import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,7 +58,8 @@ class KeyedCalls:
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._run_id = secrets.token_bytes(16)
+        self._lock = threading.Lock()
+        self._under_way: set[tuple[str, str]] = set()
 
     def begin(self, client_id: str, key: str, request_sha256: bytes) -> Answered | None:
         """Write a call down before it acts; the answer when it was given one before (K3).
@@ -75,36 +76,40 @@ class KeyedCalls:
                 return self._known(row, request_sha256)
             if row is not None:
                 keyed_calls.remove(connection, client_id, key)
-            keyed_calls.add(
-                connection, KeyedCallRow(client_id, key, request_sha256, self._run_id, now_ms)
-            )
+            keyed_calls.add(connection, KeyedCallRow(client_id, key, request_sha256, now_ms))
+            with self._lock:
+                self._under_way.add((client_id, key))
         return None
 
     def end(self, client_id: str, key: str, answered: Answered) -> None:
-        """Keep an answer, so that it is given again (K3), or is known to be lost (K5)."""
-        if len(answered.body) > MAX_BODY_BYTES:
+        """Keep an answer, so that it is given again (K3); one that is too large is lost (K5)."""
+        try:
+            if len(answered.body) <= MAX_BODY_BYTES:
+                with self._database.write() as connection:
+                    keyed_calls.answer(
+                        connection, client_id, key, answered.status, answered.headers, answered.body
+                    )
+        finally:
             self.lose(client_id, key)
-            return
-        with self._database.write() as connection:
-            keyed_calls.answer(
-                connection, client_id, key, answered.status, answered.headers, answered.body
-            )
 
     def release(self, client_id: str, key: str) -> None:
         """Nothing was done: let the key be free (K4)."""
-        with self._database.write() as connection:
-            keyed_calls.remove(connection, client_id, key)
+        try:
+            with self._database.write() as connection:
+                keyed_calls.remove(connection, client_id, key)
+        finally:
+            self.lose(client_id, key)
 
     def lose(self, client_id: str, key: str) -> None:
-        """Nobody knows what was done: say so from now on (K5)."""
-        with self._database.write() as connection:
-            keyed_calls.disown(connection, client_id, key)
+        """The call is not under way any more; what is written says what came of it (K5)."""
+        with self._lock:
+            self._under_way.discard((client_id, key))
 
     def _known(self, row: KeyedCallRow, request_sha256: bytes) -> Answered:
         if row.request_sha256 != request_sha256:  # K1
             raise IdempotencyKeyReused("this idempotency key stands for another request")
         if row.status is not None:  # K3
             return Answered(row.status, row.headers or "[]", row.body or b"")
-        if row.run_id == self._run_id:  # K2
+        if (row.client_id, row.idempotency_key) in self._under_way:  # K2
             raise IdempotentCallUnderWay("the first call with this key is not answered yet")
         raise IdempotentCallUnfinished("the first call with this key was cut off")  # K5

@@ -3,7 +3,8 @@
 from audit.leaf import parse_leaf
 from audit.proofs import LogReader
 from audit.receipts import Receipt
-from node.scoring.clients import LOG_SCOPE, Client, Clients
+from node.access.clients import Clients
+from node.access.presented import LOG_SCOPE, Client
 from node.scoring.service import ScoringService
 from protocols.errors import CredenceError
 

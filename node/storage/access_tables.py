@@ -53,7 +53,6 @@ keyed_call = Table(
     Column("client_id", String(40), primary_key=True),
     Column("idempotency_key", String(64), primary_key=True),
     Column("request_sha256", LargeBinary(32), nullable=False),
-    Column("run_id", LargeBinary(16), nullable=False),  # of the process that began it
     Column("begun_at_ms", BigInteger, nullable=False),
     Column("status", Integer, nullable=True),  # null: not answered yet
     Column("headers", Text, nullable=True),  # JSON

@@ -13,7 +13,6 @@ class KeyedCallRow:
     """One call.
 
     Attributes:
-        run_id: of the process that began it.
         status: what was answered; None: nothing yet.
         headers: of the answer, JSON.
         body: of the answer.
@@ -22,7 +21,6 @@ class KeyedCallRow:
     client_id: str
     idempotency_key: str
     request_sha256: bytes
-    run_id: bytes
     begun_at_ms: int
     status: int | None = None
     headers: str | None = None
@@ -55,11 +53,6 @@ def answer(
 def remove(connection: Connection, client_id: str, key: str) -> None:
     """Forget one call."""
     connection.execute(delete(keyed_call).where(*_named(client_id, key)))
-
-
-def disown(connection: Connection, client_id: str, key: str) -> None:
-    """Let a call be one of no process, as after a crash."""
-    connection.execute(update(keyed_call).where(*_named(client_id, key)).values(run_id=b""))
 
 
 def forget(connection: Connection, begun_before_ms: int) -> None:

@@ -15,9 +15,9 @@ from models.encoder import Encoder
 from models.plan import Architecture, PrivacyPlan
 from models.scale import Scale
 from models.weights import initial_weights
+from node.access.clients import Clients
 from node.bootstrap import Node
 from node.network.documents import Documents
-from node.scoring.clients import Clients
 from node.scoring.requests import ScoreRequest
 from node.scoring.service import ScoringService
 from node.storage import bundles, subjects
