@@ -1,11 +1,14 @@
 """`credence score`: ask a node's API for a score, as a financing platform does."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from api.cli import console
+
+if TYPE_CHECKING:
+    from api.sdk import ApiError, Identity
 
 TIMEOUT_S = 30.0
 GAUGE_WIDTH = 44
@@ -16,18 +19,34 @@ app = typer.Typer(rich_markup_mode="rich")
 @app.command(
     "score",
     epilog="Example: credence score http://127.0.0.1:7501 --subject sub_... --consent con_... "
-    "--token-file ./desk.token",
+    "--client cli_... --key ./desk.jwk",
 )
 def score(
     url: Annotated[str, typer.Argument(help="Where the node's API is.", show_default=False)],
     subject: Annotated[str, typer.Option(help="The subject's reference.", show_default=False)],
     consent: Annotated[str, typer.Option(help="The subject's consent.", show_default=False)],
-    token_file: Annotated[
-        Path,
+    client: Annotated[
+        str | None,
         typer.Option(
-            help="File with the client's token.", show_default=False, envvar="CREDENCE_TOKEN_FILE"
+            help="The client's id, with --key.", show_default=False, envvar="CREDENCE_CLIENT"
         ),
-    ],
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the client's private key, JWK or PEM.",
+            show_default=False,
+            envvar="CREDENCE_KEY",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead, where a sandbox allows it: file with a plain token.",
+            show_default=False,
+            envvar="CREDENCE_TOKEN_FILE",
+        ),
+    ] = None,
     purpose: Annotated[str, typer.Option(help="Purpose that the consent grants.")] = "score",
     product: Annotated[str, typer.Option(help="What is asked for.")] = "standard",
     language: Annotated[str, typer.Option(help="en, zh-Hans or zh-Hant.")] = "en",
@@ -37,52 +56,53 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
 ) -> None:
     """Score a subject: points, probability of default, reasons, sources, receipt."""
-    body = {"subject": subject, "consent_id": consent, "purpose": purpose, "product": product,
-            "language": language}  # fmt: skip
-    status, answer = _call(url, body, _token(token_file), idempotency_key)
-    if status >= 400:
-        _refused(answer, as_json=as_json)
+    from api.sdk import ApiError, Client
+    from api.sdk.score_calls import create_score
+
+    call = create_score(
+        subject,
+        consent,
+        purpose=purpose,
+        product=product,
+        language=language,
+        idempotency_key=idempotency_key,
+    )
+    with Client(url, _who(client, key, token_file), timeout_s=TIMEOUT_S) as node:
+        try:
+            answer = dict(node.make(call).raw)
+        except ApiError as refused:
+            _refused(refused, as_json=as_json)
     if as_json:
         console.print_json(answer)
     else:
         _print(answer)
 
 
-def _call(
-    url: str, body: dict[str, str], token: str, idempotency_key: str | None
-) -> tuple[int, dict[str, Any]]:
-    import httpx
+def _who(client: str | None, key: Path | None, token_file: Path | None) -> "Identity | str":
+    from api.sdk import ClientKey, Identity
 
-    from protocols.errors import Unavailable
-
-    headers = {"Authorization": f"Bearer {token}"}
-    if idempotency_key is not None:
-        headers["Idempotency-Key"] = idempotency_key
-    try:
-        answer = httpx.post(
-            f"{url.rstrip('/')}/v1/scores", json=body, headers=headers, timeout=TIMEOUT_S
-        )
-        value = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise Unavailable(
-            f"no node's API answers at {url} ({type(error).__name__})",
-            next_step="Check the URL, and that `credence node run` serves there.",
-        ) from error
-    if not isinstance(value, dict):
-        raise Unavailable(f"what answers at {url} is not a node's API")
-    return answer.status_code, value
+    if token_file is not None and client is None and key is None:
+        return _token(token_file)
+    if client is None or key is None or token_file is not None:
+        raise console.usage_error("give --client with --key, or --token-file")
+    return Identity(client, ClientKey.read(key))
 
 
-def _refused(problem: dict[str, Any], *, as_json: bool) -> None:
+def _refused(refused: "ApiError", *, as_json: bool) -> NoReturn:
     """Tell a problem like any other error: its code, what, what to do; exit 1."""
     if as_json:
-        console.print_json(problem)
+        console.print_json({
+            "code": refused.problem,
+            "detail": refused.message,
+            "status": refused.status,
+            "request_id": refused.request_id,
+            "next_step": refused.next_step,
+        })  # fmt: skip
         raise SystemExit(1)
-    code, detail = str(problem.get("code", "unknown")), str(problem.get("detail", ""))
-    console.err.print(f"[red]error[/red] [bold]{code}[/bold]: ", end="")
-    console.err.print(detail, markup=False)
-    console.err.print(f"  {problem.get('next_step', '')}", markup=False)
-    console.err.print(f"  request {problem.get('request_id', '')}", style="dim", markup=False)
+    console.err.print(f"[red]error[/red] [bold]{refused.problem}[/bold]: ", end="")
+    console.err.print(refused.message, markup=False)
+    console.err.print(f"  {refused.next_step}", markup=False)
+    console.err.print(f"  request {refused.request_id}", style="dim", markup=False)
     raise SystemExit(1)
 
 

@@ -70,6 +70,8 @@ def json_as_python(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return f"[{', '.join(map(json_as_python, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(json_as_python, value))})"
     if isinstance(value, dict):
         pairs = (f"{json_as_python(name)}: {json_as_python(one)}" for name, one in value.items())
         return f"{{{', '.join(pairs)}}}"
@@ -79,9 +81,10 @@ def json_as_python(value: Any) -> str:
 def _known(operation: Mapping[str, Any]) -> dict[str, Any]:
     """Values by the names that functions of the SDK give them."""
     known: dict[str, Any] = {}
-    for medium in operation.get("requestBody", {}).get("content", {}).values():
+    for media_type, medium in operation.get("requestBody", {}).get("content", {}).items():
         example = _example(medium)
-        known["body"] = known["lines"] = example
+        if isinstance(example, str) and media_type.endswith("jsonl"):
+            known["lines"] = [tuple(json.loads(line).values()) for line in example.splitlines()]
         if isinstance(example, dict):
             known.update(example)
     for one in operation.get("parameters", ()):

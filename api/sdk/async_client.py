@@ -9,9 +9,11 @@ import httpx
 
 from api.sdk import calls
 from api.sdk.core import Core, Identity, Patience
+from api.sdk.errors import RequestEnded
+from api.sdk.jobs import score_of
 from api.sdk.making import Page
 from api.sdk.results import LogLeaf, Score
-from api.sdk.transport import TIMEOUT_S, answer_of, request_of, too_large
+from api.sdk.transport import TIMEOUT_S, address_of, answer_of, request_of, too_large
 from api.sdk.wire import Call, HttpAnswer, HttpRequest, NoAnswer, Pause, Result
 
 
@@ -36,8 +38,9 @@ class AsyncClient:
         """Call a node; arguments as of `api.sdk.sync_client.Client`."""
         self.core = Core(base_url, who, patience=patience)
         self._pause = pause
+        address = address_of(self.core.base_url)
         self._http = httpx.AsyncClient(
-            base_url=self.core.base_url, timeout=timeout_s, transport=transport, verify=verify
+            base_url=address, timeout=timeout_s, transport=transport, verify=verify
         )
 
     async def make(self, call: Call[Result]) -> Result:
@@ -87,6 +90,15 @@ class AsyncClient:
     async def get_score(self, score_id: str) -> Score:
         """Read a score again."""
         return await self.make(calls.get_score(score_id))
+
+    async def wait_for(self, request_id: str, *, polls: int = 600, every_s: float = 1.0) -> Score:
+        """The score that a score request comes to; see `api.sdk.sync_client.Client.wait_for`."""
+        for _ in range(polls):
+            state = await self.make(calls.get_score_request(request_id))
+            if state.ended:
+                return score_of(state)
+            await self._pause(every_s)
+        raise RequestEnded(f"{request_id} is still open")
 
     async def receipt(self, seq: int) -> bytes:
         """The receipt of one entry of the log, for `api.sdk.proofs`."""

@@ -36,6 +36,13 @@ class AnswerMalformed(SdkError):
     next_step = "Check the address; a newer node may need a newer SDK."
 
 
+class RequestEnded(SdkError):
+    """A score request came to no score, or not in time."""
+
+    code = "sdk_request_ended"
+    next_step = "Read how the request stands; its error says why."
+
+
 class WebhookInvalid(SdkError):
     """A webhook is not from the node, was altered, or is too old."""
 

@@ -9,9 +9,11 @@ import httpx
 
 from api.sdk import calls
 from api.sdk.core import Core, Identity, Patience
+from api.sdk.errors import RequestEnded
+from api.sdk.jobs import score_of
 from api.sdk.making import Page
 from api.sdk.results import LogLeaf, Score
-from api.sdk.transport import TIMEOUT_S, answer_of, request_of, too_large
+from api.sdk.transport import TIMEOUT_S, address_of, answer_of, request_of, too_large
 from api.sdk.wire import Call, HttpAnswer, HttpRequest, NoAnswer, Pause, Result
 
 
@@ -43,11 +45,15 @@ class Client:
             transport: another than httpx's own.
             verify: an `ssl.SSLContext` with the CA to trust, and the client's certificate.
             pause: waits between attempts.
+
+        Raises:
+            Unreachable: `base_url` is no address.
         """
         self.core = Core(base_url, who, patience=patience)
         self._pause = pause
+        address = address_of(self.core.base_url)
         self._http = httpx.Client(
-            base_url=self.core.base_url, timeout=timeout_s, transport=transport, verify=verify
+            base_url=address, timeout=timeout_s, transport=transport, verify=verify
         )
 
     def make(self, call: Call[Result]) -> Result:
@@ -94,6 +100,19 @@ class Client:
     def get_score(self, score_id: str) -> Score:
         """Read a score again."""
         return self.make(calls.get_score(score_id))
+
+    def wait_for(self, request_id: str, *, polls: int = 600, every_s: float = 1.0) -> Score:
+        """The score that a score request comes to.
+
+        Raises:
+            RequestEnded: it ended without one, or is open after all polls.
+        """
+        for _ in range(polls):
+            state = self.make(calls.get_score_request(request_id))
+            if state.ended:
+                return score_of(state)
+            self._pause(every_s)
+        raise RequestEnded(f"{request_id} is still open")
 
     def receipt(self, seq: int) -> bytes:
         """The receipt of one entry of the log, for `api.sdk.proofs`."""

@@ -5,9 +5,25 @@ from typing import Any
 import httpx
 
 from api.sdk.core import MAX_ANSWER_BYTES
+from api.sdk.errors import Unreachable
 from api.sdk.wire import HttpAnswer, HttpRequest
 
 TIMEOUT_S = 20.0
+
+
+def address_of(base_url: str) -> httpx.URL:
+    """Where a node's API is.
+
+    Raises:
+        Unreachable: that is no http or https address.
+    """
+    try:
+        address = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise Unreachable("a node's API is at an http or https address, and this is none")
+    return address
 
 
 def request_of(step: HttpRequest) -> dict[str, Any]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Example: credence demo --once --json report.json\n\n"
-    "Example: credence demo --data default-of-credit-card-clients.csv --epsilon 1"
+    "Example: credence demo --data default-of-credit-card-clients.csv --epsilon 1\n\n"
+    "Example: credence demo --quick"
 )
 
 
@@ -58,6 +59,12 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Run the main job, then stop everything.")
     ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="For developers: three nodes, seven personas, no training; seconds."
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report as JSON to this file.")
     ] = None,
@@ -88,6 +95,8 @@ def demo(
     with only_sandbox(root):
         if keep:
             _start_again(root, once=once)
+        elif quick:
+            _run_quick(root, options, reset=reset, once=once, json_file=json_file)
         else:
             _run(root, options, reset=reset, once=once, json_file=json_file)
 
@@ -117,12 +126,53 @@ def _run(
             _stay(placed, supervisor.wait, invite(run))
 
 
+def _run_quick(
+    root: Path, options: "Options", *, reset: bool, once: bool, json_file: Path | None
+) -> None:
+    from deploy.sandbox import layout
+    from deploy.sandbox.personas import SILENT
+    from deploy.sandbox.processes import Supervisor, stop_on_signals
+    from deploy.sandbox.progress import Stages
+    from deploy.sandbox.quick import MEMBERS, run_quick, silence
+    from deploy.sandbox.run import Run
+
+    placed = layout.create(root, reset=reset, institutions=MEMBERS, silent=[SILENT])
+    console.err.print(f"[bold]Credence sandbox[/bold] in {root}\n")
+    with silence(placed), Supervisor() as supervisor, stop_on_signals():
+        found = run_quick(Run(placed, options, supervisor, Stages(supervisor.sample_memory)))
+        _print_personas(found)
+        if json_file is not None:
+            _write_report(json_file, found)
+        if not once:
+            console.out.print("\nThe network stays up; Ctrl-C stops it all.")
+            supervisor.wait()
+
+
+def _print_personas(found: dict[str, Any]) -> None:
+    first = found["personas"][0]
+    console.out.print(f"\nAPI reference  {found['url']}/docs", highlight=False)
+    console.out.print(f"client         {found['client_id']}, its key in {found['key']}\n",
+                      highlight=False, soft_wrap=True)  # fmt: skip
+    for one in found["personas"]:
+        console.out.print(
+            f"  {one['subject']}  {one['answer']}", highlight=False, markup=False, soft_wrap=True
+        )
+    console.out.print("  their consents are named alike: con_ in place of sub_\n", style="dim")
+    console.out.print(
+        f"credence score {found['url']} --client {found['client_id']} --key {found['key']} "
+        f"--subject {first['subject']} --consent {first['consent']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _start_again(root: Path, *, once: bool) -> None:
     from deploy.sandbox import layout, network
     from deploy.sandbox.processes import Supervisor, stop_on_signals
+    from deploy.sandbox.quick import silence
 
     placed = layout.load(root)
-    with Supervisor() as supervisor, stop_on_signals():
+    with silence(placed), Supervisor() as supervisor, stop_on_signals():
         network.start_witness(placed, supervisor)
         network.start_coordinator(placed, supervisor)
         network.start_nodes(placed, supervisor)

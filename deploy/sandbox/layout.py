@@ -38,6 +38,7 @@ class MemberLayout:
     holds: tuple[str, ...]
     exchange_port: int | None
     http_port: int
+    serves: bool = True  # whether its node is ever started
 
     @property
     def is_bank(self) -> bool:
@@ -76,6 +77,11 @@ class Layout:
         """The members that lend."""
         return tuple(member for member in self.members if member.is_bank)
 
+    @property
+    def serving(self) -> tuple[MemberLayout, ...]:
+        """The members whose nodes run."""
+        return tuple(member for member in self.members if member.serves)
+
     def home(self, member_id: str) -> Path:
         """A node's home directory."""
         return self.root / "members" / member_id
@@ -94,7 +100,10 @@ class Layout:
         (self.root / "sandbox.json").write_text(json.dumps(value, indent=2) + "\n")
 
 
-INSTITUTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+Institution = tuple[str, str, str, tuple[str, ...]]
+"""Member id, name, role, what it holds."""
+
+INSTITUTIONS: tuple[Institution, ...] = (
     ("bank-a", "Harbour Bank", "bank", ("credit_account",)),
     ("bank-b", "Meridian Bank", "bank", ("credit_account",)),
     ("bank-c", "Juniper Credit Bank", "bank", ("credit_account",)),
@@ -103,25 +112,34 @@ INSTITUTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 
 
-def create(root: Path, *, reset: bool, relayed: Sequence[str] = ()) -> Layout:
+def create(
+    root: Path,
+    *,
+    reset: bool,
+    relayed: Sequence[str] = (),
+    institutions: Sequence[Institution] = INSTITUTIONS,
+    silent: Sequence[str] = (),
+) -> Layout:
     """Lay out a new sandbox at `root` on free ports.
 
     Args:
         root: a new or empty directory, or an old sandbox.
         reset: whether an old sandbox may be replaced.
         relayed: member ids that accept no connection.
+        institutions: who is in it.
+        silent: member ids of those that join and are never started.
 
     Raises:
         StateConflict: there is a sandbox already and `reset` is false.
         InvalidInput: `root` holds something that is not a sandbox, or cannot be written; or there
             is no such member.
     """
-    known = [member_id for member_id, *_ in INSTITUTIONS]
+    known = [member_id for member_id, *_ in institutions]
     if not set(relayed) <= set(known):
         raise InvalidInput(f"--relayed takes a member of the sandbox: {', '.join(known)}")
     try:
         _make_room(root, reset=reset)
-        ports = iter(free_ports(4 + 2 * len(INSTITUTIONS)))
+        ports = iter(free_ports(4 + 2 * len(institutions)))
         layout = Layout(
             root=root,
             enrolment_port=next(ports),
@@ -136,8 +154,9 @@ def create(root: Path, *, reset: bool, relayed: Sequence[str] = ()) -> Layout:
                     holds,
                     None if member_id in relayed else next(ports),
                     next(ports),
+                    member_id not in silent,
                 )
-                for member_id, name, role, holds in INSTITUTIONS
+                for member_id, name, role, holds in institutions
             ),
         )
         for folder in ("members", "inbox", "subjects", "logs"):

@@ -142,14 +142,14 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
 
 
 def start_nodes(layout: Layout, supervisor: Supervisor) -> None:
-    """Start all nodes and wait until each answers its readiness check."""
-    for member in layout.members:
+    """Start all nodes that serve and wait until each answers its readiness check."""
+    for member in layout.serving:
         supervisor.start(
             member.member_id,
             ["node", "run", str(layout.home(member.member_id))],
             layout.log(member.member_id),
         )
-    for member in layout.members:
+    for member in layout.serving:
         supervisor.wait_until(member.member_id, lambda member=member: _healthy(member))  # type: ignore[misc]
 
 
@@ -180,7 +180,7 @@ def hold_ceremony(
     try:
         board = make_board(coordinator)
         begun = time.monotonic()
-        made = board.announce(threshold, [m.member_id for m in layout.members], _now_ms())
+        made = board.announce(threshold, [m.member_id for m in layout.serving], _now_ms())
         while True:
             row, result = board.current()
             stage.advance(STATES.index(row.state), len(STATES) - 2, row.state)

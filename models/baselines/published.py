@@ -13,6 +13,7 @@ from models.bundle import Bundle, Manifest
 from models.calibration import BINS, Calibration, bands
 from models.catalogue import Catalogue
 from models.encoder import Encoder
+from models.exclusions import MINIMUM_PRESENT
 from models.plan import Architecture, PrivacyPlan
 from models.scale import Scale
 from models.weights import Weights, shapes
@@ -96,5 +97,6 @@ def expert_bundle(catalogue: Catalogue, at_ms: int) -> Bundle:
         rounds=0,
         members=(),
         metrics={},
+        minimum_present=MINIMUM_PRESENT,
     )
     return Bundle(manifest, as_network(core))

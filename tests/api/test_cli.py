@@ -213,7 +213,7 @@ def test_a_refused_score_tells_the_problem_and_fails(
 def test_a_node_that_does_not_answer_is_one_clear_error(url: str, token_file: Path) -> None:
     result = call("score", url, "--subject", "s", "--consent", "c", "--token-file", token_file)
     assert result.exit_code == 1
-    assert "unavailable" in said(result)
+    assert "sdk_unreachable" in said(result)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"two words", b"\xff\xfe"])
