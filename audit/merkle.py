@@ -11,11 +11,14 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from protocols.errors import CredenceError, InvalidInput, Malformed
 
 HASH_SIZE = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()  # MTH({}), section 2.1.1
+
+_RUN = 1024  # leaves that are hashed level by level, a power of two
 
 NodeReader = Callable[[int, int], bytes]
 """(level, index) -> hash of that perfect subtree."""
@@ -53,14 +56,15 @@ class Frontier:
         """The frontier after appending, O(1) hashes a leaf on average."""
         stack = list(self.hashes)
         size = self.size
-        sha256 = hashlib.sha256
-        for item in leaf_hashes:
-            node, bits = item, size
-            while bits & 1:
-                node = sha256(b"\x01" + stack.pop() + node).digest()
-                bits >>= 1
-            stack.append(node)
-            size += 1
+        leaves = iter(leaf_hashes)
+        while row := list(islice(leaves, _RUN - size % _RUN)):
+            # A whole run is one perfect subtree: level by level is quicker than leaf by leaf.
+            level = _RUN.bit_length() - 1 if len(row) == _RUN else 0
+            for _ in range(level):
+                row = node_hashes(row)
+            for node in row:
+                _carry(stack, node, size >> level)
+                size += 1 << level
         return Frontier(size, tuple(stack))
 
     def root(self) -> bytes:
@@ -87,6 +91,21 @@ class Frontier:
             raise Malformed(f"a frontier of {len(data)} bytes cannot belong to {size} leaves")
         starts = range(0, len(data), HASH_SIZE)
         return cls(size, tuple(data[at : at + HASH_SIZE] for at in starts))
+
+
+def node_hashes(row: Sequence[bytes]) -> list[bytes]:
+    """The level above a level of nodes, in pairs from the left; a last one alone is left out."""
+    sha256 = hashlib.sha256
+    pairs = zip(row[::2], row[1::2], strict=False)
+    return [sha256(b"\x01" + left + right).digest() for left, right in pairs]  # node_hash
+
+
+def _carry(stack: list[bytes], node: bytes, before: int) -> None:
+    """Put the root of a perfect subtree after `before` others of its size."""
+    while before & 1:
+        node = node_hash(stack.pop(), node)
+        before >>= 1
+    stack.append(node)
 
 
 def subtree_hash(start: int, stop: int, node: NodeReader) -> bytes:

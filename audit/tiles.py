@@ -6,11 +6,10 @@ tiles are stored, with their root; they never change. A proof in a tree of a mil
 touches three tiles. C2SP's tlog-tiles has the same geometry.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable
 
-from audit.merkle import HASH_SIZE
+from audit.merkle import HASH_SIZE, node_hashes
 
 TILE_BITS = 8
 TILE_WIDTH = 1 << TILE_BITS
@@ -81,9 +80,7 @@ def _pyramid(hashes: bytes) -> list[list[bytes]]:
     """All perfect subtrees inside one tile by height, 0 to 8."""
     row = [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
     rows = [row]
-    sha256 = hashlib.sha256
     for _ in range(TILE_BITS):
-        pairs = zip(row[::2], row[1::2], strict=False)
-        row = [sha256(b"\x01" + left + right).digest() for left, right in pairs]  # node_hash
+        row = node_hashes(row)
         rows.append(row)
     return rows
