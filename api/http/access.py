@@ -4,7 +4,9 @@ A scope lets a client call; it never grants anything about a person. That takes 
 the call and checked by the node. What is checked of a call stands in `node.access.clients`.
 """
 
+import binascii
 import re
+from base64 import b64decode
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated
@@ -140,10 +142,7 @@ def _certificate(scope: Scope, headers: Headers, front: Front) -> str | None:
     if _HEX.fullmatch(value):
         return b64url_encode(bytes.fromhex(value))
     match = _BYTES.fullmatch(value)
-    return None if match is None else b64url_encode(sha256(_decoded(match[1])))
-
-
-def _decoded(text: str) -> bytes:
-    import base64
-
-    return base64.b64decode(text + "=" * (-len(text) % 4))
+    try:
+        return b64url_encode(sha256(b64decode(match[1], validate=True))) if match else None
+    except binascii.Error:
+        return None

@@ -174,7 +174,7 @@ class Grants:
     def _binding(self, presented: Presented) -> tuple[Confirmation, str]:
         if presented.certificate is not None and not presented.proofs:
             return "x5t#S256", presented.certificate
-        return "jkt", self._proofs.check(presented, None)
+        return "jkt", self._proofs.check(presented)
 
 
 def _fields(form: Sequence[tuple[str, str]]) -> dict[str, str]:

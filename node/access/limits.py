@@ -108,14 +108,16 @@ class CallLimits:
 
     def give_back(self) -> None:
         """Write down what was set aside and not used, when the process ends."""
-        with self._lock, self._database.write() as connection:
-            for client_id, account in self._accounts.items():
-                if account.aside > 0:
-                    calls = access.calls_of(connection, client_id, account.day)
-                    access.set_calls(
-                        connection, client_id, account.day, max(0, calls - account.aside)
-                    )
-                    account.aside = 0
+        with self._lock:
+            unused = {name: one for name, one in self._accounts.items() if one.aside > 0}
+            if not unused:
+                return
+            with self._database.write() as connection:
+                for client_id, account in unused.items():
+                    calls = access.calls_of(connection, client_id, account.day) - account.aside
+                    access.set_calls(connection, client_id, account.day, max(0, calls))
+            for account in unused.values():
+                account.aside = 0
 
     def _set_aside(self, account: _Account, client_id: str, limits: Limits, day: int) -> None:
         account.aside = 0

@@ -1,5 +1,6 @@
 """DPoP proofs of calls (RFC 9449): checked each time, believed once."""
 
+import hmac
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -45,20 +46,26 @@ class Proofs:
         # A client sends the same header with every proof: its key is read once.
         self._headers: dict[str, tuple[PublicJwk, str]] = {}
 
-    def check(self, presented: Presented, token: str | None) -> str:
+    def check(
+        self, presented: Presented, token: str | None = None, bound_to: str | None = None
+    ) -> str:
         """The thumbprint of the key that the call was signed with.
 
         Args:
             presented: what came with the call.
             token: the access token it comes with; None: it asks for one.
+            bound_to: thumbprint of the token's key. A proof by any other is not remembered: who
+                has a token that is not theirs could fill the memory.
 
         Raises:
-            ProofRefused: there is not exactly one proof, or it fails a check of `protocols.oauth`,
-                or it was shown before.
+            ProofRefused: there is not exactly one proof, or it is by another key, or it fails a
+                check of `protocols.oauth`, or it was shown before.
             ProofMemoryFull: too many were shown.
         """
         proof = _only(presented.proofs)
         key, algorithm = self._key(proof)
+        if bound_to is not None and not hmac.compare_digest(key.thumbprint, bound_to):
+            raise ProofRefused("the DPoP proof is by another key than the token's")
         shown = check_proof(
             proof,
             key,

@@ -1,6 +1,7 @@
 """Puts a node's access together from its settings and parts."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from audit.database import Database
@@ -14,6 +15,7 @@ from node.access.refusals import Refusals
 from node.access.tokens import AccessTokens
 from node.settings import NodeSettings
 from node.storage import access, keyed_calls
+from protocols.errors import CredenceError
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Access:
             keyed_calls.forget(connection, now_ms - KEPT_MS)
 
     def close(self) -> None:
-        """Give back what was set aside of quotas."""
-        self._limits.give_back()
+        """Give back what was set aside of quotas; when that fails, it counts as used."""
+        with suppress(CredenceError):
+            self._limits.give_back()
 
 
 def make_access(

@@ -4,8 +4,11 @@ import secrets
 
 import pytest
 
+from node.access import proofs
+from node.access.presented import Presented
 from node.access.tokens import LIFE_S
 from protocols.jose import parse_jwks
+from protocols.oauth import AHEAD_S, PROOF_AGE_S, ProofRefused
 from tests.access.world import ISSUER, Platform, World, key_set, make_key, open_world
 
 
@@ -206,3 +209,39 @@ def test_a_plain_token_opens_nothing_unless_the_node_says_so(world: World) -> No
 def test_what_is_no_token_is_refused_alike(platform: Platform, header: str) -> None:
     answer = platform.http.get("/v1/thing", headers={"Authorization": header.encode("latin-1")})
     assert (answer.status_code, code(answer)) == (401, "token_refused")
+
+
+def test_a_thief_cannot_fill_the_memory_of_proofs(
+    world: World, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only proofs by the token's own key are remembered; when there are too many, nobody passes."""
+    monkeypatch.setattr(proofs, "MOST", 2)
+    world.restart()
+    platform.http = world.http()
+    platform.sign_in()
+    for _ in range(5):
+        by_thief = platform.proof("GET", "/v1/thing", token=platform.token, key=make_key())
+        assert code(platform.call(proof=by_thief)) == "dpop_proof_refused"
+    assert platform.call().is_success
+    full = platform.call()
+    assert (full.status_code, code(full)) == (503, "proof_memory_full")
+
+
+def test_a_proof_is_remembered_for_as_long_as_it_is_valid(
+    world: World, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [1000.0]
+    monkeypatch.setattr(proofs.time, "monotonic", lambda: at[0])
+    remembered = proofs.Proofs(lambda: world.clock[0])
+    late = world.clock[0] // 1000 + AHEAD_S  # by a clock that is ahead of ours
+    proof = platform.proof("GET", "/v1/thing", iat=late)
+    shown = Presented((), (proof,), "GET", (f"{ISSUER}/v1/thing",))
+    remembered.check(shown)
+    for _ in range(AHEAD_S + PROOF_AGE_S):
+        at[0] += 1
+        world.clock[0] += 1000
+        with pytest.raises(ProofRefused, match="shown before"):
+            remembered.check(shown)
+    world.clock[0] += 1000
+    with pytest.raises(ProofRefused, match="clock"):
+        remembered.check(shown)

@@ -243,6 +243,7 @@ def test_a_certificate_binds_a_token_when_a_proxy_of_ours_tells_it(world: World)
     for stolen in (
         one.http.get("/v1/thing", headers=bearer | {"Client-Cert": ":AAAA:"}),
         one.http.get("/v1/thing", headers=bearer | {"Client-Cert": certificate}),
+        one.http.get("/v1/thing", headers=bearer | {"Client-Cert": ":A:"}),
         one.http.get("/v1/thing", headers={"Authorization": f"DPoP {token}"}),
         world.http().get("/v1/thing", headers=bearer | headers),
         world.http(PROXY).get("/v1/thing", headers=bearer),
