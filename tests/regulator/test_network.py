@@ -99,45 +99,52 @@ def test_a_lost_passkey_opens_nothing_once_there_is_a_new_link(world: ConsoleWor
     assert rita.enrol(again.token).status_code == 401
 
 
-@pytest.fixture
-def rita(world: ConsoleWorld) -> Visitor:
-    visitor = Visitor(world)
-    visitor.enrol(world.face.regulators.add("rita", "Rita Ho").token)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleWorld]:
+    """One for all tests that do not mind what others left in it."""
+    with open_console(tmp_path_factory.mktemp("shared")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def rita(shared: ConsoleWorld) -> Visitor:
+    visitor = Visitor(shared)
+    visitor.enrol(shared.face.regulators.add("rita", "Rita Ho").token)
     return visitor
 
 
 def test_every_page_is_read_with_a_leaf_and_changes_nothing(
-    world: ConsoleWorld, rita: Visitor
+    shared: ConsoleWorld, rita: Visitor
 ) -> None:
     """One leaf a page; the operator's console stays shut."""
-    world.propose()
-    before = len(world.kinds())
+    shared.propose()
+    before = len(shared.kinds())
     for path in PAGES:
         assert rita.get(path).status_code == 200, path
-    assert world.kinds()[before:] == ["regulator.read"] * len(PAGES)
+    assert shared.kinds()[before:] == ["regulator.read"] * len(PAGES)
     assert rita.client.get("/operator/", follow_redirects=False).status_code == 303
     assert rita.client.post("/operator/sign-out", data={"csrf": "x"}).status_code == 403
     assert rita.client.post("/regulator/members").status_code in {404, 405}
-    assert world.operator().get("/regulator/", follow_redirects=False).status_code == 303
+    assert shared.operator().get("/regulator/", follow_redirects=False).status_code == 303
 
 
-def test_a_suspension_is_an_incident_until_it_ends(world: ConsoleWorld, rita: Visitor) -> None:
+def test_a_suspension_is_an_incident_until_it_ends(shared: ConsoleWorld, rita: Visitor) -> None:
     """Opened and closed with the act, each with its leaf; the register keeps it."""
-    membership = world.coordinator.membership
-    membership.set_status("bank-b", "suspended", world.clock())
+    membership = shared.coordinator.membership
+    membership.set_status("bank-b", "suspended", shared.clock())
     text = rita.get("").text
     assert "Suspension" in text
     assert "Meadow" in text
-    membership.set_status("bank-b", "active", world.clock())
+    membership.set_status("bank-b", "active", shared.clock())
     assert "No incident is open" in rita.get("").text
     assert "bank-b" in rita.get("incidents.csv").text
-    with world.coordinator.database.read() as connection:
+    with shared.coordinator.database.read() as connection:
         (row,) = every(connection)
     assert (row.kind, row.is_open) == ("suspension", False)
-    assert {"incident.opened", "incident.closed"} <= set(world.kinds())
+    assert {"incident.opened", "incident.closed"} <= set(shared.kinds())
 
 
-def test_a_proof_holds_against_the_root_it_names(world: ConsoleWorld, rita: Visitor) -> None:
+def test_a_proof_holds_against_the_root_it_names(rita: Visitor) -> None:
     """Inclusion, the signature, and consistency with a head that was seen before."""
     first = json.loads(rita.get("log/1/proof.json").text)
     old = Checkpoint.parse(Note.parse(first["checkpoint"].encode()).text)
