@@ -18,7 +18,8 @@ from api.cli import (
     node,
     node_models,
     people,
-    score,
+    products,
+    scoring,
     train,
     witness,
 )
@@ -38,9 +39,10 @@ node.app.add_typer(node_models.app, name="models")
 app.add_typer(node.app, name="node")
 app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(consent.app, name="consent")
+client.app.add_typer(products.app, name="product")
 app.add_typer(client.app, name="client")
 train.register(app)
-app.add_typer(score.app)
+app.add_typer(scoring.app, name="score")
 witness.register(audit.app, audit_verify.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(witness.app, name="witness")

@@ -13,14 +13,12 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 GAUGE_WIDTH = 44
 
-app = typer.Typer(rich_markup_mode="rich")
-
-
-@app.command(
-    "score",
-    epilog="Example: credence score http://127.0.0.1:7501 --subject sub_... --consent con_... "
-    "--client cli_... --key ./desk.jwk",
+EXAMPLE = (
+    "Example: credence score http://127.0.0.1:7501 --subject sub_... --consent con_... "
+    "--client cli_... --key ./desk.jwk"
 )
+
+
 def score(
     url: Annotated[str, typer.Argument(help="Where the node's API is.", show_default=False)],
     subject: Annotated[str, typer.Option(help="The subject's reference.", show_default=False)],
@@ -67,18 +65,19 @@ def score(
         language=language,
         idempotency_key=idempotency_key,
     )
-    with Client(url, _who(client, key, token_file), timeout_s=TIMEOUT_S) as node:
+    with Client(url, who_calls(client, key, token_file), timeout_s=TIMEOUT_S) as node:
         try:
             answer = dict(node.make(call).raw)
         except ApiError as refused:
-            _refused(refused, as_json=as_json)
+            refused_call(refused, as_json=as_json)
     if as_json:
         console.print_json(answer)
     else:
         _print(answer)
 
 
-def _who(client: str | None, key: Path | None, token_file: Path | None) -> "Identity | str":
+def who_calls(client: str | None, key: Path | None, token_file: Path | None) -> "Identity | str":
+    """Who calls: a client with its key, or a plain token where a sandbox allows one."""
     from api.sdk import ClientKey, Identity
 
     if token_file is not None and client is None and key is None:
@@ -88,7 +87,7 @@ def _who(client: str | None, key: Path | None, token_file: Path | None) -> "Iden
     return Identity(client, ClientKey.read(key))
 
 
-def _refused(refused: "ApiError", *, as_json: bool) -> NoReturn:
+def refused_call(refused: "ApiError", *, as_json: bool) -> NoReturn:
     """Tell a problem like any other error: its code, what, what to do; exit 1."""
     if as_json:
         console.print_json({

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from api.cli import client, console, coordinator, score
+from api.cli import client, console, coordinator, products, scoring
 from coordinator.bootstrap import open_coordinator
 from coordinator.home import only_process
 from node.access.presented import Presented
@@ -23,7 +23,8 @@ def application() -> typer.Typer:
     app = typer.Typer()
     app.add_typer(coordinator.app, name="coordinator")
     app.add_typer(client.app, name="client")
-    app.add_typer(score.app)
+    app.add_typer(products.app, name="product")
+    app.add_typer(scoring.app, name="score")
     return app
 
 
