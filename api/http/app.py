@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from api.http import openapi, problems
 from api.http.batches import batch_routes
@@ -15,9 +16,10 @@ from api.http.limits import BodyLimits, LimitedBodies
 from api.http.log import node_log_routes
 from api.http.metrics import metrics_routes
 from api.http.oauth import oauth_routes
+from api.http.quick import QuickScores
 from api.http.requests import RequestContext
 from api.http.score_requests import score_request_routes
-from api.http.scores import decision_routes, score_routes
+from api.http.scores import decision_routes, score_handler, score_routes
 from audit.proofs import LogReader
 from audit.witness_state import Operation
 from node.access.clients import Clients
@@ -122,7 +124,9 @@ def create_app(
     problems.install(app)
     app.state.front = node.access.front
     app.include_router(oauth_routes(node.access))
-    app.include_router(score_routes(node.scoring, node.clients))
+    handler = score_handler(node.scoring, node.clients)
+    scores = score_routes(node.scoring, node.clients, handler)
+    app.include_router(scores)
     around = node.around_scores
     app.include_router(decision_routes(around, node.clients))
     app.include_router(score_request_routes(around.jobs, around.reader, node.clients))
@@ -151,7 +155,13 @@ def create_app(
         app.router.default = late
     openapi.install(app)
     # Added last runs first: an id for every request, the limits, repeated calls, the routes.
+    app.add_middleware(QuickScores, route=_creating(scores), handler=handler)
     app.add_middleware(KeyedPosts, clients=node.clients, calls=node.access.keyed_calls)
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
     app.add_middleware(RequestContext, telemetry=node.telemetry)
     return app
+
+
+def _creating(scores: APIRouter) -> APIRoute:
+    routes = [one for one in scores.routes if isinstance(one, APIRoute)]
+    return next(one for one in routes if one.operation_id == "createScore")

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from protocols.errors import Category, CredenceError
 from protocols.jose import ALGORITHMS
@@ -114,13 +115,18 @@ def request_id_of(request: Request) -> str:
     return value
 
 
-def _on_credence_error(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, CredenceError):
-        raise error
-    request_id = request_id_of(request)
+def credence_problem(error: CredenceError, scope: Scope) -> JSONResponse:
+    """`error` as the answer to a request; what failed on our side is logged."""
+    request_id: str = scope.get("state", {}).get("request_id", "req_unknown")
     if error.category == "internal":
         _log.error("http.internal_error", request_id=request_id, code=error.code)
     return problem(error, request_id)
+
+
+def _on_credence_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, CredenceError):
+        raise error
+    return credence_problem(error, request.scope)
 
 
 def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:

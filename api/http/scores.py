@@ -1,5 +1,6 @@
 """`/v1/scores`: make a score, read one again, compute one again, tell a person why."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -10,14 +11,18 @@ from api.http.problems import MEDIA_TYPE, Problem
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from api.http.waiting import Waiting
 from node.access.clients import Clients
+from node.access.presented import Presented
 from node.scoring.requests import Scored, ScoreRequest
 from node.scoring.service import ScoringService
 from node.scoring.wiring import AroundScores
 
+MAX_KEY = 64
+ScoreHandler = Callable[[ScoreRequestBody, Presented, str | None], Awaitable[Scored]]
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        max_length=64,
+        max_length=MAX_KEY,
         description="The client's name for this call. The same key with the same body gives the "
         "same score for 24 hours; with another body it is refused.",
     ),
@@ -49,10 +54,29 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
-    """The routes, over a node's scoring service and its clients."""
-    router = APIRouter(prefix="/v1/scores", tags=["scores"])
+def score_handler(scoring: ScoringService, clients: Clients) -> ScoreHandler:
+    """What `POST /v1/scores` does with a call that is what it must be."""
     waiting = Waiting()
+
+    async def handler(body: ScoreRequestBody, credentials: Presented, key: str | None) -> Scored:
+        client = caller(clients, credentials, "scores:write")
+        request = ScoreRequest(
+            subject_ref=body.subject,
+            consent_id=body.consent_id,
+            purpose=body.purpose,
+            client_id=client.client_id,
+            language=body.language,
+            idempotency_key=key,
+            product=body.product,
+        )
+        return await waiting.result(scoring.begin(request))
+
+    return handler
+
+
+def score_routes(scoring: ScoringService, clients: Clients, handler: ScoreHandler) -> APIRouter:
+    """The routes, over a node's scoring service, its clients and `score_handler` of them."""
+    router = APIRouter(prefix="/v1/scores", tags=["scores"])
 
     @router.post(
         "",
@@ -75,17 +99,7 @@ def score_routes(scoring: ScoringService, clients: Clients) -> APIRouter:
         Where too little is known the answer has no `score` but an `exclusion`; it is an answer like
         any other, with its receipt, and is charged as one.
         """
-        client = caller(clients, credentials, "scores:write")
-        request = ScoreRequest(
-            subject_ref=body.subject,
-            consent_id=body.consent_id,
-            purpose=body.purpose,
-            client_id=client.client_id,
-            language=body.language,
-            idempotency_key=idempotency_key,
-            product=body.product,
-        )
-        return _answer(await waiting.result(scoring.begin(request)), created=201)
+        return _answer(await handler(body, credentials, idempotency_key), created=201)
 
     @router.get(
         "/{score_id}",
