@@ -25,6 +25,7 @@ from protocols.errors import InvalidInput, StateConflict
 
 LOOPBACK = "127.0.0.1"
 REGULATOR = "regulator"
+PORTS_OF = ("enrolment", "member", "console", "witness")
 PORTS = range(20_000, 32_768)
 
 
@@ -181,8 +182,8 @@ def load(root: Path) -> Layout:
         members = tuple(
             MemberLayout(**(entry | {"holds": tuple(entry["holds"])})) for entry in value["members"]
         )
-        ports = [value[f"{name}_port"] for name in ("enrolment", "member", "console", "witness")]
-        return Layout(root, *ports, members)
+        ports = {f"{one}_port": value[f"{one}_port"] for one in PORTS_OF}
+        return Layout(root=root, members=members, **ports)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
             f"{root} holds no readable sandbox",
