@@ -23,7 +23,7 @@ from node.periodic import Periodic
 from node.relay.line import RelayLine
 from node.relay.wiring import relay_line
 from node.retention.wiring import retention_of
-from node.storage import score_inputs, signals
+from node.storage import monitors, score_inputs, signals
 from protocols.errors import CredenceError
 
 PUSH_EVERY_S = 0.5
@@ -163,6 +163,7 @@ def _background(node: Node, clock: Callable[[], int]) -> list[Periodic | Supervi
         with node.database.write() as connection:
             signals.delete_expired(connection, clock())
             score_inputs.delete_expired(connection, clock())
+            monitors.delete_expired_lenders(connection, clock())
         node.exchange.forget(clock())
         node.people.attempts.prune()
         node.around_scores.runner.tidy()

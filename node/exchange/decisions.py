@@ -9,6 +9,7 @@ from audit.database import Connection
 from consent.policy import Decision, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.consents.freshness import UNPROVEN, Fresh, Freshness
+from node.exchange import lenders
 from node.exchange.selection import Selection
 from node.network.pairwise import PairKeys
 from node.storage import consents, marks, pseudonyms, signals
@@ -176,8 +177,23 @@ class Decider:
         decision = decide(asked, now_ms)  # 4
         subject = terms if matches else None
         answer = _answer(query.consent_hash, decision, selection, subject, facts, now_ms)  # 5
+        if subject is not None and not answer.refusal and request.body.purpose == lenders.PURPOSE:
+            answer.lenders = self._lenders(subject, decision, facts, request.sender.member_id)
         flagged_at_ms = marked.flagged_at_ms(self._member_id)
         return Outcome(query.consent_hash, subject, _code(decision), answer, flagged_at_ms)
+
+    def _lenders(self, terms: Terms, decision: Decision, facts: Facts, recipient: str) -> bytes:
+        if lenders.ACCOUNTS not in decision.categories:
+            return b""
+        return lenders.said(
+            self._member_id,
+            terms,
+            facts.vectors.get(terms.pseudonym),
+            recipient=recipient,
+            catalogue=self._catalogue(),
+            pair_keys=self._pair_keys,
+            epoch=self._pair_keys.epoch,
+        )
 
 
 def _shown(vector: SignalVector, marked: Marks | None) -> SignalVector:

@@ -5,18 +5,20 @@ purpose; only of source classes that it grants and that the catalogue knows; and
 data life. The vectors, the release records and their audit leaves are one transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.database import Database
+from audit.database import Connection, Database
 from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.consents.freshness import Fresh, Freshness
+from node.exchange import lenders
 from node.exchange.pipeline import Consented, Sent
 from node.exchange.records import Act, ReleaseRecorder, answer_mac
-from node.storage import consents, signals
+from node.storage import consents, monitors, signals
 from node.storage.exchange import IN
 from node.storage.signals import SignalVector
+from protocols.lender_tokens import MAX_BYTES
 from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer
 
 
@@ -67,6 +69,8 @@ class Inbox:
                 for one, item in zip(sent.people, answer.answers, strict=True)
             ]
             signals.put_many(connection, [one.vector for one in received if one.vector])
+            if sent.request.body.purpose == lenders.PURPOSE:
+                _keep_lenders(connection, sent.request.body.to, received, answer)
             acts = [
                 _act(sent, place, one, item, now_ms)
                 for place, (one, item) in enumerate(zip(received, answer.answers, strict=True))
@@ -132,6 +136,15 @@ class Inbox:
             for signal in item.signals
             if signal.signal in allowed
         }
+
+
+def _keep_lenders(
+    connection: Connection, holder: str, received: Sequence[Received], answer: AnswerBody
+) -> None:
+    for one, item in zip(received, answer.answers, strict=True):
+        if one.vector is not None and one.vector.expires_at_ms is not None:
+            consent_id, rows = one.asked.consent_id, item.lenders[:MAX_BYTES]
+            monitors.put_lenders(connection, consent_id, holder, rows, one.vector.expires_at_ms)
 
 
 def _act(sent: Sent, place: int, one: Received, item: SubjectAnswer, now_ms: int) -> Act:

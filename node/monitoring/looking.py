@@ -19,8 +19,10 @@ import structlog
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
+from consent.policy import Terms
 from consent.refusals import ReleaseRefused
 from models.catalogue import SignalStatus
+from node.exchange.lenders import counted
 from node.exchange.report import FetchReport, HolderReport
 from node.monitoring.rules import Baseline, Look, Noticed, compare, figures_of
 from node.monitoring.service import PURPOSE, Monitors, RestsOn
@@ -34,6 +36,7 @@ from node.storage.monitors import ACTIVE, EventRow, MonitorRow
 from node.storage.signals import Signals, matrix
 from node.storage.subjects import Subject, UnknownSubject
 from node.webhooks.service import Webhooks
+from protocols.directory import Directory
 from protocols.errors import CredenceError, Unavailable
 from protocols.identifiers import new_id
 
@@ -74,6 +77,7 @@ class Looking:
         sources: ScoreSources,
         model: ActiveModel,
         fetcher: Fetcher,
+        directory: Callable[[], Directory],
         webhooks: Webhooks,
         member_id: str,
         deadline_s: float,
@@ -88,6 +92,7 @@ class Looking:
         self._sources = sources
         self._model = model
         self._fetcher = fetcher
+        self._directory = directory
         self._webhooks = webhooks
         self._member_id = member_id
         self._deadline_s = deadline_s
@@ -167,7 +172,7 @@ class Looking:
         found = self._sources.contributions(readable, kept.under(granted.terms, PURPOSE), reports)
         merged = merge(found)
         said = tuple(sorted(one.source for one in found if _speaks(one.said)))
-        look = self._seen(connection, merged, said)
+        look = self._seen(connection, merged, said, granted.terms)
         baseline, noticed = compare(Baseline.parse(row.baseline), look, row.thresholds)
         self._consent.use(connection, [granted])
         wanted = [one for one in noticed if one.event in row.events]
@@ -181,10 +186,13 @@ class Looking:
             hindered_by="",
         )
 
-    def _seen(self, connection: Connection, merged: Signals, sources: tuple[str, ...]) -> Look:
+    def _seen(
+        self, connection: Connection, merged: Signals, sources: tuple[str, ...], terms: Terms
+    ) -> Look:
         if not sources:
             raise NothingSaid("no institution says anything about this person now")
         scorer = self._model.get(connection)
+        heard = storage.lenders(connection, terms.consent_id, self._now_ms())
         status, value = matrix([merged], [spec.id for spec in scorer.encoder.catalogue.signals])
         scores = scorer.score(status, value)
         return Look(
@@ -192,6 +200,8 @@ class Looking:
             model=scorer.bundle.version,
             sources=sources,
             figures=figures_of(merged),
+            lenders=counted(heard, terms, self._member_id, self._directory()),
+            lenders_by=tuple(sorted(heard)),
         )
 
     def _note(

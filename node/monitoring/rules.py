@@ -10,8 +10,9 @@ moves with what is good news and stays for what is bad, so that a slow slide is 
 | delinquency | a figure of late or unpaid debts rose | the last look |
 | multi_lender_growth | `new_lenders` more lenders | the fewest since it was last told |
 
-Points are compared only between looks with the same model and the same sources: an institution that
-did not answer is no change of the person. The first look is told to nobody.
+Points are compared only between looks with the same model and the same sources, lenders between
+those that the same holders answered: who did not answer is no change of the person. The first look
+is told to nobody.
 """
 
 import json
@@ -50,6 +51,7 @@ class Look:
         sources: who contributed, sorted.
         figures: by signal of `DEBT_SIGNALS` and `LATE_SIGNALS`; absent: nobody says.
         lenders: distinct other lenders; None: nobody says.
+        lenders_by: the holders that said so, sorted.
     """
 
     points: int
@@ -57,16 +59,17 @@ class Look:
     sources: tuple[str, ...]
     figures: Mapping[str, float]
     lenders: int | None = None
+    lenders_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the next look is compared with; `points` by sources, of one model."""
+    """What the next look is compared with; `points` and `lenders` by who said so."""
 
     model: str = ""
     points: Mapping[str, int] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
-    lenders: int | None = None
+    lenders: Mapping[str, int] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """JSON."""
@@ -75,7 +78,7 @@ class Baseline:
                 "model": self.model,
                 "points": dict(self.points),
                 "figures": dict(self.figures),
-                "lenders": self.lenders,
+                "lenders": dict(self.lenders),
             }
         )
 
@@ -115,7 +118,7 @@ def compare(
     for name, value in look.figures.items():
         limit = thresholds["new_debt_amount"] if name in DEBT_SIGNALS else None
         figures[name] = _figure(name, before.figures.get(name), value, limit, noticed)
-    lenders = _lenders(before.lenders, look.lenders, thresholds["new_lenders"], noticed)
+    lenders = _lenders(before, look, thresholds["new_lenders"], noticed)
     return Baseline(look.model, points, figures, lenders), noticed
 
 
@@ -144,10 +147,13 @@ def _figure(
     return now if limit is None else min(was, now)
 
 
-def _lenders(was: int | None, now: int | None, limit: float, noticed: list[Noticed]) -> int | None:
-    if was is None or now is None:
-        return now if was is None else was
-    if now - was >= limit:
-        noticed.append(Noticed(MULTI_LENDER, {"from": was, "to": now}))
-        return now
-    return min(was, now)
+def _lenders(before: Baseline, look: Look, limit: float, noticed: list[Noticed]) -> dict[str, int]:
+    kept, key = dict(before.lenders), ",".join(look.lenders_by)
+    if look.lenders is None:
+        return kept
+    was = kept.get(key)
+    if was is not None and look.lenders - was >= limit:
+        noticed.append(Noticed(MULTI_LENDER, {"from": was, "to": look.lenders}))
+        was = None
+    kept[key] = look.lenders if was is None else min(was, look.lenders)
+    return kept

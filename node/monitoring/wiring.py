@@ -68,6 +68,7 @@ def make_monitoring(
         ),
         model=ActiveModel(directory_key, documents.catalogue),
         fetcher=fetcher,
+        directory=documents.directory,
         webhooks=webhooks,
         member_id=settings.member_id,
         deadline_s=settings.fetch_deadline_s,

@@ -37,6 +37,11 @@ class PairKeys:
         self._clock = clock
         self._derived: dict[tuple[str, bytes, bytes, int], bytes] = {}
 
+    @property
+    def epoch(self) -> int:
+        """The key epoch in force."""
+        return self._directory().epoch
+
     def with_member(self, member_id: str, epoch: int | None = None) -> bytes:
         """The 32-byte key to share with another member now.
 

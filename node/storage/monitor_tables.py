@@ -1,6 +1,16 @@
 """Tables of portfolio monitoring: what clients watch over, and what was noticed."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from node.storage.tables import metadata
 
@@ -38,4 +48,14 @@ monitor_event = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("leaf_seq", BigInteger, nullable=False),
     Index("ix_monitor_event_monitor", "monitor_id", "seq"),
+)
+
+# What holders said of a person's lenders, blinded (`protocols.lender_tokens`), for monitoring.
+lender_rows = Table(
+    "lender_rows",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("rows", LargeBinary, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, insert, select, update
 
 from audit.database import Connection
-from node.storage.monitor_tables import monitor, monitor_event
+from node.storage.monitor_tables import lender_rows, monitor, monitor_event
 
 ACTIVE, ENDED = "active", "ended"
 
@@ -106,11 +106,43 @@ def forget_by_consent(connection: Connection, consent_id: str) -> None:
     connection.execute(
         update(monitor).where(monitor.c.consent_id == consent_id).values(baseline=None, due_at_ms=0)
     )
+    connection.execute(delete(lender_rows).where(lender_rows.c.consent_id == consent_id))
+
+
+def put_lenders(
+    connection: Connection, consent_id: str, holder: str, rows: bytes, expires_at_ms: int
+) -> None:
+    """Keep what a holder says of a person's lenders, blinded; what it said before goes."""
+    connection.execute(
+        delete(lender_rows).where(
+            lender_rows.c.consent_id == consent_id, lender_rows.c.holder == holder
+        )
+    )
+    connection.execute(
+        insert(lender_rows).values(
+            consent_id=consent_id, holder=holder, rows=rows, expires_at_ms=expires_at_ms
+        )
+    )
+
+
+def lenders(connection: Connection, consent_id: str, now_ms: int) -> dict[str, bytes]:
+    """What holders say of a person's lenders, by holder, while its data life lasts."""
+    query = select(lender_rows.c.holder, lender_rows.c.rows).where(
+        lender_rows.c.consent_id == consent_id, lender_rows.c.expires_at_ms > now_ms
+    )
+    return {row.holder: row.rows for row in connection.execute(query)}
+
+
+def delete_expired_lenders(connection: Connection, now_ms: int) -> None:
+    """Delete what is over its data life."""
+    connection.execute(delete(lender_rows).where(lender_rows.c.expires_at_ms <= now_ms))
 
 
 def delete_of_refs(connection: Connection, subject_refs: Select[tuple[str]]) -> None:
     """Delete monitors of people and what they noticed."""
     mine = select(monitor.c.monitor_id).where(monitor.c.subject_ref.in_(subject_refs))
+    under = select(monitor.c.consent_id).where(monitor.c.subject_ref.in_(subject_refs))
+    connection.execute(delete(lender_rows).where(lender_rows.c.consent_id.in_(under)))
     connection.execute(delete(monitor_event).where(monitor_event.c.monitor_id.in_(mine)))
     connection.execute(delete(monitor).where(monitor.c.subject_ref.in_(subject_refs)))
 

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bprotocols/v1/exchange.proto\x12\x0b\x63redence.v1\"0\n\rSealedRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\xeb\x01\n\x0bRequestBody\x12\r\n\x05suite\x18\x01 \x01(\r\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x66rom\x18\x03 \x01(\t\x12\n\n\x02to\x18\x04 \x01(\t\x12\x14\n\x0cissued_at_ms\x18\x05 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x06 \x01(\x03\x12\r\n\x05nonce\x18\x07 \x01(\x0c\x12\x15\n\rrecipient_epk\x18\x08 \x01(\x0c\x12\x0f\n\x07purpose\x18\t \x01(\t\x12*\n\x07queries\x18\n \x03(\x0b\x32\x19.credence.v1.SubjectQuery\x12\x0f\n\x07signals\x18\x0b \x03(\t\"3\n\x0cSubjectQuery\x12\x14\n\x0c\x63onsent_hash\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x0c\"G\n\x0cSealedAnswer\x12\x14\n\x0crequest_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x90\x01\n\nAnswerBody\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x16\n\x0e\x61nswered_at_ms\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61talogue_version\x18\x04 \x01(\t\x12+\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x1a.credence.v1.SubjectAnswer\"a\n\rSubjectAnswer\x12\x14\n\x0c\x63onsent_hash\x18\x01 \x01(\x0c\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12)\n\x07signals\x18\x03 \x03(\x0b\x32\x18.credence.v1.SignalValue\"i\n\x0bSignalValue\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.credence.v1.SignalStatus\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x10\n\x08\x61s_of_ms\x18\x04 \x01(\x03\"\x85\x01\n\x0f\x43onsentDelivery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x12\n\x08\x61rtefact\x18\x02 \x01(\x0cH\x00\x12\x14\n\nwithdrawal\x18\x03 \x01(\x0cH\x00\x12\x19\n\x0cstatus_index\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05\x65ventB\x0f\n\r_status_index\"|\n\x16\x43onsentAcknowledgement\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_ms\x18\x03 \x01(\x03\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x10\n\x08\x64\x65letion\x18\x05 \x01(\x0c*\xda\x01\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SIGNAL_STATUS_PRESENT\x10\x01\x12 \n\x1cSIGNAL_STATUS_NONE_ON_RECORD\x10\x02\x12\x1a\n\x16SIGNAL_STATUS_NOT_HELD\x10\x03\x12\x1c\n\x18SIGNAL_STATUS_NO_CONSENT\x10\x04\x12\x1a\n\x16SIGNAL_STATUS_DISPUTED\x10\x05\x12\x18\n\x14SIGNAL_STATUS_FROZEN\x10\x06\x32\x93\x01\n\x08\x45xchange\x12>\n\x05\x46\x65tch\x12\x1a.credence.v1.SealedRequest\x1a\x19.credence.v1.SealedAnswer\x12G\n\nFetchBatch\x12\x1a.credence.v1.SealedRequest\x1a\x19.credence.v1.SealedAnswer(\x01\x30\x01\x32\\\n\x08\x43onsents\x12P\n\x07\x44\x65liver\x12\x1c.credence.v1.ConsentDelivery\x1a#.credence.v1.ConsentAcknowledgement(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bprotocols/v1/exchange.proto\x12\x0b\x63redence.v1\"0\n\rSealedRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\xeb\x01\n\x0bRequestBody\x12\r\n\x05suite\x18\x01 \x01(\r\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x66rom\x18\x03 \x01(\t\x12\n\n\x02to\x18\x04 \x01(\t\x12\x14\n\x0cissued_at_ms\x18\x05 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x06 \x01(\x03\x12\r\n\x05nonce\x18\x07 \x01(\x0c\x12\x15\n\rrecipient_epk\x18\x08 \x01(\x0c\x12\x0f\n\x07purpose\x18\t \x01(\t\x12*\n\x07queries\x18\n \x03(\x0b\x32\x19.credence.v1.SubjectQuery\x12\x0f\n\x07signals\x18\x0b \x03(\t\"3\n\x0cSubjectQuery\x12\x14\n\x0c\x63onsent_hash\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\x0c\"G\n\x0cSealedAnswer\x12\x14\n\x0crequest_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x90\x01\n\nAnswerBody\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x16\n\x0e\x61nswered_at_ms\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61talogue_version\x18\x04 \x01(\t\x12+\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x1a.credence.v1.SubjectAnswer\"r\n\rSubjectAnswer\x12\x14\n\x0c\x63onsent_hash\x18\x01 \x01(\x0c\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12)\n\x07signals\x18\x03 \x03(\x0b\x32\x18.credence.v1.SignalValue\x12\x0f\n\x07lenders\x18\x04 \x01(\x0c\"i\n\x0bSignalValue\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.credence.v1.SignalStatus\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x10\n\x08\x61s_of_ms\x18\x04 \x01(\x03\"\x85\x01\n\x0f\x43onsentDelivery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x12\n\x08\x61rtefact\x18\x02 \x01(\x0cH\x00\x12\x14\n\nwithdrawal\x18\x03 \x01(\x0cH\x00\x12\x19\n\x0cstatus_index\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05\x65ventB\x0f\n\r_status_index\"|\n\x16\x43onsentAcknowledgement\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_ms\x18\x03 \x01(\x03\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x10\n\x08\x64\x65letion\x18\x05 \x01(\x0c*\xda\x01\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SIGNAL_STATUS_PRESENT\x10\x01\x12 \n\x1cSIGNAL_STATUS_NONE_ON_RECORD\x10\x02\x12\x1a\n\x16SIGNAL_STATUS_NOT_HELD\x10\x03\x12\x1c\n\x18SIGNAL_STATUS_NO_CONSENT\x10\x04\x12\x1a\n\x16SIGNAL_STATUS_DISPUTED\x10\x05\x12\x18\n\x14SIGNAL_STATUS_FROZEN\x10\x06\x32\x93\x01\n\x08\x45xchange\x12>\n\x05\x46\x65tch\x12\x1a.credence.v1.SealedRequest\x1a\x19.credence.v1.SealedAnswer\x12G\n\nFetchBatch\x12\x1a.credence.v1.SealedRequest\x1a\x19.credence.v1.SealedAnswer(\x01\x30\x01\x32\\\n\x08\x43onsents\x12P\n\x07\x44\x65liver\x12\x1c.credence.v1.ConsentDelivery\x1a#.credence.v1.ConsentAcknowledgement(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protocols.v1.exchange_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIGNALSTATUS']._serialized_start=1074
-  _globals['_SIGNALSTATUS']._serialized_end=1292
+  _globals['_SIGNALSTATUS']._serialized_start=1091
+  _globals['_SIGNALSTATUS']._serialized_end=1309
   _globals['_SEALEDREQUEST']._serialized_start=44
   _globals['_SEALEDREQUEST']._serialized_end=92
   _globals['_REQUESTBODY']._serialized_start=95
@@ -44,15 +44,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERBODY']._serialized_start=459
   _globals['_ANSWERBODY']._serialized_end=603
   _globals['_SUBJECTANSWER']._serialized_start=605
-  _globals['_SUBJECTANSWER']._serialized_end=702
-  _globals['_SIGNALVALUE']._serialized_start=704
-  _globals['_SIGNALVALUE']._serialized_end=809
-  _globals['_CONSENTDELIVERY']._serialized_start=812
-  _globals['_CONSENTDELIVERY']._serialized_end=945
-  _globals['_CONSENTACKNOWLEDGEMENT']._serialized_start=947
-  _globals['_CONSENTACKNOWLEDGEMENT']._serialized_end=1071
-  _globals['_EXCHANGE']._serialized_start=1295
-  _globals['_EXCHANGE']._serialized_end=1442
-  _globals['_CONSENTS']._serialized_start=1444
-  _globals['_CONSENTS']._serialized_end=1536
+  _globals['_SUBJECTANSWER']._serialized_end=719
+  _globals['_SIGNALVALUE']._serialized_start=721
+  _globals['_SIGNALVALUE']._serialized_end=826
+  _globals['_CONSENTDELIVERY']._serialized_start=829
+  _globals['_CONSENTDELIVERY']._serialized_end=962
+  _globals['_CONSENTACKNOWLEDGEMENT']._serialized_start=964
+  _globals['_CONSENTACKNOWLEDGEMENT']._serialized_end=1088
+  _globals['_EXCHANGE']._serialized_start=1312
+  _globals['_EXCHANGE']._serialized_end=1459
+  _globals['_CONSENTS']._serialized_start=1461
+  _globals['_CONSENTS']._serialized_end=1553
 # @@protoc_insertion_point(module_scope)

@@ -254,10 +254,13 @@ class SubjectAnswer(_message.Message):
     CONSENT_HASH_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
+    LENDERS_FIELD_NUMBER: _builtins.int
     consent_hash: _builtins.bytes
     """the query's"""
     refusal: _builtins.str
     """empty, or a stable refusal code; then no signals"""
+    lenders: _builtins.bytes
+    """purpose "monitor", class credit_account: who lends to"""
     @_builtins.property
     def signals(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignalValue]:
         """each once; only what was asked for, if anything was"""
@@ -268,10 +271,11 @@ class SubjectAnswer(_message.Message):
         consent_hash: _builtins.bytes = ...,
         refusal: _builtins.str = ...,
         signals: _abc.Iterable[Global___SignalValue] | None = ...,
+        lenders: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_hash", b"consent_hash", "refusal", b"refusal", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_hash", b"consent_hash", "lenders", b"lenders", "refusal", b"refusal", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

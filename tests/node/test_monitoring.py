@@ -11,9 +11,11 @@ from node.storage import monitors as storage
 from node.storage import signals, webhooks
 from node.storage.subjects import UnknownSubject
 from protocols.errors import InvalidInput
+from tests.network import MEMBERS
 from tests.node.scoring_world import ACCOUNT, BANK, PRESENT, World, open_world, ref
 
 CLIENT = "cli_platform"
+BANK_B = next(one for one in MEMBERS if one.member_id == "bank-b")
 _people = itertools.count(7000)
 
 
@@ -178,3 +180,23 @@ def test_a_person_of_whom_nobody_says_anything_is_looked_at_again_later(world: W
     assert (get(world, row).state, get(world, row).hindered_by) == (
         "active", "monitor_nothing_said",
     )  # fmt: skip
+
+
+def test_lenders_are_counted_across_holders_by_tokens_that_name_nobody(world: World) -> None:
+    """The one who asks is not counted; a further lender is an event."""
+    world.network.add(BANK_B)
+    world.network.publish()
+    world.network.servers["bank-b"].start()
+    one, consent, row = watched(world, holders=(BANK, "bank-b", "payments"))
+    look(world)
+    assert json.loads(get(world, row).baseline)["lenders"] == {"bank-b,payments": 0}
+    world.network.enrol_many("bank-b", {one: ACCOUNT})
+    look(world)
+    assert "multi_lender_growth" in [event.type for event in events(world, row)]
+    assert json.loads(get(world, row).baseline)["lenders"] == {"bank-b,payments": 1}
+    with world.node.database.write() as connection:
+        kept = storage.lenders(connection, consent.consent_id, 0)
+        assert len(kept["bank-b"]) == 6 + 16
+        assert b"bank" not in kept["bank-b"]
+        storage.forget_by_consent(connection, consent.consent_id)
+        assert storage.lenders(connection, consent.consent_id, 0) == {}

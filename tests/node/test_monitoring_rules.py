@@ -6,8 +6,8 @@ from models.catalogue import SignalStatus
 from node.monitoring.rules import DEFAULTS, Baseline, Look, compare, figures_of
 
 
-def look(points: int = 700, lenders: int | None = None, sources=("bank-a",), model="m1", **figures):
-    return Look(points, model, sources, figures, lenders)
+def look(points=700, lenders=None, sources=("bank-a",), model="m1", by=("bank-b",), **figures):
+    return Look(points, model, sources, figures, lenders, by)
 
 
 def told(*looks: Look) -> list[list[str]]:
@@ -41,6 +41,7 @@ def told(*looks: Look) -> list[list[str]]:
         ([look(dishonest_debtor=0), look(), look(dishonest_debtor=1)], [[], [], ["delinquency"]]),
         ([look(), look(dishonest_debtor=1)], [[], []]),
         ([look(lenders=1), look(lenders=2), look(lenders=2)], [[], ["multi_lender_growth"], []]),
+        ([look(lenders=0), look(lenders=1, by=("bank-b", "bank-c"))], [[], []]),
         ([look(lenders=3), look(lenders=None), look(lenders=2), look(lenders=3)],
          [[], [], [], ["multi_lender_growth"]]),
     ],
