@@ -140,7 +140,7 @@ def oauth_routes(access: Access) -> APIRouter:
         """
         shown = presented(request.scope)
         try:
-            form = _form(await request.body())
+            form = parse_form(await request.body())
             granted = await run_in_threadpool(
                 access.grants.grant, form, shown, origins(request.scope)
             )
@@ -193,7 +193,12 @@ def _metadata(issuer: str, *, bound: bool) -> Mapping[str, Any]:
     }
 
 
-def _form(body: bytes) -> list[tuple[str, str]]:
+def parse_form(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a token request, in order.
+
+    Raises:
+        TokenRequestInvalid: not a form, or one with too many fields.
+    """
     try:
         return parse_qsl(
             body.decode("ascii"),

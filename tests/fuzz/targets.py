@@ -26,7 +26,7 @@ from protocols.v1.exchange_pb2 import AnswerBody, RequestBody, SealedAnswer, Sea
 from protocols.v1.membership_pb2 import SignedDocument
 from scripts.vectors import hpke
 from scripts.vectors.seeds import sealing, seeded
-from tests.fuzz import accounts, keys, portal, proofs, relay, status, witness
+from tests.fuzz import access, accounts, keys, portal, proofs, relay, status, witness
 from tests.fuzz.trying import Target, attempt, canonical_too, network, vectors
 
 
@@ -273,6 +273,7 @@ TARGETS = {
     "relay": Target(relay.run, relay.seeds),
     "portal": Target(portal.run, portal.seeds),
     "proofs": Target(proofs.run, proofs.seeds),
+    "access": Target(access.run, access.seeds),
     "accounts": Target(accounts.run, accounts.seeds),
     "status": Target(status.run, status.seeds),
     "witness": Target(witness.run, witness.seeds),
