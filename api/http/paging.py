@@ -28,7 +28,7 @@ def before(cursor: str | None) -> int:
         text = b64url_decode(cursor).decode("ascii")
     except (Malformed, UnicodeDecodeError) as error:
         raise InvalidInput("this is no cursor") from error
-    if not text.startswith("<") or not text[1:].isdigit() or len(text) > 20:
+    if not text.startswith("<") or not text[1:].isdigit() or len(text) > 19:
         raise InvalidInput("this is no cursor")
     return int(text[1:])
 
