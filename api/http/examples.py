@@ -15,6 +15,7 @@ _OF_PATTERN = {
     "^[0-9a-f]{64}$": "5d7a1c3e9b0f2846" * 4,
     "^[0-9a-f]{128}$": "5d7a1c3e9b0f2846" * 8,
 }
+_OF_FORMAT = {"date": "2026-09-21", "date-time": "2026-09-21T14:13:20Z"}
 _PREFIXES = {
     "subject": "sub_7x3k2m4p6q7r2s5t5v7w2x4y6z",
     "consent_id": "con_2b4d6f2h7j3l5n7p2r2t4v6x4z",
@@ -84,7 +85,7 @@ def _number(schema: Schema, name: str) -> float:
 
 
 def _text(schema: Schema, name: str) -> str:
-    known = _OF_PATTERN.get(schema.get("pattern", ""))
+    known = _OF_PATTERN.get(schema.get("pattern", "")) or _OF_FORMAT.get(schema.get("format", ""))
     if known is not None:
         return known
     return _PREFIXES.get(name, "text"[: schema.get("maxLength", 4)])

@@ -30,7 +30,7 @@ _REFUSALS = {
     404: "This client has no such endpoint.",
     409: "The endpoint is disabled, or the client has enough of them.",
     422: "A field of the body is wrong.",
-    503: "The host has no address now, or the database refuses; try again.",
+    503: "The database refuses; try again.",
 }
 _BODIES = {
     408: "The body did not come in time.",

@@ -8,6 +8,7 @@ act logged.
 
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -64,7 +65,6 @@ def silence(layout: Layout) -> Iterator[None]:
 
 def _join(run: Run, stage: Stage) -> None:
     network.found(run.layout)
-    network.start_witness(run.layout, run.supervisor)
     network.start_coordinator(run.layout, run.supervisor)
     network.join(run.layout, stage, max_epsilon=run.options.epsilon)
     network.start_nodes(run.layout, run.supervisor)
@@ -224,6 +224,10 @@ def _client(run: Run) -> dict[str, Any]:
         ],
     }
     (run.layout.root / "developer.json").write_text(json.dumps(found, indent=2) + "\n")
+    lines = {"URL": bank.http_url, "CLIENT": client.client_id, "KEY": str(file)}
+    (run.layout.root / "developer.env").write_text(
+        "".join(f"export CREDENCE_{name}={shlex.quote(value)}\n" for name, value in lines.items())
+    )
     return found
 
 

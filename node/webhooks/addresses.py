@@ -33,7 +33,7 @@ class HostUnknown(CredenceError):
     """The host of an endpoint has no address."""
 
     code = "webhook_host_unknown"
-    category = "unavailable"
+    category = "invalid"
     retryable = True
     next_step = "Check the host's name."
 
