@@ -2,7 +2,7 @@
 
 The key is made by the process that uses it, replaced daily, and never written down. A token lives
 no longer than that process: so the memory of proofs that were shown, which ends with it too, covers
-every token that there is (docs/adr/0017).
+every token that there is (docs/adr/0018).
 """
 
 import secrets

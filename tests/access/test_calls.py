@@ -104,7 +104,7 @@ def test_a_token_ends_after_five_minutes(world: World, platform: Platform) -> No
 
 
 def test_a_token_ends_with_the_process_that_gave_it(world: World, platform: Platform) -> None:
-    """What its memory of proofs does not cover, a process does not believe (docs/adr/0017)."""
+    """What its memory of proofs does not cover, a process does not believe (docs/adr/0018)."""
     proof = platform.proof("GET", "/v1/thing", token=platform.token)
     assert platform.call(proof=proof).is_success
     world.restart()
