@@ -39,9 +39,12 @@ def parse_public_key(text: str) -> VerifyKey:
     if not text.startswith(_PREFIX):
         raise Malformed(f"a public key of webhooks begins with {_PREFIX}")
     try:
-        return VerifyKey(base64.b64decode(text.removeprefix(_PREFIX), validate=True))
+        key = VerifyKey(base64.b64decode(text.removeprefix(_PREFIX), validate=True))
     except ValueError as error:
         raise Malformed("a public key of webhooks is base64") from error
+    if public_key_text(key) != text:  # base64 has spare bits at its end
+        raise Malformed("a public key of webhooks is written in one way")
+    return key
 
 
 def signed_headers(

@@ -26,7 +26,7 @@ from protocols.v1.exchange_pb2 import AnswerBody, RequestBody, SealedAnswer, Sea
 from protocols.v1.membership_pb2 import SignedDocument
 from scripts.vectors import hpke
 from scripts.vectors.seeds import sealing, seeded
-from tests.fuzz import access, accounts, keys, portal, proofs, relay, status, witness
+from tests.fuzz import access, accounts, events, keys, portal, proofs, relay, status, witness
 from tests.fuzz.trying import Target, attempt, canonical_too, network, vectors
 
 
@@ -277,4 +277,5 @@ TARGETS = {
     "accounts": Target(accounts.run, accounts.seeds),
     "status": Target(status.run, status.seeds),
     "witness": Target(witness.run, witness.seeds),
+    "events": Target(events.run, events.seeds),
 }

@@ -249,6 +249,17 @@ def _believes(public, heard, now_s: int) -> bool:
     return True
 
 
+def test_what_rests_on_a_consent_that_is_not_in_force_is_withheld(world: WebhookWorld) -> None:
+    """From what waits and from replays alike."""
+    endpoint_id, _ = endpoint(world)
+    message_id = world.emit(consent_id="con_ended")
+    world.work()
+    world.webhooks.endpoints.replay(CLIENT, endpoint_id, message_id=message_id)
+    world.work()
+    assert world.receiver.heard == []
+    assert [one.state for one in world.log(endpoint_id)] == ["withheld", "withheld"]
+
+
 def test_one_message_or_a_span_is_replayed_under_its_id(world: WebhookWorld) -> None:
     endpoint_id, _ = endpoint(world)
     first = world.emit()
