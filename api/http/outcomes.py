@@ -90,8 +90,10 @@ def outcome_routes(outcomes: OutcomeService, clients: Clients) -> APIRouter:
         operation_id="reportOutcome",
         summary="Report what became of a loan",
         status_code=201,
-        responses={200: {"model": OutcomeAnswer, "description": "It was reported before."}}
-        | problems(_REFUSALS, 400, 401, 403, 404, 409, 422, 503),
+        responses={
+            200: {"model": OutcomeAnswer, "description": "It was reported before."},
+            **problems(_REFUSALS, 400, 401, 403, 404, 409, 422, 503),
+        },
     )
     def report(body: OutcomeBody, credentials: Credentials, response: Response) -> OutcomeAnswer:
         """Report an outcome of a score; the same again is answered with 200 and changes nothing.

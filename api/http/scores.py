@@ -84,8 +84,10 @@ def score_routes(scoring: ScoringService, clients: Clients, handler: ScoreHandle
         summary="Score a subject",
         status_code=201,
         response_model=ScoreAnswer,
-        responses={200: {"model": ScoreAnswer, "description": "What the key's first call was told."}}
-        | refusals(400, 401, 403, 404, 409, 422, 503),
+        responses={
+            200: {"model": ScoreAnswer, "description": "What the first call was told."},
+            **refusals(400, 401, 403, 404, 409, 422, 503),
+        },
     )
     async def create_score(
         body: ScoreRequestBody, credentials: Credentials, idempotency_key: IdempotencyKey = None

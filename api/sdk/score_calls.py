@@ -111,7 +111,12 @@ def create_batch(
     body = "".join(
         json.dumps({"subject": subject, "consent_id": consent}) + "\n" for subject, consent in lines
     )
-    query = {"purpose": purpose, "product": product, "language": language, "deadline_s": deadline_s}
+    query: dict[str, str | int | bool | None] = {
+        "purpose": purpose,
+        "product": product,
+        "language": language,
+        "deadline_s": deadline_s,
+    }
     return Call("createBatch", "POST", _BATCHES, _batch, query=query, body=body.encode(),
                 content_type="application/jsonl",
                 idempotency_key=idempotency_key or new_key())  # fmt: skip
