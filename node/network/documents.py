@@ -187,10 +187,11 @@ class Documents:
             SignatureInvalid, Malformed: a document does not verify.
             DirectoryRollback, CatalogueRollback: it takes back what is held.
         """
+        # Never the lock around the transaction: who writes looks into the directory meanwhile.
+        with self._database.write() as connection:
+            verified = [self._store(connection, document) for document in received]
+        # Only after the commit does memory follow the database (rule 3), and never back.
         with self._lock:
-            with self._database.write() as connection:
-                verified = [self._store(connection, document) for document in received]
-            # Only after the commit does memory follow the database (rule 3).
             for directory, catalogue in verified:
                 self._adopt(directory, catalogue)
 

@@ -1,5 +1,6 @@
 """The network's documents: believed under one key, never taken back, all or none."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import pytest
@@ -221,3 +222,18 @@ def test_what_another_process_of_the_node_has_stored_is_followed(told, database,
     assert told.directory().version == 1
     told.adopt_stored()
     assert told.directory().version == 4
+
+
+def test_who_writes_looks_into_the_directory_while_a_new_one_waits_to_be_stored(
+    documents, database
+):
+    """Both have to get on: the one has the database's turn, the other waits for it."""
+    documents.install(directory(1), catalogue(1))
+    with ThreadPoolExecutor(1) as other, database.write():
+        installing = other.submit(documents.install, directory(2))
+        wait([installing], timeout=0.2)  # it waits for its turn by now
+        looked = ThreadPoolExecutor(1)
+        assert looked.submit(documents.directory).result(5).version == 1
+        looked.shutdown()
+    installing.result(5)
+    assert documents.directory().version == 2
