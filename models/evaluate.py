@@ -12,6 +12,8 @@ from models.reasons import Reason, contributions, principal_reasons
 from models.scale import band_index
 from models.weights import logit
 
+_AT_ONCE = 2048  # rows whose matrices of a pass stay in a processor's cache
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -93,6 +95,13 @@ class Scorer:
 
     def points_lost(self, status: Status, value: Values) -> NDArray[np.float64]:
         """Points that each signal takes from a score against the reference, float64[n, m]."""
+        if len(status) <= _AT_ONCE:
+            return self._points_lost(status, value)
+        starts = range(0, len(status), _AT_ONCE)
+        ends = [slice(start, start + _AT_ONCE) for start in starts]
+        return np.concatenate([self._points_lost(status[rows], value[rows]) for rows in ends])
+
+    def _points_lost(self, status: Status, value: Values) -> NDArray[np.float64]:
         completed, _ = self.encoder.complete(status, value)
         encoded = self.encoder.encode(status, value)
         reference = self.encoder.reference(completed)

@@ -6,9 +6,9 @@ a closed form, so the shares are exact, add up to the difference, and cost one f
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -26,8 +26,7 @@ LEAST_POINTS = 1.0
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """One principal reason.
 
     Attributes:
@@ -41,8 +40,7 @@ class Reason:
     points: float
 
 
-@dataclass(frozen=True)
-class Factor:
+class Factor(NamedTuple):
     """What one family of signals does to a score.
 
     Attributes:
@@ -94,15 +92,13 @@ def principal_reasons(points_lost: Floats, encoder: Encoder) -> list[tuple[Reaso
     heaviest = np.argsort(-totals, axis=1, kind="stable")[:, :MAX_REASONS]
     weights = np.take_along_axis(totals, heaviest, axis=1)
     codes = np.take_along_axis(leaders, heaviest, axis=1)
-    names, ids = tuple(families), tuple(spec.id for spec in specs)
-    rows = zip(heaviest.tolist(), codes.tolist(), weights.tolist(), strict=True)
+    names, ids = np.array(tuple(families), object), np.array([spec.id for spec in specs], object)
+    # Heaviest first: those that are reasons come first.
+    numbers = (weights >= LEAST_POINTS).sum(axis=1).tolist()
+    told = (ids[codes].tolist(), names[heaviest].tolist(), weights.round(1).tolist(), numbers)
     return [
-        tuple(
-            Reason(ids[code], names[family], round(points, 1))
-            for family, code, points in zip(*row, strict=True)
-            if points >= LEAST_POINTS
-        )
-        for row in rows
+        tuple(map(Reason, code, family, points))[:number]
+        for code, family, points, number in zip(*told, strict=True)
     ]
 
 
