@@ -15,6 +15,9 @@ _OF_PATTERN = {
     "^[0-9a-f]{64}$": "5d7a1c3e9b0f2846" * 4,
     "^[0-9a-f]{128}$": "5d7a1c3e9b0f2846" * 8,
 }
+_ABSENT = frozenset({"exclusion", "error", "ended_at_ms", "ended_for", "hindered_by"})
+"""Fields that are null or empty where things go well: an answer has a score or an exclusion."""
+_NUMBERS = {"pd": 0.034, "low": 0.021, "high": 0.052, "points": 14.5, "signal_coverage": 0.86}
 _OF_FORMAT = {"date": "2026-09-21", "date-time": "2026-09-21T14:13:20Z"}
 _PREFIXES = {
     "subject": "sub_7x3k2m4p6q7r2s5t5v7w2x4y6z",
@@ -22,6 +25,11 @@ _PREFIXES = {
     "score_id": "scr_5c7e2g2i4k6m4o7q3s5u7w2y2a",
     "client_id": "cli_3d5f7h2j4l6n4p2r6t5v3x7z2b",
     "request_id": "req_0123456789abcdef",
+    "code": "",
+    "ended_for": "",
+    "hindered_by": "",
+    "model": "model-0007",
+    "statement": "I paid this on time.",
     "cursor": "eyJzZXEiOjQyfQ",
     "next_cursor": "eyJzZXEiOjQyfQ",
     "idempotency-key": "loan-2026-000142",
@@ -39,6 +47,8 @@ def example_of(schema: Schema, parts: Mapping[str, Schema], name: str = "", dept
         name: of the field it is for; chooses a value where the schema leaves it open.
         depth: of nesting so far.
     """
+    if name in _ABSENT and {"type": "null"} in schema.get("anyOf", ()):
+        return None
     if "$ref" in schema:
         referred = parts[schema["$ref"].rsplit("/", 1)[1]]
         return example_of({**referred, **_without_ref(schema)}, parts, name, depth + 1)
@@ -79,6 +89,8 @@ def _number(schema: Schema, name: str) -> float:
     if name.endswith("_ms"):
         return AT_MS
     if schema["type"] == "number":
+        if name in _NUMBERS:
+            return _NUMBERS[name]
         high: float = schema.get("maximum", low + 1)
         return round(low + (high - low) * 0.12, 3)
     return int(max(low, min(1, schema.get("maximum", 1))))
