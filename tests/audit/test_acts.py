@@ -5,8 +5,10 @@ from fnmatch import fnmatchcase
 
 from tests.audit.acts import ROOT, written
 
-# Dotted texts that are no kinds of leaves: modules, options of libraries, files, webhook types.
-_OTHER = ("grpc.", "numpy.", "node.", "customers.parquet", "torch.", "flwr.",
+# Dotted texts that are no kinds of leaves: modules, options of libraries, files, webhook types,
+# spans and their attributes.
+_OTHER = ("credence.", "http.", "service.", "score.group", "score.ask",
+          "grpc.", "numpy.", "node.", "customers.parquet", "torch.", "flwr.",
           "batch.completed", "score_request.completed")  # fmt: skip
 _ROW = re.compile(r"\| [^|]+ \| ((?:`[a-z_.*]+` ?)+) \| ((?:`[a-z_/.]+` ?)+) \|")
 

@@ -33,8 +33,12 @@ def all_tables():
 
 
 def test_the_migrated_schema_is_the_metadata(database):
+    def here(_item: object, name: str | None, *_: object) -> bool:
+        return name != "ix_audit_leaf_hash"  # on a server only
+
     with database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_object": here}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, all_tables()) == []
 
 
