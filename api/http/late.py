@@ -34,7 +34,9 @@ class LatePages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a page, or that there is none; waits until they are loaded."""
-        router = self._router or await asyncio.to_thread(self.load)
+        router = self._router
+        if router is None:
+            router = await asyncio.to_thread(self.load)
         await router(scope, receive, send)
 
     def load(self) -> ASGIApp:
