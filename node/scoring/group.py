@@ -26,9 +26,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.telemetry.measures import Measure
-from node.telemetry.telemetry import Telemetry
-
 from audit.database import Connection, Database
 from audit.store import AuditLog
 from consent.policy import Refusal, ReleaseFacts
@@ -54,6 +51,8 @@ from node.storage import products, scores, subjects
 from node.storage.products import ProductRow
 from node.storage.scores import ScoreRow
 from node.storage.subjects import Subject, UnknownSubject
+from node.telemetry.measures import Measure
+from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
 
 REPEAT_MS = 24 * 3600 * 1000

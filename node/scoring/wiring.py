@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.telemetry.telemetry import Telemetry
-
 from audit.database import Database
 from audit.receipts import sign_promise
 from audit.shredding import DataKeys
@@ -32,6 +30,7 @@ from node.scoring.shadow import Shadow
 from node.scoring.sources import ScoreSources
 from node.scoring.what_if import WhatIf
 from node.settings import NodeSettings
+from node.telemetry.telemetry import Telemetry
 from node.webhooks.outbox import Outbox
 from protocols.keys import SigningKey, VerifyKey
 
