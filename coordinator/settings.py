@@ -30,6 +30,8 @@ Endpoint = Annotated[
 HttpsOrigin = Annotated[
     str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)
 ]
+
+
 def _witness_line(line: str) -> str:
     try:
         ExternalWitness.parse(line)

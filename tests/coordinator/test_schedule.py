@@ -187,7 +187,7 @@ def check_that_one_tick_keeps_to_the_rules(place, now):
 
 
 def test_no_campaign_is_proposed_while_another_is_under_way(place):
-    """Whoever proposed it: there is one at a time, and the schedule waits for its end and the gap."""
+    """Whoever proposed it: one at a time, and the schedule waits for its end and the gap."""
     place.set(first_at_ms=NOW + DAY_MS)
     with place.database.write() as connection:
         place.keep(connection, replace(pattern(), campaign_id="by-hand"), NOW)

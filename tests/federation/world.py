@@ -223,9 +223,7 @@ def open_coordinator_side(home: Path, patience: Patience, port: int = 0) -> Iter
     coordinator = open_coordinator(home)
     gate = MemberGate(coordinator.membership.directory, coordinator.presence.note)
     server = make_server(MEMBER_LIMITS, gate, "members")
-    service = MembershipService(
-        coordinator.membership, coordinator.registry, coordinator.running
-    )
+    service = MembershipService(coordinator.membership, coordinator.registry, coordinator.running)
     add_MembershipServicer_to_server(service, server)
     bound = listen(server, f"127.0.0.1:{port}", member_credentials(coordinator.own_certificate))
     try:
