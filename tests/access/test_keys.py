@@ -75,7 +75,10 @@ def _refused() -> list[bytes]:
     return [json.dumps(one).encode() for one in sets]
 
 
-@pytest.mark.parametrize("data", [*_refused(), b"", b"{", b"\xff", b"[" * 5000])
+_REFUSED = [*_refused(), b"", b"{", b"\xff", b"[" * 5000]
+
+
+@pytest.mark.parametrize("data", _REFUSED, ids=range(len(_REFUSED)))
 def test_a_key_set_that_is_not_one_is_refused(data: bytes) -> None:
     """Private, shared and weak keys, points off the curve, too many, twice, deep."""
     with pytest.raises(KeySetInvalid):

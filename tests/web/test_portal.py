@@ -139,7 +139,8 @@ def test_a_number_that_is_none_is_an_error_page(anna: Reader, path: str) -> None
 
 PRIVATE = ("/portal/", "/portal/consents", "/portal/consents/new", "/portal/access",
            "/portal/score", "/portal/score.csv", "/portal/score/what-if",
-           "/portal/data", "/portal/data/export.json", "/portal/data/export.csv", "/portal/access/0/proof.json")  # fmt: skip
+           "/portal/data", "/portal/data/export.json", "/portal/data/export.csv",
+           "/portal/access/0/proof.json")  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PRIVATE)
