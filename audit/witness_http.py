@@ -8,13 +8,15 @@ key (404, 403).
 
 import json
 from collections.abc import Callable, Sequence
-
-import httpx
+from typing import TYPE_CHECKING
 
 from audit.verifier.cosignature import CosignatureKey
 from audit.witness import Answer
 from audit.witness_peers import ExternalWitness
 from protocols.errors import Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_NOTES = 64
@@ -34,7 +36,7 @@ class HttpWitness:
         self,
         external: ExternalWitness,
         directory: Callable[[], bytes] | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: "httpx.BaseTransport | None" = None,
     ) -> None:
         """Ask `external`.
 
@@ -93,6 +95,8 @@ class HttpWitness:
         content: bytes | None = None,
         params: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
+        import httpx  # most networks have no witness outside
+
         url = self._external.url + path
         try:
             with (

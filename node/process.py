@@ -75,7 +75,8 @@ def running(
     Args:
         home: of a node that has joined.
         clock: UTC milliseconds.
-        face: makes what serves people and clients; it begins last and stops first.
+        face: makes what serves people and clients; it begins when members are served, before the
+            threads beside it, and stops first.
 
     Raises:
         AlreadyRunning: another process runs on `home`.
@@ -107,12 +108,13 @@ def running(
         gate = MemberGate(node.documents, node.transport_limits)
         port = _serve(node, gate, stack)
         line = _attach(node, gate, stack)
+        if outward is not None:
+            outward.start()
         for work in _background(node, clock):
             work.start()
             stack.callback(work.stop)
         if outward is not None:
             stack.callback(outward.stop)
-            outward.start()
         log.info("node.serving", member=node.member_id, port=port)
         yield Running(node, port, line)
         log.info("node.stopping", member=node.member_id)

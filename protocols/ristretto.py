@@ -8,9 +8,8 @@ refuses encodings that are not canonical and the identity, which would leak or e
 import hashlib
 import secrets
 from collections.abc import Sequence
-from typing import Final
-
-import rbcl
+from functools import cache
+from typing import Any, Final
 
 from protocols.errors import InvalidInput, Malformed
 
@@ -25,6 +24,14 @@ IDENTITY: Final = bytes(ELEMENT_BYTES)
 _BLOCK: Final = 128  # of SHA-512
 
 
+@cache
+def _sodium() -> Any:
+    """libsodium, loaded by the first who computes: a serving process may never do so."""
+    import rbcl
+
+    return rbcl
+
+
 def element(data: bytes) -> Element:
     """Check an element that came from outside.
 
@@ -34,7 +41,7 @@ def element(data: bytes) -> Element:
     if (
         len(data) != ELEMENT_BYTES
         or data == IDENTITY
-        or not rbcl.crypto_core_ristretto255_is_valid_point(data)
+        or not _sodium().crypto_core_ristretto255_is_valid_point(data)
     ):
         raise Malformed("not an encoding of a ristretto255 element other than the identity")
     return data
@@ -59,26 +66,26 @@ def scalar_of(number: int) -> Scalar:
 def random_scalar() -> Scalar:
     """A uniform scalar other than zero, from the system's CSPRNG."""
     while True:
-        candidate: bytes = rbcl.crypto_core_ristretto255_scalar_reduce(secrets.token_bytes(64))
+        candidate: bytes = _sodium().crypto_core_ristretto255_scalar_reduce(secrets.token_bytes(64))
         if candidate != bytes(SCALAR_BYTES):
             return candidate
 
 
 def add_scalars(a: Scalar, b: Scalar) -> Scalar:
     """A + b."""
-    result: bytes = rbcl.crypto_core_ristretto255_scalar_add(a, b)
+    result: bytes = _sodium().crypto_core_ristretto255_scalar_add(a, b)
     return result
 
 
 def subtract_scalars(a: Scalar, b: Scalar) -> Scalar:
     """A - b."""
-    result: bytes = rbcl.crypto_core_ristretto255_scalar_sub(a, b)
+    result: bytes = _sodium().crypto_core_ristretto255_scalar_sub(a, b)
     return result
 
 
 def multiply_scalars(a: Scalar, b: Scalar) -> Scalar:
     """A * b."""
-    result: bytes = rbcl.crypto_core_ristretto255_scalar_mul(a, b)
+    result: bytes = _sodium().crypto_core_ristretto255_scalar_mul(a, b)
     return result
 
 
@@ -90,7 +97,7 @@ def invert(a: Scalar) -> Scalar:
     """
     if a == bytes(SCALAR_BYTES):
         raise InvalidInput("zero has no inverse")
-    result: bytes = rbcl.crypto_core_ristretto255_scalar_invert(a)
+    result: bytes = _sodium().crypto_core_ristretto255_scalar_invert(a)
     return result
 
 
@@ -116,19 +123,19 @@ def multiply(k: Scalar, point: Element) -> Element:
 
     `point` must have passed `element()` or come from this module.
     """
-    result: bytes = rbcl.crypto_scalarmult_ristretto255_allow_scalar_zero(k, point)
+    result: bytes = _sodium().crypto_scalarmult_ristretto255_allow_scalar_zero(k, point)
     return result
 
 
 def multiply_base(k: Scalar) -> Element:
     """K * G, G the group's generator."""
-    result: bytes = rbcl.crypto_scalarmult_ristretto255_base_allow_scalar_zero(k)
+    result: bytes = _sodium().crypto_scalarmult_ristretto255_base_allow_scalar_zero(k)
     return result
 
 
 def add(a: Element, b: Element) -> Element:
     """A + b."""
-    result: bytes = rbcl.crypto_core_ristretto255_add(a, b)
+    result: bytes = _sodium().crypto_core_ristretto255_add(a, b)
     return result
 
 
@@ -147,7 +154,7 @@ def weighted_sum(weights: Sequence[Scalar], points: Sequence[Element]) -> Elemen
 
 def hash_to_element(message: bytes, dst: bytes) -> Element:
     """hash_to_ristretto255 with expand_message_xmd and SHA-512 (RFC 9380, appendix B)."""
-    result: bytes = rbcl.crypto_core_ristretto255_from_hash(_expand_64(message, dst))
+    result: bytes = _sodium().crypto_core_ristretto255_from_hash(_expand_64(message, dst))
     return result
 
 

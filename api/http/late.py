@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.server import HttpServer
 
+HEAD_START_S = 0.25  # of the API, before its pages are loaded
+
 _log = structlog.get_logger(__name__)
 
 
@@ -45,17 +47,22 @@ class LatePages:
             if self._router is None:
                 router = APIRouter()
                 for one in self._make():
-                    router.include_router(one)
+                    router.routes.extend(one.routes)
                 self._router = router
             return self._router
 
 
 class NodeFace:
-    """The HTTP face of a node: the API at once, its pages soon after."""
+    """The HTTP face of a node: the API at once, its pages soon after.
+
+    Loading keeps the interpreter busy. It begins a moment later, so that who waited for this
+    process, a supervisor's health check first of all, does not wait for pages too.
+    """
 
     def __init__(self, server: HttpServer, late: LatePages) -> None:
         self._server = server
         self._late = late
+        self._stopping = threading.Event()
         self._loader = threading.Thread(target=self._load, name="pages", daemon=True)
 
     def start(self) -> None:
@@ -65,11 +72,14 @@ class NodeFace:
 
     def stop(self) -> None:
         """Let running calls end, then close."""
+        self._stopping.set()
         self._server.stop()
         if self._loader.is_alive():
             self._loader.join()
 
     def _load(self) -> None:
+        if self._stopping.wait(HEAD_START_S):
+            return
         try:
             self._late.load()
         except Exception as error:  # noqa: BLE001 - the API serves on; who asks for a page is told

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Mapping
 
-import httpx
-
 from protocols.errors import CredenceError, Unavailable
 
 TIMEOUT_S = 5.0
@@ -59,6 +57,8 @@ class ProviderHttp:
         fields: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> bytes:
+        import httpx  # most nodes have no provider
+
         deadline = time.monotonic() + self._timeout_s
         body = bytearray()
         # A client for each call: no thread shares one, and nobody has to close it.

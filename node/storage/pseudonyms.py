@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from audit.bulk import Prepared
 from audit.database import Connection
@@ -71,15 +72,25 @@ def evaluations(connection: Connection, requester: str, day: int) -> int:
 
 def count_evaluations(connection: Connection, requester: str, day: int, elements: int) -> int:
     """Add to a member's count of the day, whoever else does; the count afterwards."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     counted = evaluation_count.c
-    statement = make(evaluation_count).values(requester=requester, day=day, elements=elements)
+    statement = _insert(connection)(evaluation_count).values(
+        requester=requester, day=day, elements=elements
+    )
     added = statement.on_conflict_do_update(
         index_elements=[counted.requester, counted.day],
         set_={"elements": counted.elements + elements},
     )
     total: int = connection.execute(added.returning(counted.elements)).scalar_one()
     return total
+
+
+def _insert(connection: Connection) -> Any:
+    """What makes an INSERT with a conflict clause; SQL has none that all databases know."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql  # with three drivers' dialects: only where used
+
+    return postgresql.insert
 
 
 def forget_days_before(connection: Connection, day: int) -> None:
