@@ -96,7 +96,7 @@ def _driver(connection: Connection) -> Any:
     single = connection.get_execution_options().get("credence_single", False)
     if not single and not connection.in_transaction():
         connection.begin()
-    return connection.connection.driver_connection
+    return connection.connection.dbapi_connection
 
 
 def _run(connection: Connection, sql: str, values: Any, **options: Any) -> Any:

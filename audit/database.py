@@ -12,6 +12,7 @@ say that others can write beside it (`write(parallel=True)`).
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -28,6 +29,8 @@ BUSY_TIMEOUT_MS = 15_000
 SCRUB_TIMEOUT_MS = 500
 SERVER_SESSIONS = 32  # of one process with a server database, kept open; ten more in a rush
 CACHE_KIB = 16 * 1024  # of one connection: the pages that a busy writer comes back to
+GLANCE_CACHE_KIB = 2 * 1024  # of one that is kept for single looks
+GLANCES = 16  # such connections kept while nobody looks
 CHECKPOINT_PAGES = 4096  # 16 MiB of log: a page that many transactions change is copied once
 
 # Held until the transaction ends. Several schemas of one PostgreSQL database are several databases.
@@ -67,6 +70,7 @@ class Database:
         # SQLite's own waiting for its one writer sleeps longer and longer, and is not fair:
         # threads of one process queue here, and only other processes are waited for that way.
         self._writer = threading.RLock() if sqlite else None
+        self._glances = _Glances(self.engine) if sqlite else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -76,7 +80,15 @@ class Database:
 
     @contextmanager
     def glance(self) -> Iterator[Connection]:
-        """For one look by a statement of `audit.bulk`, which is a snapshot of its own."""
+        """For looks by statements of `audit.bulk`, read to their ends, each a snapshot of its own.
+
+        SQLite's connections are kept for it, in no transaction: to get one from the pool and to
+        give it back costs several times what the look does.
+        """
+        if self._glances is not None:
+            with _one_error_family(), self._glances.one() as connection:
+                yield connection
+            return
         with _one_error_family(), self.engine.connect() as plain:
             yield plain.execution_options(credence_single=True)
 
@@ -142,7 +154,46 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._glances is not None:
+            self._glances.close()
         self.engine.dispose()
+
+
+class _Glances:
+    """Connections to an SQLite file in no transaction, kept while nobody looks; thread-safe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._idle: deque[Connection] = deque()
+
+    @contextmanager
+    def one(self) -> Iterator[Connection]:
+        """A connection of the caller's own; one through which a look failed is not kept."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < GLANCES:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close those that nobody looks through."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(self) -> Connection:
+        connection = self._engine.connect().execution_options(credence_single=True)
+        connection.detach()  # the pool's places are for transactions
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(f"PRAGMA cache_size={-GLANCE_CACHE_KIB}")
+        return connection
 
 
 @contextmanager
