@@ -29,7 +29,7 @@ from audit.merkle import Frontier, leaf_hash, verify_inclusion
 from audit.receipts import sign_promise
 from audit.store import Appended, Submitted
 from audit.verifier import verify_path
-from node.exchange.group import GroupCommit
+from node.group_commit import GroupCommit
 from protocols.keys import SigningKey
 from tests.audit.world import World, entry, open_world
 from tests.postgresql import programs, serving

@@ -14,7 +14,7 @@ A holder checks, in this order; the first that fails is the answer:
 
 3 to 6 are one transaction, which also stores the sealed answer beside the nonce: what was checked
 is still true when it commits, and nothing is sent before. Requests that arrive together share a
-transaction (`node.exchange.group`). A refused request (1 to 3) changes nothing and is logged once,
+transaction (`node.group_commit`). A refused request (1 to 3) changes nothing and is logged once,
 by the transport, without anything that it said.
 """
 
@@ -27,8 +27,8 @@ from typing import NamedTuple
 from audit.database import Connection, Database
 from consent.policy import Refusal
 from node.exchange.decisions import Decided, Decider, Facts
-from node.exchange.group import GroupCommit
 from node.exchange.records import Act, ReleaseRecorder, answer_mac
+from node.group_commit import GroupCommit
 from node.network.rates import PeerRates
 from node.storage import consents
 from node.storage import exchange as storage

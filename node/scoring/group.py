@@ -19,6 +19,10 @@ fails is its answer:
      score's row; sealed, what it was computed from. An exclusion is recorded just so.
 Nothing is answered before that commits. Then the challenger, if there is one, is scored in the
 answer's shadow (`node.scoring.shadow`).
+
+Where something that concerns one call breaks the group, each is answered alone: only when it broke
+before the commit was tried, for otherwise a call might be given two scores, and not when it is the
+database that refuses, which it would do to each of them again.
 """
 
 import time
@@ -26,7 +30,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.database import Connection, Database
+import structlog
+
+from audit.database import Connection, Database, DatabaseUnavailable
 from audit.store import AuditLog
 from consent.policy import Refusal, ReleaseFacts
 from consent.refusals import refusal_error
@@ -56,6 +62,8 @@ from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
 
 REPEAT_MS = 24 * 3600 * 1000
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,8 @@ class Ask:
     purpose: str
 
 
-Outcome = Scored | Ask | CredenceError
+Answered = Scored | Ask
+Outcome = Answered | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,14 @@ class _Read:
     products: Mapping[tuple[str, str], ProductRow]
     kept: Kept
     now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a group's transaction is about to commit, and what is done once it has."""
+
+    outcomes: Mapping[int, "Outcome | int"]
+    beside: Callable[[], None] = lambda: None
 
 
 class ScoreGroups:
@@ -148,23 +165,46 @@ class ScoreGroups:
             return self._answer(calls)
 
     def _answer(self, calls: Sequence[Call]) -> list[Outcome]:
-        with self._database.write() as connection:
-            read = self._read(connection, calls)
-            scorer, challenger = self._scorers(connection)
-            outcomes, ready = self._decide(calls, read, scorer)
-            evaluated: list[Evaluated] = []
-            if isinstance(scorer, Scorer):
-                languages = [one.request.language for one in ready]
-                evaluated = evaluate_many(scorer, [one.merged for one in ready], languages)  # 5
-                given = self._give(connection, read, ready, evaluated, scorer)  # 6
-                outcomes |= dict(zip([one.place for one in ready], given, strict=True))
-            decided = time.perf_counter()
-        taken = time.perf_counter() - decided
+        decided: _Decided | None = None
+        try:
+            with self._database.write() as connection:
+                decided = self._record(connection, calls)
+                committing = time.perf_counter()
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if decided is not None:  # whether it is on disk is not known
+                raise
+            if len(calls) == 1:
+                return [error]
+            return [self._answer([call])[0] for call in calls]
+        taken = time.perf_counter() - committing
         self._telemetry.measures.observe(Measure.COMMIT_SECONDS, taken)
-        if isinstance(scorer, Scorer) and challenger is not None:
-            merged = [one.merged for one in ready]
-            self._shadow.observe(scorer, challenger, merged, evaluated)
-        return [_of(outcomes, place) for place in range(len(calls))]
+        self._look_beside(decided)
+        return [_of(decided.outcomes, place) for place in range(len(calls))]
+
+    def _record(self, connection: Connection, calls: Sequence[Call]) -> "_Decided":
+        read = self._read(connection, calls)
+        scorer, challenger = self._scorers(connection)
+        outcomes, ready = self._decide(calls, read, scorer)
+        if not isinstance(scorer, Scorer):
+            return _Decided(outcomes)
+        merged = [one.merged for one in ready]
+        evaluated = evaluate_many(scorer, merged, [one.request.language for one in ready])  # 5
+        given = self._give(connection, read, ready, evaluated, scorer)  # 6
+        outcomes |= dict(zip([one.place for one in ready], given, strict=True))
+        if challenger is None:
+            return _Decided(outcomes)
+        return _Decided(
+            outcomes, lambda: self._shadow.observe(scorer, challenger, merged, evaluated)
+        )
+
+    def _look_beside(self, decided: "_Decided") -> None:
+        """Score the challenger; what is on disk is answered, whatever comes of that."""
+        try:
+            decided.beside()
+        except Exception as error:  # noqa: BLE001 - the scores have been given
+            log.warning("challenger.failed", error=type(error).__name__)
 
     def _read(self, connection: Connection, calls: Sequence[Call]) -> _Read:
         now_ms = self._now_ms()
@@ -231,7 +271,7 @@ class ScoreGroups:
         read: _Read,
         scorer: Scorer | CredenceError,
         uses: Mapping[str, int],
-    ) -> "Ready | Outcome":
+    ) -> "Ready | Answered":
         request = call.request
         if request.subject_ref not in read.known:  # 1
             raise UnknownSubject("no such subject here")

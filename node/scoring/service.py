@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from node.scoring.group import Ask, Asked, Call, Outcome, ScoreGroups
+from node.group_commit import GroupCommit
+from node.scoring.group import Answered, Ask, Asked, Call, ScoreGroups
 from node.scoring.reading import ScoreReader
 from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
 from node.scoring.sources import ScoreSources
-from node.scoring.turns import Turns
 from node.telemetry.measures import Measure
 from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
 
+MOST = 64  # calls in one group: it holds the write lock while it is answered
 ASKING = 16  # calls that ask holders at a time; each waits up to the deadline for them
 
 
@@ -46,7 +47,7 @@ class ScoringService:
         self._sources = sources
         self._admit = admit
         self._telemetry = telemetry or Telemetry()
-        self._turns = Turns[Call, Outcome](self._groups.answer)
+        self._turns = GroupCommit[Call, Answered](self._groups.answer, MOST)
         self._asking = ThreadPoolExecutor(ASKING, thread_name_prefix="asking")
         self._lock = threading.Lock()
         self._asking_now = 0
@@ -121,19 +122,21 @@ class ScoringService:
         return None
 
     def _take_turn(self, call: Call, given: Future[Scored]) -> None:
-        self._turns.submit(call).add_done_callback(lambda turn: self._over(call, turn, given))
+        turn = self._turns.submit_later(call)
+        turn.add_done_callback(lambda over: self._over(call, over, given))
 
-    def _over(self, call: Call, turn: Future[Outcome], given: Future[Scored]) -> None:
+    def _over(self, call: Call, turn: Future[Answered], given: Future[Scored]) -> None:
         error = turn.exception()
-        outcome = error if error is not None else turn.result()
+        if error is not None:
+            given.set_exception(error)
+            return
+        outcome = turn.result()
         if isinstance(outcome, Ask):
             with self._lock:
                 self._asking_now += 1
             self._asking.submit(self._ask, call, outcome, given)
-        elif isinstance(outcome, Scored):
-            given.set_result(outcome)
         else:
-            given.set_exception(outcome)
+            given.set_result(outcome)
 
     def _ask(self, call: Call, ask: Ask, given: Future[Scored]) -> None:
         try:

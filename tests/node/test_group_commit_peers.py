@@ -2,7 +2,7 @@
 
 import threading
 
-from node.exchange.group import GroupCommit
+from node.group_commit import GroupCommit
 
 
 def test_a_flood_of_one_peer_delays_another_by_one_group():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from node.exchange.group import CROWD, GATHER_S, GroupCommit
+from node.group_commit import CROWD, GATHER_S, GroupCommit
 from protocols.errors import StateConflict
 from tests.support.loops import run
 
@@ -157,3 +157,41 @@ def test_a_crowd_is_gathered_and_one_alone_does_not_wait():
     run(calls(1, 100))
     assert sizes == [1] * 100
     assert (time.monotonic() - began) / 100 < GATHER_S
+
+
+def test_futures_are_given_their_own_results_and_errors():
+    def commit(items):
+        return [StateConflict("no") if item == 3 else item * 10 for item in items]
+
+    group = GroupCommit(commit, 4)
+    given = [group.submit_later(item) for item in range(20)]
+    errors = [item for item, one in enumerate(given) if one.exception(10) is not None]
+    assert errors == [3]
+    assert [one.result() for item, one in enumerate(given) if item != 3] == [
+        item * 10 for item in range(20) if item != 3
+    ]
+
+
+def test_closing_commits_what_waits():
+    entered, go = threading.Event(), threading.Event()
+
+    def commit(items):
+        entered.set()
+        go.wait(5)
+        return list(items)
+
+    group = GroupCommit(commit, 4)
+    first = group.submit_later(0)
+    assert entered.wait(5)
+    given = [first, *(group.submit_later(item) for item in range(1, 6))]
+    assert group.waiting == 5
+    go.set()
+    group.close()
+    assert [one.result(0) for one in given] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_commit_that_forgets_an_item_fails_its_group_and_not_the_next():
+    group = GroupCommit(lambda items: [] if 1 in items else list(items), 8)
+    with pytest.raises(RuntimeError):
+        group.submit_later(1).result(10)
+    assert group.submit_later(2).result(10) == 2

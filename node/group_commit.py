@@ -7,15 +7,16 @@ alone pays nothing for it; many share the transaction's cost, above all the wait
 A group is filled in turns, one item of each peer at a time, so that a peer with many items waiting
 delays another's single one by one group at most.
 
-Threads wait for their outcome, event loops are told it: of a group, each loop once. Where the next
-that waits is a loop's, a thread of the group's own leads until nothing is left.
+Threads wait for their outcome; event loops are told it, of a group each loop once; a concurrent
+future is set. Where the next that waits is no thread, one of the group's own leads until nothing is
+left.
 """
 
 import asyncio
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
@@ -35,7 +36,8 @@ class _Waiting(Generic[Item, Result]):
     done: bool = False  # otherwise it was woken to lead
     result: Result | None = None
     error: Exception | None = None
-    future: "asyncio.Future[Result] | None" = None  # where a loop waits and no thread
+    # Where no thread waits:
+    future: "asyncio.Future[Result] | Future[Result] | None" = None
 
 
 _Told: TypeAlias = "tuple[asyncio.Future[Result], Result | Exception]"
@@ -93,6 +95,24 @@ class GroupCommit(Generic[Item, Result]):
             self._keeper.submit(self._keep)
         return await future
 
+    def submit_later(self, item: Item, weight: int = 1, peer: str = "") -> "Future[Result]":
+        """As `submit`, at once; the future is given the result, or what `submit` would raise."""
+        future: Future[Result] = Future()
+        future.set_running_or_notify_cancel()  # what was taken is committed
+        mine: _Waiting[Item, Result] = _Waiting(item, weight, future=future)
+        if self._queue(mine, peer):
+            self._keeper.submit(self._keep)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """How many items are in no group yet."""
+        return self._waiting
+
+    def close(self) -> None:
+        """Commit what waits, then end the group's own thread; nobody submits any more."""
+        self._keeper.shutdown()
+
     def _queue(self, mine: _Waiting[Item, Result], peer: str) -> bool:
         """Queue; whether the caller has to see to it that somebody leads."""
         with self._lock:
@@ -137,6 +157,8 @@ class GroupCommit(Generic[Item, Result]):
             self._hand_out(group, [RuntimeError("the group was broken off")] * len(group))
             self._pass_on()
             raise
+        if len(outcomes) != len(group):
+            outcomes = [RuntimeError("the group's outcomes are not its items'")] * len(group)
         self._hand_out(group, outcomes)
 
     def _take(self, *, end: bool = False) -> list[_Waiting[Item, Result]]:
@@ -163,9 +185,12 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         told: dict[asyncio.AbstractEventLoop, list[_Told[Result]]] = {}
         for waiting, outcome in zip(group, outcomes, strict=True):
-            if waiting.future is not None:
+            if isinstance(waiting.future, asyncio.Future):
                 loop = waiting.future.get_loop()
                 told.setdefault(loop, []).append((waiting.future, outcome))
+                continue
+            if waiting.future is not None:
+                _set(waiting.future, outcome)
                 continue
             if isinstance(outcome, Exception):
                 waiting.error = outcome
@@ -192,9 +217,12 @@ class GroupCommit(Generic[Item, Result]):
 
 def _tell(outcomes: "Sequence[_Told[Result]]") -> None:
     for future, outcome in outcomes:
-        if future.done():  # its call is over
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        if not future.done():  # otherwise its call is over
+            _set(future, outcome)
+
+
+def _set(future: "asyncio.Future[Result] | Future[Result]", outcome: "Result | Exception") -> None:
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
