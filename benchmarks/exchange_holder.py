@@ -84,9 +84,9 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
         network.publish()
         bank_at = str(network.entries["bank-a"].endpoint)
     started = [
-        _start(_prove, root / "bank-a", bank_at),
-        _start(_serve, root / "payments", engine),
-        _start(_echo, root / "payments"),
+        start(_prove, root / "bank-a", bank_at),
+        start(serve, root / "payments", "127.0.0.1:0", engine),
+        start(_echo, root / "payments"),
     ]
     _, (process, _, port), (echo, _, echo_port) = started
     if process.pid is None or echo.pid is None:
@@ -104,11 +104,11 @@ def holder(root: Path, subjects: int, suite: int, *, engine: bool) -> Iterator[H
             one.join(10)
 
 
-def _start(serve: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection, int]:
+def start(serving: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection, int]:
     """A process that serves, the pipe that stops it, and its port."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, *arguments))
+    process = context.Process(target=serving, args=(theirs, *arguments))
     process.start()
     return process, ours, ours.recv()
 
@@ -124,7 +124,8 @@ def _prove(pipe: Connection, home: Path, endpoint: str) -> None:
     node.close()
 
 
-def _serve(pipe: Connection, home: Path, with_engine: bool) -> None:
+def serve(pipe: Connection, home: Path, endpoint: str, with_engine: bool) -> None:
+    """A holder: says its port over `pipe`, and serves until something comes there, or its end."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     node = open_node(home)
     engine = Engine(home, lambda: stamp(node), node.exchange.answer_group)
@@ -132,12 +133,12 @@ def _serve(pipe: Connection, home: Path, with_engine: bool) -> None:
         engine.start(wait_s=60)
         node.exchange.hand_over(engine)
     server = member_server(node)
-    port = server.bind("127.0.0.1:0")
+    port = server.bind(endpoint)
     server.start()
     status = Periodic("status", STATUS_EVERY_S, node.statuses.keeper.step)
     status.start()
     pipe.send(port)
-    pipe.recv()
+    pipe.poll(None)
     status.stop()
     server.stop()
     engine.stop()

@@ -3,23 +3,29 @@
 Signals are kept only while the consent, as this node has it at that moment, still allows the
 purpose; only of source classes that it grants and that the catalogue knows; and no longer than its
 data life. The vectors, the release records and their audit leaves are one transaction.
+
+Answers that come together share it, as those of several holders about one person do. Where one of
+them breaks it before the commit was tried, each is kept alone: a holder costs its own answers only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.database import Connection, Database
+from audit.database import Connection, Database, DatabaseUnavailable
 from consent.policy import Decision, Refusal, ReleaseFacts, Terms, decide
 from models.catalogue import Catalogue
 from node.consents.freshness import Fresh, Freshness
 from node.exchange import lenders
 from node.exchange.pipeline import Consented, Sent
 from node.exchange.records import Act, ReleaseRecorder, answer_mac
+from node.group_commit import GroupCommit
 from node.storage import consents, monitors, signals
 from node.storage.exchange import IN
 from node.storage.signals import SignalVector
 from protocols.lender_tokens import MAX_BYTES
 from protocols.v1.exchange_pb2 import AnswerBody, SubjectAnswer
+
+GROUP_SUBJECTS = 256  # answered in one transaction, as many as one answer may be about
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,13 @@ class Received:
     asked: Consented
     refusal: str
     vector: SignalVector | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    sent: Sent
+    answer: AnswerBody
+    now_ms: int
 
 
 class Inbox:
@@ -48,6 +61,12 @@ class Inbox:
         self._database = database
         self._catalogue = catalogue
         self._recorder = recorder
+        self._groups = GroupCommit[_Opened, list[Received]](self._store, GROUP_SUBJECTS)
+
+    @property
+    def waiting(self) -> int:
+        """Answers that wait for the transaction after the one under way."""
+        return self._groups.waiting
 
     def store(self, sent: Sent, answer: AnswerBody, now_ms: int) -> list[Received]:
         """Keep one opened answer.
@@ -60,22 +79,54 @@ class Inbox:
         Returns:
             One entry for each subject, in order.
         """
-        with self._database.write() as connection:
-            hashes = [one.consent_hash for one in sent.people]
-            in_force = consents.terms_by_hash(connection, hashes)
-            fresh = self._freshness.read(connection, in_force.values(), now_ms)
-            received = [
+        opened = _Opened(sent, answer, now_ms)
+        return self._groups.submit(opened, len(sent.people), sent.request.body.to)
+
+    def _store(self, group: Sequence[_Opened]) -> Sequence[list[Received] | Exception]:
+        committing = False
+        try:
+            with self._database.write() as connection:
+                received = self._keep(connection, group)
+                committing = True
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if committing:  # whether it is on disk is not known
+                raise
+            if len(group) == 1:
+                return [error]
+            return [self._store([one])[0] for one in group]
+        return received
+
+    def _keep(self, connection: Connection, group: Sequence[_Opened]) -> list[list[Received]]:
+        now_ms = max(one.now_ms for one in group)
+        hashes = {asked.consent_hash for one in group for asked in one.sent.people}
+        in_force = consents.terms_by_hash(connection, hashes)
+        fresh = self._freshness.read(connection, in_force.values(), now_ms)
+        kept: dict[tuple[bytes, str, str], SignalVector] = {}
+        acts: list[Act] = []
+        received: list[list[Received]] = []
+        for opened in group:
+            sent, answer = opened.sent, opened.answer
+            mine = [
                 self._judge(sent, one, in_force.get(one.consent_hash), item, answer, fresh, now_ms)
                 for one, item in zip(sent.people, answer.answers, strict=True)
             ]
-            signals.put_many(connection, [one.vector for one in received if one.vector])
+            received.append(mine)
+            # Of two about one person from one source, the later stands.
+            kept |= {
+                (one.vector.pseudonym, one.vector.source, one.vector.purpose): one.vector
+                for one in mine
+                if one.vector
+            }
             if sent.request.body.purpose == lenders.PURPOSE:
-                _keep_lenders(connection, sent.request.body.to, received, answer)
-            acts = [
+                _keep_lenders(connection, sent.request.body.to, mine, answer)
+            acts += [
                 _act(sent, place, one, item, now_ms)
-                for place, (one, item) in enumerate(zip(received, answer.answers, strict=True))
+                for place, (one, item) in enumerate(zip(mine, answer.answers, strict=True))
             ]
-            self._recorder.record(connection, acts)
+        signals.put_many(connection, kept.values())
+        self._recorder.record(connection, acts)
         return received
 
     def _judge(

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -113,18 +114,45 @@ def test_a_holder_is_not_asked_of_itself(network):
     assert [one.holder for one in fetch(network, made).holders] == ["payments"]
 
 
+def inbox_of(bank):
+    return Inbox(
+        member_id=bank.member_id,
+        database=bank.database,
+        catalogue=bank.documents.catalogue,
+        recorder=ReleaseRecorder(bank.member_id, bank.audit),
+        freshness=Freshness(bank.member_id),
+    )
+
+
+def test_an_answer_that_cannot_be_kept_costs_no_other_that_came_with_it(network, ask):
+    made = network.consent("bank-a", PEOPLE[30:34], holders=["payments"])
+    bank = network.node("bank-a")
+    inbox, before = inbox_of(bank), bank.audit.head().size
+    values = [SignalValue(signal="statement_balance", status=1, value=5.0, as_of_ms=1)]
+
+    def store(one, answers):
+        inbox.store(Sent([one], ask([one])), AnswerBody(answers=answers), now_ms())
+
+    with ThreadPoolExecutor(4) as threads:
+        with bank.database.write():  # one waits for this, the others for it
+            stored = [
+                threads.submit(store, one, [SubjectAnswer(signals=values)] * (one != made[2]))
+                for one in made
+            ]
+            while inbox.waiting < 3:
+                time.sleep(0.001)
+        failed = [future.exception() is not None for future in stored]
+    assert failed == [False, False, True, False]
+    found = [kept(network, one, "payments") is not None for one in PEOPLE[30:34]]
+    assert found == [True, True, False, True]
+    assert bank.audit.head().size == before + 3
+
+
 def test_what_an_answer_says_beyond_the_consent_is_not_kept(network, ask):
     (made,) = network.consent(
         "bank-a", [PEOPLE[9]], holders=["payments"], data_categories=["payment"]
     )
-    bank = network.node("bank-a")
-    inbox = Inbox(
-        member_id="bank-a",
-        database=bank.database,
-        catalogue=bank.documents.catalogue,
-        recorder=ReleaseRecorder("bank-a", bank.audit),
-        freshness=Freshness("bank-a"),
-    )
+    inbox = inbox_of(network.node("bank-a"))
     values = [
         SignalValue(signal="statement_balance", status=1, value=5.0, as_of_ms=1),
         SignalValue(signal="tax_arrears", status=1, value=7.0, as_of_ms=1),
