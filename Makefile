@@ -35,10 +35,10 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 	@$(BIN)/credence demo $(ARGS)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 thorough: setup ## The tests with ten times the generated examples (most of an hour)
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)

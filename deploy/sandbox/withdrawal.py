@@ -1,6 +1,8 @@
 """One person's withdrawal in the main job: signed, told, measured, proven in later rounds."""
 
 import json
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deploy.sandbox.people import Keyring
@@ -8,6 +10,9 @@ from deploy.sandbox.run import JobFailed, Run
 
 if TYPE_CHECKING:
     from deploy.sandbox.acts import Person
+    from node.consents.parties import Parties, PartyStanding
+
+ANSWER_S = 15.0
 
 
 def withdraw(run: Run, person: "Person") -> dict[str, dict[str, Any]]:
@@ -30,7 +35,7 @@ def withdraw(run: Run, person: "Person") -> dict[str, dict[str, Any]]:
     try:
         event = node.consents.event(person.consent_id, Event.WITHDRAW)
         changed = node.consents.withdraw(person.consent_id, sign_event(event, key))
-        standings = node.statuses.parties.parties(person.consent_id)
+        standings = _answered(node.statuses.parties, person.consent_id)
     finally:
         node.close()
     found: dict[str, dict[str, Any]] = {}
@@ -70,3 +75,14 @@ def prove_absence(run: Run, person: "Person") -> int:
         raise JobFailed(f"the person's absence is not proven: {error.message}") from error
     finally:
         node.close()
+
+
+def _answered(parties: "Parties", consent_id: str) -> Sequence["PartyStanding"]:
+    """What each party said; the bank's running node may be the one that told it, a moment later."""
+    until = time.monotonic() + ANSWER_S
+    while True:
+        standings = parties.parties(consent_id)
+        said = all(one.acknowledged_at_ms and (one.refusal or one.deletion) for one in standings)
+        if said or time.monotonic() > until:
+            return standings
+        time.sleep(0.05)

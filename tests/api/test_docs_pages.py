@@ -1,6 +1,5 @@
 """`/docs`: a page for every operation, nothing from elsewhere, in three languages."""
 
-import asyncio
 import re
 
 import httpx
@@ -12,6 +11,7 @@ from api.http.faces import faces_of
 from api.http.openapi import operations
 from api.http.web.headers import PAGE_HEADERS
 from tests.node.scoring_world import World
+from tests.support import loops
 
 FROM = re.compile(r'(?:src|href|action)="([^"]*)"')
 
@@ -29,7 +29,7 @@ def get(app: FastAPI, *paths: str, **headers: str) -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
             return [await client.get(path, headers=headers) for path in paths]
 
-    return asyncio.run(run())
+    return loops.run(run())
 
 
 def test_every_operation_has_a_page_that_loads_nothing_from_elsewhere(app: FastAPI) -> None:

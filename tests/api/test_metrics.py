@@ -1,7 +1,5 @@
 """What a node counts about itself: useful to operators, silent about people."""
 
-import asyncio
-
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -13,6 +11,7 @@ from node.telemetry.tracing import NoTracer, SpanTracer, make_tracer
 from protocols.errors import HomeUnusable
 from tests.api.test_scores import body_for
 from tests.node.scoring_world import World
+from tests.support import loops
 
 TOKEN = b"0123456789abcdef"
 
@@ -96,7 +95,7 @@ async def status_of(token: bytes | None, host: str, headers: dict[str, str]) -> 
     ],
 )
 def test_metrics_are_read_from_this_machine_or_with_the_token(token, host, headers, status) -> None:
-    assert asyncio.run(status_of(token, host, headers)) == status
+    assert loops.run(status_of(token, host, headers)) == status
 
 
 def test_a_token_that_is_short_or_missing_is_an_error_at_the_start(tmp_path) -> None:

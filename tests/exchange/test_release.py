@@ -99,7 +99,7 @@ def test_a_token_of_another_person_is_refused(network, fetch):
         ({"recipients": ["bank-b"]}, "recipient_not_named"),
         ({"holders": ["public-records"], "recipients": ["bank-a", "payments"]}, "holder_not_named"),
         ({"valid_until_ms": 2}, "consent_expired"),
-        ({"valid_from_ms": now_ms() + 600_000}, "consent_not_yet_valid"),
+        ({"valid_from_ms": now_ms() + 7_200_000}, "consent_not_yet_valid"),
     ],
 )
 def test_terms_that_do_not_cover_the_request_are_refused(network, fetch, terms, code):

@@ -85,7 +85,7 @@ def test_a_regulator_changes_nothing(shared: World) -> None:
     assert len(posts) > 30
     before = len(shared.leaves())
     for path in posts:
-        if path.startswith(MAY_POST):
+        if path.startswith((*MAY_POST, "/oauth/")):  # a client's, which shows its own key
             continue
         address = re.sub(r"\{[a-z_:]+\}", "x", path)
         answer = rita.post(address, text="x", subject=REF, reason="x")

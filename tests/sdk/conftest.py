@@ -1,6 +1,5 @@
 """The application of a bank that scores, called over ASGI by a client of the SDK with a key."""
 
-import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +11,7 @@ from api.sdk import Client, ClientKey, Identity
 from protocols.jose import parse_jwk
 from tests.network import now_ms
 from tests.node.scoring_world import World, open_world
+from tests.support import loops
 
 URL = "http://localhost:8000"
 SCOPES = ("scores:read", "scores:write", "webhooks:write", "log:read")
@@ -29,7 +29,7 @@ class Bridge(httpx.BaseTransport):
             body = await answer.aread()
             return httpx.Response(answer.status_code, headers=answer.headers, content=body)
 
-        return asyncio.run(run())
+        return loops.run(run())
 
 
 @pytest.fixture(scope="session")

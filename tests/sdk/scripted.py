@@ -1,6 +1,5 @@
 """A node that answers by script, for what the core makes of answers; both clients talk to it."""
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ import httpx
 
 from api.sdk import AsyncClient, Client, ClientKey, Identity, Patience
 from protocols.keys import SigningKey
+from tests.support import loops
 
 URL = "https://node.example"
 KEY = ClientKey(SigningKey.from_seed(b"k" * 32))
@@ -63,7 +63,7 @@ class Scripted:
                                    pause=self._pause) as client:  # fmt: skip
                 return [await client.make(call) for call in calls]
 
-        return asyncio.run(run())
+        return loops.run(run())
 
 
 def claims(text: str) -> tuple[dict, dict]:

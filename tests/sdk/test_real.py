@@ -17,6 +17,7 @@ from protocols.errors import SignatureInvalid
 from protocols.keys import SigningKey
 from tests.node.scoring_world import World, ref
 from tests.sdk.conftest import URL, Bridge
+from tests.support import loops
 
 _people = itertools.count(7000)
 
@@ -104,7 +105,7 @@ def test_many_calls_side_by_side(world: World, app: FastAPI, who: Identity) -> N
             assert leaves == list(range(len(leaves)))
             return [one.subject for one in found]
 
-    assert asyncio.run(run()) == [subject for subject, _ in people]
+    assert loops.run(run()) == [subject for subject, _ in people]
 
 
 def test_an_endpoint_is_kept_and_its_deliveries_come_in_pages(client: Client) -> None:
