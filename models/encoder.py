@@ -61,6 +61,8 @@ class Encoder:
         for spec, place in zip(catalogue.signals, self.columns, strict=True):
             self.wide_signs[place.start : place.none] = spec.monotone
         self._missing = np.array([place.missing for place in self.columns])
+        self._edges = tuple(np.asarray(spec.edges) for spec in catalogue.signals)
+        self._profile = self._reference_profile()
         self._derived = tuple(
             (position, catalogue.index[d.numerator], catalogue.index[d.denominator])
             for position, spec in enumerate(catalogue.signals)
@@ -85,10 +87,8 @@ class Encoder:
         encoded = np.zeros((len(status), self.width), np.float32)
         present = status == SignalStatus.PRESENT
         none = status == SignalStatus.NONE_ON_RECORD
-        for position, (spec, place) in enumerate(
-            zip(self.catalogue.signals, self.columns, strict=True)
-        ):
-            above = value[:, position, None] > np.asarray(spec.edges)
+        for position, (edges, place) in enumerate(zip(self._edges, self.columns, strict=True)):
+            above = value[:, position, None] > edges
             encoded[:, place.start : place.none] = above & present[:, position, None]
             encoded[:, place.none] = none[:, position]
             encoded[:, place.missing] = ~(present[:, position] | none[:, position])
@@ -151,17 +151,21 @@ class Encoder:
         return self._reference(encoded[:, self._missing] == 1)
 
     def _reference(self, away: NDArray[np.bool_]) -> Encoded:
-        profile = np.zeros((1, self.width), np.float32)
-        for spec, place in zip(self.catalogue.signals, self.columns, strict=True):
-            if spec.reference is None:
-                profile[0, place.none] = 1.0
-            else:
-                profile[0, place.start : place.none] = spec.reference > np.asarray(spec.edges)
-        rows = np.repeat(profile, len(away), axis=0)
+        rows = np.repeat(self._profile, len(away), axis=0)
         for position, place in enumerate(self.columns):
             rows[away[:, position], place.start : place.missing] = 0.0
             rows[away[:, position], place.missing] = 1.0
         return rows
+
+    def _reference_profile(self) -> Encoded:
+        profile = np.zeros((1, self.width), np.float32)
+        signals = zip(self.catalogue.signals, self._edges, self.columns, strict=True)
+        for spec, edges, place in signals:
+            if spec.reference is None:
+                profile[0, place.none] = 1.0
+            else:
+                profile[0, place.start : place.none] = spec.reference > edges
+        return profile
 
     def _block_columns(self, block: str) -> NDArray[np.int64]:
         member = [
