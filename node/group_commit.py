@@ -18,7 +18,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 CROWD = 8
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 class _Waiting(Generic[Item, Result]):
     item: Item
     weight: int
-    woken: threading.Event = field(default_factory=threading.Event)
+    woken: threading.Event | None = None  # where a thread waits
     done: bool = False  # otherwise it was woken to lead
     result: Result | None = None
     error: Exception | None = None
@@ -74,9 +74,10 @@ class GroupCommit(Generic[Item, Result]):
         Raises:
             Exception: what `commit` gave for this item or raised for its group.
         """
-        mine: _Waiting[Item, Result] = _Waiting(item, weight)
+        woken = threading.Event()
+        mine: _Waiting[Item, Result] = _Waiting(item, weight, woken)
         if not self._queue(mine, peer):
-            mine.woken.wait()
+            woken.wait()
         if not mine.done:
             self._lead(mine)
         if mine.error is not None:
@@ -197,7 +198,8 @@ class GroupCommit(Generic[Item, Result]):
             else:
                 waiting.result = outcome
             waiting.done = True
-            waiting.woken.set()
+            if waiting.woken is not None:
+                waiting.woken.set()
         for loop, outcomes_of_loop in told.items():
             with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
                 loop.call_soon_threadsafe(_tell, outcomes_of_loop)
@@ -209,7 +211,7 @@ class GroupCommit(Generic[Item, Result]):
                 self._led = False
                 return
             first = next(iter(self._queues.values()))[0]
-        if first.future is None:
+        if first.woken is not None:
             first.woken.set()
         else:
             self._keeper.submit(self._keep)

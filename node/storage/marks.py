@@ -91,6 +91,8 @@ class Marks:
 
     def over(self, vector: SignalVector) -> SignalVector:
         """The vector as it may be shown: disputed items flagged, withheld ones without a value."""
+        if not self.every:
+            return vector
         return replace(vector, signals=self.flagged(vector.source, vector.signals))
 
     def flagged(self, source: str, signals: Signals) -> Signals:

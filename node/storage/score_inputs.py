@@ -1,7 +1,8 @@
 """What scores were computed from, sealed, for as long as the consent lets it be kept."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 
 from sqlalchemy import delete, select
 
@@ -23,11 +24,12 @@ class InputRow:
 
 
 _INSERT = BulkInsert(score_input)
+_values = attrgetter(*InputRow.__slots__)  # `dataclasses.astuple` copies each value, deeply
 
 
 def add_many(connection: Connection, rows: Sequence[InputRow]) -> None:
     """Store inputs."""
-    _INSERT(connection, [astuple(row) for row in rows])
+    _INSERT(connection, [_values(row) for row in rows])
 
 
 def find(connection: Connection, score_id: str, now_ms: int) -> InputRow | None:
