@@ -9,6 +9,7 @@ fine grid; `GRID_EPSILON` and `GRID_DELTA_SHARE` pay for its distance from the c
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from dp_accounting.pld import privacy_loss_distribution as pld
@@ -107,15 +108,25 @@ class EpsilonCurve:
         spent: Charges = (),
         reserved: Charges = (),
     ) -> None:
-        accountant = Accountant()
-        one = _single(step)
-        running = accountant.compose(spent)
-        after = [_read(running, delta)]
-        for _ in range(rounds):
-            running = running.compose(one)
-            after.append(_read(running, delta))
-        self.after = tuple(after)
-        self.total = _read(running.compose(accountant.compose(reserved)), delta)
+        self.after, self.total = _curve(step, rounds, delta, tuple(spent), tuple(reserved))
+
+
+@lru_cache(maxsize=_CACHED)
+def _curve(
+    step: Charge,
+    rounds: int,
+    delta: float,
+    spent: tuple[tuple[Charge, int], ...],
+    reserved: tuple[tuple[Charge, int], ...],
+) -> tuple[tuple[float, ...], float]:
+    accountant = Accountant()
+    one = _single(step)
+    running = accountant.compose(spent)
+    after = [_read(running, delta)]
+    for _ in range(rounds):
+        running = running.compose(one)
+        after.append(_read(running, delta))
+    return tuple(after), _read(running.compose(accountant.compose(reserved)), delta)
 
 
 def noise_multiplier_for(
@@ -140,6 +151,17 @@ def noise_multiplier_for(
     Raises:
         InvalidInput: the extra charges alone exceed the ceiling, or no multiplier up to 1e4 does.
     """
+    return _multiplier(epsilon, delta, sampling_rate, rounds, tuple(extra))
+
+
+@lru_cache(maxsize=_CACHED)  # most of a second each, and a function of its arguments alone
+def _multiplier(
+    epsilon: float,
+    delta: float,
+    sampling_rate: float,
+    rounds: int,
+    extra: tuple[tuple[Charge, int], ...],
+) -> float:
     others = Accountant().compose(extra)
     if _read(others, delta) >= epsilon:
         raise InvalidInput("the count and calibration noise alone spend the whole epsilon")
