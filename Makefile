@@ -9,7 +9,7 @@ WORKERS ?= 4
 CYCLES ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough engines crashes fuzz lint check-protos check-readme bench protos lock clean
+.PHONY: help setup demo test slow thorough engines crashes fuzz lint check-protos check-readme bench protos lock clean
 
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: setup ## Run the tests
 
 thorough: setup ## The tests with ten times the generated examples (most of an hour)
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+slow: setup ## The tests that take long: networks of processes, real data, a campaign in a browser
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)

@@ -45,6 +45,7 @@ def _see(network: World) -> None:
     network.coordinator.membership.note_seen(network.coordinator.presence.take())
 
 
+@pytest.mark.slow
 def test_the_console_follows_a_running_campaign(
     page: Any, network: World, face: ConsoleFace
 ) -> None:

@@ -72,6 +72,7 @@ def test_twelve_thousand_people_take_less_than_five_seconds():
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 def test_thirty_thousand_enrolled_people_are_ingested_in_less_than_ten_seconds(tmp_path):
     written = records_out.write(
         population.generate(1, 30_000), tmp_path / "inbox", tmp_path / "holdout.csv"

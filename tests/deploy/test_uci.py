@@ -123,6 +123,7 @@ def test_a_header_without_clients_is_refused(tmp_path):
         uci.load(write(tmp_path / "uci.csv", []), seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not REAL, reason="CREDENCE_UCI_CSV does not name the real data file")
 def test_the_real_clients_form_three_banks_whose_exchanged_signals_help(tmp_path):

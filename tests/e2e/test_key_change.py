@@ -14,7 +14,7 @@ from node.bootstrap import Node, open_node
 from node.storage import subjects
 from tests.network import now_ms
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
 
 BANK = "bank-a"
 PEOPLE = 200

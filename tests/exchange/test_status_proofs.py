@@ -191,6 +191,7 @@ def move(network, port):
     network.publish()
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(120)
 def test_a_running_holder_parted_from_everyone_refuses_within_the_life_of_its_list(tmp_path):

@@ -115,6 +115,7 @@ def put_back(world: World, member_id: str, backup: Path) -> None:
     bank.restart()
 
 
+@pytest.mark.slow
 def test_a_bank_that_was_put_back_trains_no_more_and_the_published_model_stays(world, tmp_path):
     """The coordinator hands every bank what it signed before: the bank itself refuses.
 

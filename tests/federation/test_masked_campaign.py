@@ -62,6 +62,7 @@ def test_a_sum_that_no_honest_banks_make_takes_no_step(world, at, amount):
     assert (flatten(kept.weights) == flatten(untouched.weights)).all()
 
 
+@pytest.mark.slow
 def test_a_bank_that_is_away_while_keys_are_made_sits_the_campaign_out(world):
     """The others go on without it, and it is charged for nothing."""
     late = world.banks["bank-c"]

@@ -145,6 +145,7 @@ def test_a_restarted_member_is_the_same_party(five):
     assert (five.open(after) == sum(values.values())).all()
 
 
+@pytest.mark.slow
 def test_sixty_members_mask_with_a_few_each_and_the_sum_is_exact():
     """Above thirty members each masks with about 6 log2 n others, and sums stay exact."""
     cohort = Cohort(terms(60, 31)).agree()
