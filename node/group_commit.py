@@ -23,6 +23,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 CROWD = 8
 GATHER_S = 0.004
+MOST_OF_IT = 2 / 3
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,7 +48,12 @@ class GroupCommit(Generic[Item, Result]):
     """Runs `commit` for groups of items, one group at a time."""
 
     def __init__(
-        self, commit: Callable[[Sequence[Item]], Sequence[Result | Exception]], max_weight: int
+        self,
+        commit: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        max_weight: int,
+        *,
+        gather_s: float = GATHER_S,
+        most: float = MOST_OF_IT,
     ) -> None:
         """Group items for `commit`.
 
@@ -55,9 +61,13 @@ class GroupCommit(Generic[Item, Result]):
             commit: given items, those of one peer in the order they came; gives for each its
                 result, or the error that concerns it alone. What it raises concerns all of them.
             max_weight: a group's weights sum to at most this, unless it is one item.
+            gather_s: how long most of a crowd is waited for.
+            most: the share of a crowd that is waited for.
         """
         self._commit = commit
         self._max_weight = max_weight
+        self._gather_s = gather_s
+        self._most = most
         self._lock = threading.Lock()
         self._enough = threading.Condition(self._lock)
         self._wanted = 0  # the keeper gathers until so many wait
@@ -139,8 +149,8 @@ class GroupCommit(Generic[Item, Result]):
             self._crowd = max(done + self._waiting, self._crowd - 1)
             if self._crowd < CROWD:
                 return
-            self._wanted = self._crowd * 2 // 3
-            self._enough.wait_for(lambda: self._waiting >= self._wanted, GATHER_S)
+            self._wanted = int(self._crowd * self._most)
+            self._enough.wait_for(lambda: self._waiting >= self._wanted, self._gather_s)
             self._wanted = 0
 
     def _lead(self, leader: _Waiting[Item, Result]) -> None:

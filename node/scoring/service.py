@@ -15,6 +15,9 @@ from node.telemetry.telemetry import Telemetry
 from protocols.errors import CredenceError
 
 MOST = 64  # calls in one group: it holds the write lock while it is answered
+# A group at work and the event loop take the interpreter away from each other. So of a crowd nearly
+# all are waited for: first the loop reads them, then they are scored.
+GATHER_S, MOST_OF_IT = 0.012, 0.9
 ASKING = 16  # calls that ask holders at a time; each waits up to the deadline for them
 
 
@@ -47,7 +50,9 @@ class ScoringService:
         self._sources = sources
         self._admit = admit
         self._telemetry = telemetry or Telemetry()
-        self._turns = GroupCommit[Call, Answered](self._groups.answer, MOST)
+        self._turns = GroupCommit[Call, Answered](
+            self._groups.answer, MOST, gather_s=GATHER_S, most=MOST_OF_IT
+        )
         self._asking = ThreadPoolExecutor(ASKING, thread_name_prefix="asking")
         self._lock = threading.Lock()
         self._asking_now = 0
