@@ -67,21 +67,26 @@ def test_a_scorecard_as_a_network_says_the_same(encoder, x, y):
         )
 
 
-@pytest.mark.parametrize(("ceiling", "lost"), [(3.0, 0.02), (1.0, 0.04)])
+@pytest.mark.parametrize(("ceiling", "lost"), [(3.0, 0.015), (1.0, 0.045)])
 def test_a_scorecard_of_noised_sums_is_near_the_one_that_sees_all_rows(
     encoder, x, y, ceiling, lost
 ):
     """Three nodes, 4,000 people in all, nobody's rows seen: a little below the pooled scorecard,
-    and its directions are the catalogue's."""
+    and its directions are the catalogue's.
+
+    The mean of many draws of the noise is bounded, for a single one has long tails: of 400 the
+    mean loss was .0099 and .0308, with a deviation of .0055 and .0134.
+    """
     noise = noise_multiplier_for(ceiling, DELTA, 1.0, 2)
     assert epsilon(federated_woe.charges(noise, noise), DELTA) <= ceiling
-    learn = slice(0, 4000)
-    made = federated(encoder, x[learn], y[learn], noise)
+    learn, rest = slice(0, 4000), slice(4000, None)
+    made = [federated(encoder, x[learn], y[learn], noise) for _ in range(30)]
     pooled = WoeLogistic(encoder).learn(x[learn], y[learn], 0)
-    rest = slice(4000, None) if len(x) > 4500 else learn
-    assert auc(y[rest], made.raw(x[rest])) > auc(y[rest], pooled.raw(x[rest])) - lost
-    for spec, table in zip(encoder.catalogue.signals, made.tables, strict=True):
-        assert (np.diff(table[:-2]) * spec.monotone >= -1e-12).all(), spec.id
+    reached = np.mean([auc(y[rest], one.raw(x[rest])) for one in made])
+    assert reached > auc(y[rest], pooled.raw(x[rest])) - lost
+    for one in made:
+        for spec, table in zip(encoder.catalogue.signals, one.tables, strict=True):
+            assert (np.diff(table[:-2]) * spec.monotone >= -1e-12).all(), spec.id
 
 
 def test_one_person_moves_the_sums_by_no_more_than_their_noise_is_counted_for(encoder, x, y):
