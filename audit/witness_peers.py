@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from audit.database import Connection
 from audit.verifier.cosignature import CosignatureKey
 from audit.verifier.note import NoteKey, valid_key_name
-from audit.verifier.policy import Witness
+from audit.verifier.policy import Policy, Witness
 from audit.witness_keeper import epoch_of
 from audit.witness_store import held_origins
 from protocols.certificates import COORDINATOR_DNS, member_dns
@@ -135,6 +135,21 @@ class ExternalWitness:
     def witness(self) -> Witness:
         """It, for a policy."""
         return Witness(self.organisation, self.key)
+
+
+def policy_for(
+    directory: Directory,
+    outside: Sequence[ExternalWitness],
+    member_id: str,
+    keys: Sequence[NoteKey],
+    minimum: int,
+    now_ms: int,
+) -> Policy | None:
+    """Whose cosignatures count for a member's log, to another who asks for `minimum`; 0: None."""
+    if minimum == 0:
+        return None
+    others = [one.witness for one in outside if one.organisation != member_id]
+    return Policy.of(keys, [*network_witnesses(directory, member_id, now_ms), *others], minimum)
 
 
 def _find(directory: Directory, member_id: str) -> MemberEntry | None:

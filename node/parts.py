@@ -197,14 +197,19 @@ class Node:
 
     def reconciler(self) -> "Reconciler":
         """Compares its exchanges with what other members state of them."""
-        from audit.witness_peers import all_keys
+        from audit.witness_peers import ExternalWitness, all_keys, policy_for
         from node.exchange.reconciling import Reconciler
 
+        outside = [ExternalWitness.parse(line) for line in self.settings.witnesses]
+        minimum = self.settings.witness_minimum
         return Reconciler(
             member_id=self.member_id,
             reader=self.log_reader,
             to_member=self.routes.to_member,
             keys_of=lambda peer: all_keys(self.documents.directory().active_member(peer)),
+            policy_of=lambda member, keys: policy_for(
+                self.documents.directory(), outside, member, keys, minimum, int(time.time() * 1000)
+            ),
         )
 
     def close(self) -> None:

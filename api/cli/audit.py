@@ -158,7 +158,9 @@ def reconcile(
 ) -> None:
     """Ask another member for its statement, and lay both sides beside each other.
 
-    Exit status: as `verify reconcile`; 7 when one lacks an entry, or they say different things.
+    Exit status: as `verify reconcile`; 7 when one lacks an entry, or they say different things; 4
+    when a side rests on a head without the cosignatures that this node's settings ask for, as an
+    entry of the last minute does.
 
     Example: credence audit reconcile ./bank-a --with payments --since 2026-11-01
     """

@@ -145,7 +145,13 @@ def reconcile(
         typer.Option(help="A receipt with its content, to settle a difference.", metavar="RECEIPT"),
     ] = None,
     key: Keys = None,
-    policy: PolicyFile = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Witnesses that must have cosigned; one for both, or one each, in their order.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Lay two parties' statements of their exchanges beside each other; no payload is needed.
@@ -157,8 +163,8 @@ def reconcile(
     """
     from audit.verifier import commands
 
-    trust = commands.read_trust(key or (), policy)
-    verdict = commands.verify_reconciliation(left, right, trust, opened or ())
+    trusts = commands.read_trusts(key or (), policy or ())
+    verdict = commands.verify_reconciliation(left, right, trusts, opened or ())
     tell(verdict, as_json=as_json)
 
 

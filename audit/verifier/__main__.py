@@ -7,7 +7,6 @@ from pathlib import Path
 
 from audit.verifier import commands
 from audit.verifier.commands import Verdict
-from audit.verifier.trust import Trust
 from protocols.errors import CredenceError
 
 KINDS = ("log", "export", "receipt", "consistency", "reconcile")
@@ -20,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", type=Path, nargs="+", help="two for reconcile, else one")
     parser.add_argument("--checkpoint", type=Path, action="append", default=[], metavar="FILE")
     parser.add_argument("--key", action="append", default=[], metavar="NAME+ID+BASE64")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="tlog-policy of witnesses")
+    parser.add_argument("--policy", type=Path, action="append", default=[], metavar="FILE",
+                        help="of witnesses; with reconcile also one a file")  # fmt: skip
     parser.add_argument("--promise", type=Path, metavar="FILE", help="with receipt")
     parser.add_argument("--opened", type=Path, action="append", default=[], metavar="RECEIPT",
                         help="with reconcile")  # fmt: skip
@@ -28,9 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if len(options.files) != (2 if options.what == "reconcile" else 1):
         parser.error("reconcile takes two files, the others one")
+    if len(options.policy) > len(options.files):
+        parser.error("a file is read with one policy")
     try:
-        trust = commands.read_trust(options.key, options.policy, options.checkpoint)
-        verdict = _verify(options, trust)
+        verdict = _verify(options)
     except CredenceError as error:
         sys.stderr.write(f"error {error.code}: {error.message}\n  {error.next_step}\n")
         return 1
@@ -39,8 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     return int(verdict.outcome)
 
 
-def _verify(options: argparse.Namespace, trust: Trust) -> Verdict:
+def _verify(options: argparse.Namespace) -> Verdict:
     files = options.files
+    if options.what == "reconcile":
+        trusts = commands.read_trusts(options.key, options.policy)
+        return commands.verify_reconciliation(files[0], files[1], trusts, options.opened)
+    policy = options.policy[0] if options.policy else None
+    trust = commands.read_trust(options.key, policy, options.checkpoint)
     match options.what:
         case "log":
             return commands.verify_log(files[0], trust)
@@ -48,10 +54,8 @@ def _verify(options: argparse.Namespace, trust: Trust) -> Verdict:
             return commands.verify_export(files[0], trust)
         case "receipt":
             return commands.verify_receipt(files[0], trust, options.promise)
-        case "consistency":
-            return commands.verify_consistency(files[0], trust)
         case _:
-            return commands.verify_reconciliation(files[0], files[1], trust, options.opened)
+            return commands.verify_consistency(files[0], trust)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from audit.verifier.report import CheckpointResult, Outcome
 from audit.verifier.source import LogUnreadable
 from audit.verifier.statement import read_statement
 from audit.verifier.trust import Expected, Trust, outcome_of
-from protocols.errors import CredenceError, Malformed, SignatureInvalid
+from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
 
 _GRAVITY = (
     Outcome.INVALID,
@@ -71,6 +71,19 @@ def read_trust(
     found = None if policy is None else Policy.parse(read_file(policy, MAX_POLICY_BYTES))
     kept = [read_file(one, MAX_NOTE_BYTES) for one in checkpoints]
     return Trust.of([NoteKey.parse(text) for text in keys], found, kept)
+
+
+def read_trusts(keys: Sequence[str], policies: Sequence[Path]) -> tuple[Trust, Trust]:
+    """What the reader of two statements brings: a policy for both, or one each, in their order.
+
+    Raises:
+        InvalidInput: more than two policies.
+        LogUnreadable, Malformed: as `read_trust`.
+    """
+    if len(policies) > 2:
+        raise InvalidInput("two statements are read with one policy for both, or one each")
+    first, last = (policies[0], policies[-1]) if policies else (None, None)
+    return read_trust(keys, first), read_trust(keys, last)
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -152,25 +165,25 @@ def verify_consistency(path: Path, trust: Trust) -> Verdict:
 
 
 def verify_reconciliation(
-    left: Path, right: Path, trust: Trust, opened: Sequence[Path] = ()
+    left: Path, right: Path, trusts: tuple[Trust, Trust], opened: Sequence[Path] = ()
 ) -> Verdict:
-    """Two parties' statements of their exchanges with each other."""
+    """Two parties' statements of their exchanges with each other, each read with its own trust."""
     statements = []
-    for path in (left, right):
+    for path, trust in zip((left, right), trusts, strict=True):
         try:
             statements.append(read_statement(path, trust))
         except (ReceiptInvalid, SignatureInvalid) as error:
             return _invalid(error, None, place=str(path))
-    entries = [
-        check_receipt(read_file(one, receipts.MAX_RECEIPT_BYTES), trust.keys) for one in opened
-    ]
+    keys = (*trusts[0].keys, *trusts[1].keys)
+    entries = [check_receipt(read_file(one, receipts.MAX_RECEIPT_BYTES), keys) for one in opened]
     found = reconcile(statements[0], statements[1], entries)
     compared = [_itself(one.checkpoint) for one in statements]
     outcomes = {Outcome.VALID}
     if found.discrepancies:
         outcomes.add(Outcome.UNRECONCILED)
-    if trust.policy is not None and not all(one.witnessed for one in compared):
-        outcomes.add(Outcome.UNWITNESSED)
+    for trust, one in zip(trusts, compared, strict=True):
+        if trust.policy is not None and not one.witnessed:
+            outcomes.add(Outcome.UNWITNESSED)
     outcome = next(one for one in _GRAVITY if one in outcomes)
     names = " and ".join(one.member for one in statements)
     apart = len(found.discrepancies)

@@ -8,6 +8,7 @@ came of a comparison.
 What is checked of the answer, before the comparison of `audit.verifier.reconcile`:
 
 1. it is signed by a key that the member directory names for the member, as is its checkpoint;
+   whether that is witnessed (both sides' are looked at) is part of the verdict: `unwitnessed`;
 2. it is about exactly the members and the period that were asked for: a shorter one would hide;
 3. it was taken now: one that claims to be older would excuse what is missing as not there yet.
 """
@@ -23,7 +24,9 @@ from audit.leaf import Entry
 from audit.proofs import LogReader
 from audit.verifier.commands import Verdict, verify_reconciliation
 from audit.verifier.note import NoteKey
+from audit.verifier.policy import Policy
 from audit.verifier.reconcile import GRACE_MS
+from audit.verifier.report import Outcome
 from audit.verifier.statement import MAX_LINE_BYTES, read_statement
 from audit.verifier.trust import Trust
 from audit.witness_keeper import epoch_of
@@ -107,12 +110,23 @@ class Reconciler:
         reader: LogReader,
         to_member: "Callable[[str], grpc.Channel]",
         keys_of: Callable[[str], Sequence[VerifyKey]],
+        policy_of: Callable[[str, Sequence[NoteKey]], Policy | None],
     ) -> None:
-        """Ask as `member_id`; `keys_of` gives every key a member has had, by the directory."""
+        """Ask as `member_id`.
+
+        Args:
+            member_id: this node.
+            reader: of its log.
+            to_member: a channel to another.
+            keys_of: every key that a member has had, by the directory.
+            policy_of: whose cosignatures count for the log of a member with these keys; None: no
+                witness is asked for.
+        """
         self._member_id = member_id
         self._reader = reader
         self._to_member = to_member
         self._keys_of = keys_of
+        self._policy_of = policy_of
 
     def reconcile(self, peer: str, since_ms: int, until_ms: int, folder: Path) -> Verdict:
         """Lay both sides of a period beside each other.
@@ -139,11 +153,11 @@ class Reconciler:
         named = _key_named(other)
         if not epoch_of(named.name, member_dns(peer)):  # 1
             raise StatementOffPoint(f"{peer} states for the log {named.name}")
-        trusted = [NoteKey(named.name, key) for key in keys]
-        trust = Trust.of([self._reader.key, *trusted], None, [])
-        verdict = verify_reconciliation(own, other, trust)
-        if verdict.outcome.name != "INVALID":  # else its signature or a proof does not hold
-            self._check_answer(other, peer, since_ms, until_ms, Trust.of(trusted, None, []))
+        theirs = self._trust(peer, [NoteKey(named.name, key) for key in keys])
+        ours = self._trust(self._member_id, [self._reader.key])
+        verdict = verify_reconciliation(own, other, (ours, theirs))
+        if verdict.outcome is not Outcome.INVALID:  # else its signature or a proof does not hold
+            self._check_answer(other, peer, since_ms, until_ms, theirs)
         facts = {
             "since_ms": since_ms,
             "until_ms": until_ms,
@@ -153,6 +167,9 @@ class Reconciler:
         }
         note(self._reader, self._member_id, RECONCILED, peer, facts)
         return verdict
+
+    def _trust(self, member: str, keys: Sequence[NoteKey]) -> Trust:
+        return Trust.of(keys, self._policy_of(member, keys), [])
 
     def _fetch(self, peer: str, since_ms: int, until_ms: int, file: Path) -> None:
         stub = ReconciliationStub(self._to_member(peer))

@@ -11,12 +11,16 @@ import pytest
 
 from audit.proofs import LogReader
 from audit.verifier import Outcome
-from audit.verifier.commands import Verdict, read_trust, verify_reconciliation
+from audit.verifier.__main__ import main as verifier
+from audit.verifier.commands import Verdict, read_trusts, verify_reconciliation
+from audit.verifier.cosignature import CosignatureKey
 from audit.verifier.reconcile import GRACE_MS
 from audit.verifier.statement import DOMAIN
+from audit.witness_peers import COORDINATOR, ExternalWitness, policy_for
 from node.exchange.reconciling import Reconciler
 from node.exchange.statement import write_statement
 from protocols.errors import InvalidInput, Malformed
+from protocols.keys import SigningKey
 from protocols.v1.reconciliation_pb2 import StatementPart
 from tests.exchange.conftest import PEOPLE
 from tests.network import Network, now_ms
@@ -59,7 +63,7 @@ class Parties:
     def verdict(self, *opened: Path) -> Verdict:
         keys = [self.reader(name).key.encode() for name in ("bank-a", "payments")]
         left, right = self.files["bank-a"], self.files["payments"]
-        return verify_reconciliation(left, right, read_trust(keys), opened)
+        return verify_reconciliation(left, right, read_trusts(keys, ()), opened)
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +215,8 @@ def test_each_side_is_asked_over_the_member_port_and_both_are_logged(
     bank, holder = parties.network.node("bank-a"), parties.network.node("payments")
     since, until = now_ms() - 60_000, now_ms() + 1
     verdict = bank.reconciler().reconcile("payments", since, until, tmp_path)
-    assert verdict.outcome is Outcome.VALID
     assert verdict.fields["matched"] >= exchanged
+    assert verdict.outcome in {Outcome.VALID, Outcome.UNWITNESSED}  # a discrepancy is graver
     for node, kind, peer in (
         (holder, "exchange.stated", "bank-a"), (bank, "exchange.reconciled", "payments"),
     ):  # fmt: skip
@@ -224,6 +228,60 @@ def test_each_side_is_asked_over_the_member_port_and_both_are_logged(
     for wrong in ((until, since), (0, until)):
         with pytest.raises(InvalidInput):
             bank.reconciler().reconcile("payments", *wrong, tmp_path)
+
+
+def test_a_side_whose_head_is_not_witnessed_is_said_to_be_so_until_it_is(
+    parties: Parties, tmp_path: Path
+) -> None:
+    """Each log's own operator does not count as its witness; what is found is told all the same."""
+    bank, holder = parties.network.node("bank-a"), parties.network.node("payments")
+    made = parties.network.consent("bank-a", [PEOPLE[17]], holders=["payments"])
+    assert bank.fetcher.fetch(made, purpose="score", deadline_s=20.0).answered == 1
+
+    def ask() -> tuple[Verdict, list[bool]]:
+        since, until = now_ms() - 60_000, now_ms() + 1
+        verdict = bank.reconciler().reconcile("payments", since, until, tmp_path)
+        noted = bank.audit.payload(bank.audit.head().size - 1)
+        assert noted["outcome"] == verdict.outcome.name.lower()
+        return verdict, [one["witnessed"] for one in verdict.fields["checkpoints"]]
+
+    files = [str(tmp_path / f"{name}.statement") for name in ("bank-a", "payments")]
+    policies = []
+    for node in (bank, holder):
+        policy = tmp_path / f"{node.member_id}.policy"
+        policy.write_text(node.witnessing.keeper.policy().encode())
+        policies.append(f"--policy={policy}")
+    verdict, witnessed = ask()
+    assert (int(verdict.outcome), witnessed) == (4, [False, False])
+    assert verifier(["reconcile", *files, *policies]) == 4
+    for node, expected in ((holder, [False, True]), (bank, [True, True])):
+        node.witnessing.rounds.start()
+        assert node.witnessing.rounds.beat().witnessed
+        verdict, witnessed = ask()
+        assert witnessed == expected
+    assert verdict.outcome is Outcome.VALID
+    # Offline, with the policy that each log's owner publishes; one alone names one log's key.
+    assert verifier(["reconcile", *files, *policies]) == 0
+    assert verifier(["reconcile", *files, policies[0]]) == 3
+    with pytest.raises(SystemExit, match="2"):
+        verifier(["reconcile", *files, *policies, policies[0]])
+    with pytest.raises(InvalidInput):
+        read_trusts((), [tmp_path] * 3)
+
+
+def test_no_witness_is_asked_for_where_the_settings_ask_for_none(parties: Parties) -> None:
+    directory, keys = parties.network.directory(), [parties.reader("payments").key]
+    assert policy_for(directory, [], "payments", keys, 0, now_ms()) is None
+    outside = ExternalWitness("payments", directory_witness(b"p"), "https://payments.example/w")
+    other = ExternalWitness("regulator", directory_witness(b"r"), "https://regulator.example/w")
+    policy = policy_for(directory, [outside, other], "payments", keys, 2, now_ms())
+    assert policy is not None
+    assert "payments" not in policy.organisations
+    assert {"bank-a", COORDINATOR, "regulator"} <= set(policy.organisations)
+
+
+def directory_witness(seed: bytes) -> CosignatureKey:
+    return CosignatureKey("outside.example/w", SigningKey.from_seed(seed * 32).verify_key)
 
 
 @dataclass
@@ -262,6 +320,7 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused(
         reader=bank.log_reader,
         to_member=lambda _: Handed(parties.files["payments"]),  # type: ignore[arg-type, return-value]
         keys_of=lambda _: keys,
+        policy_of=lambda *_: None,
     )
     folder = tmp_path / "asked"
     folder.mkdir()
