@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from api.http.openapi import Document, Operation, operations
-from api.http.snippets import curl, python
+from api.http.openapi import Document, Operation, messages, operations
+from api.http.snippets import VERIFYING, curl, python
 
 MAX_FIELDS = 120
 MAX_LEVEL = 3
@@ -73,7 +74,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Everything of one operation."""
+    """Everything of one operation, or of one message that is sent to clients.
+
+    Attributes:
+        received: whether it is a message.
+    """
 
     entry: Entry
     tag: str
@@ -85,12 +90,13 @@ class Reference:
     refusals: tuple[Answer, ...]
     curl: str
     python: str
+    received: bool = False
 
 
 def sections(document: Document) -> tuple[Section, ...]:
-    """All operations by tag, in the document's order."""
+    """All operations and messages by tag, in the document's order."""
     by_tag: dict[str, list[Entry]] = {tag["name"]: [] for tag in document.get("tags", ())}
-    for path, method, operation in operations(document):
+    for path, method, operation in chain(operations(document), messages(document)):
         by_tag.setdefault(_tag(operation), []).append(_entry(path, method, operation))
     about = {tag["name"]: tag.get("description", "") for tag in document.get("tags", ())}
     return tuple(
@@ -101,10 +107,13 @@ def sections(document: Document) -> tuple[Section, ...]:
 
 
 def reference(document: Document, operation_id: str, base_url: str) -> Reference | None:
-    """One operation; None: there is none by that id."""
+    """One operation or message; None: there is none by that id."""
     for path, method, operation in operations(document):
         if operation.get("operationId") == operation_id:
             return _reference(document, path, method, operation, base_url)
+    for kind, method, message in messages(document):
+        if message["operationId"] == operation_id:
+            return _message(document, kind, method, message)
     return None
 
 
@@ -133,6 +142,26 @@ def _reference(
         refusals=tuple(one for one in answers if one.status >= "4"),
         curl=curl(base_url, path, method, operation),
         python=python(base_url, operation),
+    )
+
+
+def _message(document: Document, kind: str, method: str, message: Operation) -> Reference:
+    parts = document["components"]["schemas"]
+    return Reference(
+        entry=_entry(kind, method, message),
+        tag=_tag(message),
+        paragraphs=tuple(map(pieces, _paragraphs(message["description"]))),
+        secured=False,
+        parameters=tuple(_parameter(one, parts) for one in message["parameters"]),
+        body=_shown(message["requestBody"], parts),
+        answers=tuple(
+            Answer(status, pieces(one["description"]), None)
+            for status, one in message["responses"].items()
+        ),
+        refusals=(),
+        curl="",
+        python=VERIFYING,
+        received=True,
     )
 
 

@@ -27,6 +27,7 @@ TAGS = {
     "monitoring": "Subscriptions: told when something about a subject changes.",
     "outcomes": "What became of a credit: tomorrow's labels.",
     "webhooks": "Where a node tells you what happened.",
+    "messages": "What a node sends to your endpoints; the document's `webhooks`.",
     "log": "Checkpoints, proofs and public leaves of the node's log.",
     "health": "Whether the node lives and can score.",
 }
@@ -72,16 +73,26 @@ def operations(document: Document) -> Iterator[tuple[str, str, Operation]]:
                 yield path, method, item[method]
 
 
+def messages(document: Document) -> Iterator[tuple[str, str, Operation]]:
+    """(type, method, operation) of everything that is sent to clients."""
+    for kind, item in document.get("webhooks", {}).items():
+        for method in METHODS:
+            if method in item:
+                yield kind, method, item[method]
+
+
 def _document(app: FastAPI) -> Document:
     if app.openapi_schema is None:
+        from api.http.webhook_messages import add_webhooks  # of use to readers alone
+
         made = get_openapi(
             title=app.title,
             version=app.version,
             openapi_version="3.1.0",
             description=app.description,
             routes=app.routes,
-            webhooks=app.webhooks.routes,
         )
+        add_webhooks(made)
         app.openapi_schema = complete(made)
     return app.openapi_schema
 
@@ -104,6 +115,8 @@ def complete(document: Document) -> Document:
             if response.get("description") == "Successful Response":  # the framework's word
                 response["description"] = "What was asked for."
             _response(response, parts, status if ours and status in _REFUSALS else None)
+    for _, _, message in messages(document):
+        used.update(message["tags"])
     for unused in ("HTTPValidationError", "ValidationError"):
         parts.pop(unused, None)
     known = [tag for tag in TAGS if tag in used] + sorted(used - set(TAGS))

@@ -8,6 +8,11 @@ from urllib.parse import quote, urlencode
 
 from api.sdk.operations import OPERATIONS
 
+VERIFYING = """\
+from api.sdk.webhooks import verify_webhook
+
+event = verify_webhook(headers, body, endpoint.public_keys)  # before anything parses the body
+"""
 _INDENT = " \\\n     "
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from api.http.app import create_app
 from api.http.faces import faces_of
-from api.http.openapi import operations
+from api.http.openapi import messages, operations
 from api.http.web.headers import PAGE_HEADERS
 from tests.node.scoring_world import World
 from tests.support import loops
@@ -35,6 +35,7 @@ def get(app: FastAPI, *paths: str, **headers: str) -> list[httpx.Response]:
 def test_every_operation_has_a_page_that_loads_nothing_from_elsewhere(app: FastAPI) -> None:
     """The reference works without any other server, under the policy of every page."""
     named = [one["operationId"] for _, _, one in operations(app.openapi())]
+    named += [one["operationId"] for _, _, one in messages(app.openapi())]
     pages = get(app, "/docs", *(f"/docs/{name}" for name in named))
     for page in pages:
         assert page.status_code == 200
@@ -47,6 +48,10 @@ def test_every_operation_has_a_page_that_loads_nothing_from_elsewhere(app: FastA
     assert "curl -X POST" in score
     assert "calls.create_score(" in score
     assert "consent_withdrawn" in score
+    told = pages[1 + named.index("onMonitorScoreDrop")].text
+    assert "verify_webhook(" in told
+    assert "curl" not in told
+    assert "webhook-signature" in told
 
 
 @pytest.mark.parametrize(
