@@ -1,12 +1,13 @@
 """`credence node baselines`: classic models beside the network's, on this node's own people."""
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from models.baselines.compare import Comparison
@@ -15,7 +16,7 @@ EXAMPLE = "Example: credence node baselines ./bank-a --only woe_logistic --json"
 
 
 def baselines(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
+    home: NodeHome,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -25,23 +26,16 @@ def baselines(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and the fits.", min=0, max=2**32 - 1)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare classic models on this node's own consented people; nothing leaves, nothing stays."""
-    from api.cli import logs
     from models.baselines.compare import KINDS
     from node.baselines import compare_baselines
-    from node.bootstrap import open_node
 
     if unknown := sorted(set(only or ()) - set(KINDS)):
         raise console.usage_error(f"--only {unknown[0]}: one of {', '.join(KINDS)}")
-    logs.quiet()
-    node = open_node(home)
-    try:
-        with console.err.status("fitting"):
-            found = compare_baselines(node, seed, _now_ms, only or KINDS)
-    finally:
-        node.close()
+    with opened_node(home) as node, console.err.status("fitting"):
+        found = compare_baselines(node, seed, now_ms, only or KINDS)
     if as_json:
         console.print_json(found.to_json())
         return
@@ -62,7 +56,3 @@ def _print(found: "Comparison") -> None:
         table.add_row(line.model, f"{line.auc:.4f}", f"{line.ks:.4f}", f"{line.ece:.4f}")
     console.out.print(table)
     console.out.print("Without differential privacy, for this node alone; no model was kept.")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,18 +1,16 @@
 """`credence coordinator campaign`: what became of campaigns; pause, resume, end one."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from audit.database import Connection
-    from coordinator.bootstrap import Coordinator
     from coordinator.storage.campaigns import CampaignRow
 
 app = typer.Typer(
@@ -21,23 +19,21 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
 CampaignId = Annotated[str, typer.Argument(help="The campaign's id.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(
     "list", epilog="Example: credence coordinator campaign list ./coordinator --limit 5 --json"
 )
 def list_(
-    home: Home,
+    home: CoordinatorHome,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show the newest campaigns: state, rounds, and which members failed in which way."""
     from coordinator.storage import campaigns
 
-    with _opened(home) as coordinator, coordinator.database.read() as connection:
+    with opened_coordinator(home) as coordinator, coordinator.database.read() as connection:
         rows = campaigns.newest_first(connection, limit)
         found = [_facts(connection, row) for row in rows]
     if as_json:
@@ -50,32 +46,32 @@ def list_(
 
 
 @app.command(epilog="Example: credence coordinator campaign pause ./coordinator camp-1f0a")
-def pause(home: Home, campaign_id: CampaignId, as_json: AsJson = False) -> None:
+def pause(home: CoordinatorHome, campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """Hold a campaign; the round under way is finished and kept, no other begins."""
     from coordinator.proposals import make_proposals
 
-    with _opened(home) as coordinator:
-        state = make_proposals(coordinator).hold(campaign_id, _now_ms())
+    with opened_coordinator(home) as coordinator:
+        state = make_proposals(coordinator).hold(campaign_id, now_ms())
     _said(campaign_id, state, "held; it goes on when you resume it, also after a restart", as_json)
 
 
 @app.command(epilog="Example: credence coordinator campaign resume ./coordinator camp-1f0a")
-def resume(home: Home, campaign_id: CampaignId, as_json: AsJson = False) -> None:
+def resume(home: CoordinatorHome, campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """Let a held campaign go on."""
     from coordinator.proposals import make_proposals
 
-    with _opened(home) as coordinator:
-        state = make_proposals(coordinator).release(campaign_id, _now_ms())
+    with opened_coordinator(home) as coordinator:
+        state = make_proposals(coordinator).release(campaign_id, now_ms())
     _said(campaign_id, state, "goes on as soon as a quorum is there", as_json)
 
 
 @app.command(epilog="Example: credence coordinator campaign abort ./coordinator camp-1f0a")
-def abort(home: Home, campaign_id: CampaignId, as_json: AsJson = False) -> None:
+def abort(home: CoordinatorHome, campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """End a campaign; nothing of it is published, and what nodes were charged stays charged."""
     from coordinator.proposals import make_proposals
 
-    with _opened(home) as coordinator:
-        make_proposals(coordinator).abort(campaign_id, _now_ms())
+    with opened_coordinator(home) as coordinator:
+        make_proposals(coordinator).abort(campaign_id, now_ms())
     _said(campaign_id, "aborted", "aborted; nothing of it is published", as_json)
 
 
@@ -135,18 +131,3 @@ def _said(campaign_id: str, state: str, text: str, as_json: bool) -> None:
         console.print_json({"campaign_id": campaign_id, "state": state})
         return
     console.out.print(f"{campaign_id} is {state}: {text}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _opened(home: Path) -> Iterator["Coordinator"]:
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        yield coordinator
-    finally:
-        coordinator.close()
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

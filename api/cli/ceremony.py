@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator, refuse_unless_running
+from api.cli.options import AsJson, CoordinatorHome, named
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from coordinator.bootstrap import Coordinator
@@ -18,14 +21,12 @@ app = typer.Typer(
 )
 
 POLL_S = 0.2
-
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+THEN = ", then try again."
 
 
 @app.command(epilog="Example: credence ceremony start ./coordinator --threshold 3")
 def start(
-    home: Home,
+    home: CoordinatorHome,
     threshold: Annotated[
         int, typer.Option(help="How many trustees an evaluation needs; a majority.")
     ] = 3,
@@ -39,20 +40,16 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Begin a ceremony for the next epoch; every trustee's running node takes part by itself."""
-    from coordinator.bootstrap import open_coordinator
     from coordinator.ceremonies.service import make_board
     from protocols.errors import StateConflict
 
-    coordinator = open_coordinator(home)
-    try:
-        _refuse_unless_running(home)
-        chosen = [name.strip() for name in trustees.split(",") if name.strip()]
+    with opened_coordinator(home) as coordinator:
+        refuse_unless_running(home, THEN)
+        chosen = named(trustees)
         make_board(coordinator).announce(
-            threshold, chosen, int(time.time() * 1000), round_ms=round(round_seconds * 1000)
+            threshold, chosen, now_ms(), round_ms=round(round_seconds * 1000)
         )
         facts = _watch(home, coordinator, quiet=as_json) if wait else _facts(coordinator)
-    finally:
-        coordinator.close()
     _show(facts, as_json=as_json)
     if facts is not None and facts["state"] == "failed":
         raise StateConflict(
@@ -62,15 +59,10 @@ def start(
 
 
 @app.command(epilog="Example: credence ceremony status ./coordinator --json")
-def status(home: Home, as_json: AsJson = False) -> None:
+def status(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """Show the newest ceremony: its round, who has posted, who was blamed for what."""
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
+    with opened_coordinator(home) as coordinator:
         facts = _facts(coordinator)
-    finally:
-        coordinator.close()
     _show(facts, as_json=as_json)
 
 
@@ -111,7 +103,7 @@ def _watch(home: Path, coordinator: "Coordinator", *, quiet: bool) -> dict[str, 
             if not quiet:
                 posted = facts["posted"].get(facts["state"], [])
                 shown.update(f"{facts['state']}: {', '.join(posted) or 'waiting'}")
-            _refuse_unless_running(home)
+            refuse_unless_running(home, THEN)
             time.sleep(POLL_S)
 
 
@@ -130,14 +122,3 @@ def _show(facts: dict[str, Any] | None, *, as_json: bool) -> None:
         console.out.print(f"  {round_:<12} {', '.join(names) or '-'}", soft_wrap=True)
     if facts["detail"]:
         console.out.print(f"  {facts['detail']}", soft_wrap=True, markup=False)
-
-
-def _refuse_unless_running(home: Path) -> None:
-    from coordinator.home import is_running
-    from protocols.errors import Unavailable
-
-    if not is_running(home):
-        raise Unavailable(
-            f"no coordinator runs on {home}",
-            next_step=f"Start it with `credence coordinator run {home}`, then try again.",
-        )

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import now_ms, utc
 
 if TYPE_CHECKING:
     from node.access.clients import Clients
@@ -23,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 Name = Annotated[str, typer.Option(help="Name or id of the client.", show_default=False)]
 Jwks = Annotated[
     Path | None,
@@ -37,14 +38,13 @@ Generate = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(
     epilog="Example: credence client add ./bank-a --name 'Lending desk' --generate ./desk.jwk"
 )
 def add(
-    home: Home,
+    home: NodeHome,
     name: Annotated[str, typer.Option(help="Name of the client, once.", show_default=False)],
     scope: Annotated[
         list[str] | None,
@@ -73,7 +73,7 @@ def add(
         raise console.usage_error("give one of --jwks, --generate and --token-file")
     if jwks is not None or generate is not None:
         with _clients(home) as clients, _keys(jwks, generate) as keys:
-            row = clients.add_with_keys(name, _now_ms(), keys, scope or DEFAULT_SCOPES)
+            row = clients.add_with_keys(name, now_ms(), keys, scope or DEFAULT_SCOPES)
         shown = _shown(row) | {"kids": [key.kid for key in keys]}
         if as_json:
             console.print_json(shown)
@@ -82,7 +82,7 @@ def add(
             console.out.print(f"client [bold]{row.name}[/bold] added as {row.client_id}{where}")
         return
     with _clients(home) as clients, _written(token_file) as write:
-        row, token = clients.add(name, _now_ms(), scope or DEFAULT_SCOPES)
+        row, token = clients.add(name, now_ms(), scope or DEFAULT_SCOPES)
         write(token + "\n")
     if as_json:
         console.print_json(_shown(row) if token_file else _shown(row) | {"token": token})
@@ -97,7 +97,7 @@ def add(
     epilog="Example: credence client rotate ./bank-a --name 'Lending desk' --generate ./new.jwk"
 )
 def rotate(
-    home: Home,
+    home: NodeHome,
     name: Name,
     jwks: Jwks = None,
     generate: Generate = None,
@@ -117,7 +117,7 @@ def rotate(
         raise console.usage_error("give one of --jwks and --generate")
     overlap_ms = int(overlap_hours * 3_600_000)
     with _clients(home) as clients, _keys(jwks, generate) as keys:
-        row, new, ending = clients.rotate(name, _now_ms(), keys, overlap_ms)
+        row, new, ending = clients.rotate(name, now_ms(), keys, overlap_ms)
     if as_json:
         console.print_json(_shown(row) | {"new": new, "ending": ending})
         return
@@ -126,7 +126,7 @@ def rotate(
 
 @app.command(epilog="Example: credence client limit ./bank-a --name 'Lending desk' --rate 20")
 def limit(
-    home: Home,
+    home: NodeHome,
     name: Name,
     rate: Annotated[
         float | None,
@@ -142,7 +142,7 @@ def limit(
 ) -> None:
     """Set how often a client may call, from its next call on; what is not given is the node's."""
     with _clients(home) as clients:
-        row = clients.limit(name, _now_ms(), rate=rate, burst=burst, daily_quota=daily_quota)
+        row = clients.limit(name, now_ms(), rate=rate, burst=burst, daily_quota=daily_quota)
     limits = {"rate": rate, "burst": burst, "daily_quota": daily_quota}
     if as_json:
         console.print_json(_shown(row) | limits)
@@ -152,7 +152,7 @@ def limit(
 
 
 @app.command("list", epilog="Example: credence client list ./bank-a --json")
-def list_clients(home: Home, as_json: AsJson = False) -> None:
+def list_clients(home: NodeHome, as_json: AsJson = False) -> None:
     """List the clients, revoked ones too."""
     with _clients(home) as clients:
         rows = [_listed(clients, row) for row in clients.every()]
@@ -166,13 +166,13 @@ def list_clients(home: Home, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: credence client revoke ./bank-a --name 'Lending desk'")
 def revoke(
-    home: Home,
+    home: NodeHome,
     name: Name,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a client; its next call is refused."""
     with _clients(home) as clients:
-        row = clients.revoke(name, _now_ms())
+        row = clients.revoke(name, now_ms())
     if as_json:
         console.print_json({"client_id": row.client_id, "name": row.name})
     else:
@@ -191,21 +191,17 @@ def _table(rows: list[dict[str, Any]]) -> Any:
             row["name"],
             " ".join(row["scopes"]),
             _key_line(row),
-            _utc(row["created_at_ms"]),
-            _utc(row["revoked_at_ms"]) if row["revoked_at_ms"] else "",
+            utc(row["created_at_ms"]),
+            utc(row["revoked_at_ms"]) if row["revoked_at_ms"] else "",
         )
     return table
 
 
 @contextmanager
 def _clients(home: Path) -> Iterator["Clients"]:
-    from node.bootstrap import open_node
 
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         yield node.clients
-    finally:
-        node.close()
 
 
 @contextmanager
@@ -275,16 +271,8 @@ def _listed(clients: "Clients", row: "ClientRow") -> dict[str, Any]:
 def _key_line(row: dict[str, Any]) -> str:
     if row["plain_token"]:
         return "plain token"
-    now_ms = _now_ms()
+    at_ms = now_ms()
     ends = [key["until_ms"] for key in row["keys"]]
     staying = sum(one is None for one in ends)
-    ending = sum(one is not None and now_ms < one for one in ends)
+    ending = sum(one is not None and at_ms < one for one in ends)
     return f"{staying} keys" + (f", {ending} ending" if ending else "")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -15,11 +15,12 @@ from api.cli import consent_desk, console
 from api.cli.consent_view import (
     changed_json,
     check_purposes,
-    opened,
     print_parties,
     subject_by_ref,
-    utc,
 )
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc
 
 if TYPE_CHECKING:
     from node.parts import Node
@@ -35,8 +36,6 @@ consent_desk.add_to(app)
 
 WIDE = 112  # columns of a terminal that shows consent and subject side by side
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Key = Annotated[
     Path,
     typer.Option(help="File with the person's own key, 64 hex digits.", show_default=False),
@@ -48,7 +47,7 @@ Key = Annotated[
     "--new-key --purpose score"
 )
 def grant(
-    home: Home,
+    home: NodeHome,
     subject: Annotated[
         str, typer.Option(help="The person, by this node's reference.", show_default=False)
     ],
@@ -100,7 +99,7 @@ def grant(
         epsilon=epsilon,
         language=language,
     )
-    with opened(home) as node:
+    with opened_node(home) as node:
         person = subject_by_ref(node, subject)
         offer = node.consents.offer(terms)
         with _new_key(key) if new_key else nullcontext(_read_key(key)) as signer:
@@ -119,7 +118,7 @@ def grant(
 
 @app.command(epilog="Example: credence consent withdraw ./bank-a con_... --key ./person.key")
 def withdraw(
-    home: Home,
+    home: NodeHome,
     consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
     key: Key,
     as_json: AsJson = False,
@@ -130,7 +129,7 @@ def withdraw(
     from protocols.errors import SignatureInvalid
 
     signer = _read_key(key)
-    with opened(home) as node:
+    with opened_node(home) as node:
         event = node.consents.event(consent_id, Event.WITHDRAW)
         if event.subject_key != signer.verify_key.bytes:
             raise SignatureInvalid(
@@ -150,7 +149,7 @@ def withdraw(
 
 @app.command("list", epilog="Example: credence consent list ./bank-a --state active --json")
 def list_(
-    home: Home,
+    home: NodeHome,
     state: Annotated[
         str | None, typer.Option(help="Only those in this state.", show_default=False)
     ] = None,
@@ -162,7 +161,7 @@ def list_(
 
     if state is not None and state not in set(State):
         raise console.usage_error(f"a state is one of {', '.join(State)}")
-    with opened(home) as node:
+    with opened_node(home) as node:
         found = node.consents.page(limit=limit, states=[] if state is None else [State(state)])
         rows = [_row(node, one.terms, one.version, one.auth_method) for one in found]
         counts = {one.value: number for one, number in sorted(node.consents.counts().items())}
@@ -176,11 +175,11 @@ def list_(
 
 @app.command(epilog="Example: credence consent receipt ./bank-a con_...")
 def receipt(
-    home: Home,
+    home: NodeHome,
     consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
 ) -> None:
     """Print the receipt of a consent (ISO/IEC TS 27560) as JSON."""
-    with opened(home) as node:
+    with opened_node(home) as node:
         console.print_json(node.consents.receipt(consent_id))
 
 
@@ -189,7 +188,7 @@ def receipt(
     epilog="Example: credence consent training-proof ./bank-a con_... --out proof.json",
 )
 def training_proof(
-    home: Home,
+    home: NodeHome,
     consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: print.", show_default=False)
@@ -198,7 +197,7 @@ def training_proof(
     """Show that no training round after its withdrawal drew on a consent; the person can check."""
     from node.consents.training_proof import make_training_proof
 
-    with opened(home) as node:
+    with opened_node(home) as node:
         proof = make_training_proof(node.database, node.audit, consent_id, node.keys.signing)
     if out is None:
         console.print_json(proof)

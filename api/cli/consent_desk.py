@@ -1,6 +1,5 @@
 """`credence consent` for the institution's desk: ask for a consent, declare one invalid."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,14 +8,12 @@ from api.cli import console
 from api.cli.consent_view import (
     changed_json,
     check_purposes,
-    opened,
     print_parties,
     subject_by_ref,
-    utc,
 )
-
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def request(
-    home: Home,
+    home: NodeHome,
     subject: Annotated[
         str, typer.Option(help="The person, by this node's reference.", show_default=False)
     ],
@@ -53,7 +50,7 @@ def request(
 
     check_purposes(purpose)
     terms = OfferTerms(purposes=tuple(purpose or ("score",)), data_categories=category)
-    with opened(home) as node:
+    with opened_node(home) as node:
         person = subject_by_ref(node, subject)
         asked = node.consents.ask(person, terms, requested_by=by, message=message, days=days)
     if as_json:
@@ -65,7 +62,7 @@ def request(
 
 
 def invalidate(
-    home: Home,
+    home: NodeHome,
     consent_id: Annotated[str, typer.Argument(help="The consent's id.", show_default=False)],
     reason: Annotated[
         str,
@@ -82,7 +79,7 @@ def invalidate(
 
     if reason not in REASONS:
         raise console.usage_error(f"a reason is one of {', '.join(REASONS)}")
-    with opened(home) as node:
+    with opened_node(home) as node:
         changed = node.consents.invalidate(consent_id, reason, by)
     if as_json:
         console.print_json(changed_json(changed))

@@ -1,30 +1,13 @@
-"""What the consent commands share: a node opened for a moment, and how a change is shown."""
+"""What the consent commands share: what they check, and how a change is shown."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.cli import console
+from api.cli.times import utc
 
 if TYPE_CHECKING:
     from node.consents.service import Changed
     from node.parts import Node
-
-
-@contextmanager
-def opened(home: Path) -> Iterator["Node"]:
-    """The node in `home`, for one command."""
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
-        yield node
-    finally:
-        node.close()
 
 
 def subject_by_ref(node: "Node", subject_ref: str) -> bytes:
@@ -63,8 +46,3 @@ def print_parties(changed: "Changed") -> None:
         console.out.print(f"  {party}: [yellow]refused, {code}[/yellow]")
     for party in changed.pending:
         console.out.print(f"  {party}: [yellow]not reached; it is told when it is back[/yellow]")
-
-
-def utc(at_ms: int) -> str:
-    """A time for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -1,13 +1,15 @@
 """`credence coordinator`: found a network, run it, invite members, see how it is."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from api.cli import campaign, console, incidents, members, models, regulators, schedule, watch
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome
 from api.cli.stopping import Parent
+from api.cli.times import now_ms
 
 app = typer.Typer(
     help="Found and run the coordinator of a network.",
@@ -15,16 +17,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 @app.command(
     epilog="Example: credence coordinator init ./coordinator --name demo "
     "--listen-members 127.0.0.1:7400 --listen-enrolment 127.0.0.1:7401"
 )
 def init(
-    home: Home,
+    home: CoordinatorHome,
     name: Annotated[str, typer.Option(help="Name of the network, lower case.")] = "credence",
     listen_members: Annotated[
         str, typer.Option(help="host:port where members are served over mutual TLS.")
@@ -46,7 +45,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make a new network: its CA, signing key, database, first directory and catalogue."""
-    from coordinator.bootstrap import init_coordinator, open_coordinator
+    from coordinator.bootstrap import init_coordinator
     from coordinator.settings import make_settings
 
     settings = make_settings(
@@ -58,11 +57,8 @@ def init(
         listen_console=listen_console,
     )
     init_coordinator(home, settings)
-    coordinator = open_coordinator(home)
-    try:
+    with opened_coordinator(home) as coordinator:
         key = coordinator.keys.directory.verify_key.bytes.hex()
-    finally:
-        coordinator.close()
     if as_json:
         console.print_json({"home": str(home), "name": name, "directory_key": key})
         return
@@ -73,7 +69,7 @@ def init(
 
 @app.command(epilog="Example: credence coordinator run ./coordinator")
 def run(
-    home: Home,
+    home: CoordinatorHome,
     parent: Parent = None,
 ) -> None:
     """Serve the network until interrupted."""
@@ -110,7 +106,7 @@ app.add_typer(models.app, name="models")
 
 @app.command("console", epilog="Example: credence coordinator console ./coordinator")
 def console_link(
-    home: Home,
+    home: CoordinatorHome,
     end_sessions: Annotated[
         bool, typer.Option("--end-sessions", help="Sign every browser out instead.")
     ] = False,
@@ -122,20 +118,16 @@ def console_link(
     here, or hand it over on a safe way.
     """
     from api.http.operator.face import link_of, origin_of
-    from coordinator.bootstrap import open_coordinator
     from coordinator.console.access import ConsoleAccess
     from coordinator.home import is_running
 
-    coordinator = open_coordinator(home)
-    try:
-        access = ConsoleAccess(coordinator.database, coordinator.audit, _now_ms)
+    with opened_coordinator(home) as coordinator:
+        access = ConsoleAccess(coordinator.database, coordinator.audit, now_ms)
         if end_sessions:
             _tell_ended(access.end_all(), as_json=as_json)
             return
         origin = origin_of(coordinator.settings)
         issued = access.issue()
-    finally:
-        coordinator.close()
     address, running = link_of(origin, issued.token), is_running(home)
     if as_json:
         console.print_json(
@@ -158,7 +150,7 @@ def _tell_ended(ended: int, *, as_json: bool) -> None:
 
 
 @app.command(epilog="Example: credence coordinator status ./coordinator")
-def status(home: Home, as_json: AsJson = False) -> None:
+def status(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """Show whether it runs, the network's documents, the newest campaign and the log."""
     from audit.witness_view import witness_line
 
@@ -189,16 +181,8 @@ def status(home: Home, as_json: AsJson = False) -> None:
 
 
 def _status(home: Path) -> dict[str, Any]:
-    from coordinator.bootstrap import open_coordinator
     from coordinator.home import is_running
     from coordinator.status import summary
 
-    coordinator = open_coordinator(home)
-    try:
-        return {"running": is_running(home), **summary(coordinator, _now_ms())}
-    finally:
-        coordinator.close()
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+    with opened_coordinator(home) as coordinator:
+        return {"running": is_running(home), **summary(coordinator, now_ms())}

@@ -1,18 +1,19 @@
 """`credence node enrol`: pseudonyms for customers, and the change from one key's to the next's."""
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import now_ms
 
 EXAMPLE = "Example: credence node enrol ./bank-a --epoch 2, at every node; then --epoch 2 --switch"
 
 
 def enrol(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
+    home: NodeHome,
     epoch: Annotated[
         int | None,
         typer.Option(min=1, help="Of the key; the newest when left out.", show_default=False),
@@ -24,18 +25,13 @@ def enrol(
     retire: Annotated[
         bool, typer.Option("--retire", help="Forget those of earlier keys, when all have switched.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key's pseudonyms for all customers, asking only for who has none; may be repeated."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
     columns = (TextColumn("pseudonyms"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         rotation = node.rotation()
         chosen = epoch if epoch is not None else node.pseudonym_keys.newest().epoch
         with Progress(*columns, console=console.err, disable=as_json) as progress:
@@ -44,11 +40,9 @@ def enrol(
                 chosen,
                 lambda made, to_do: progress.update(task, completed=made, total=to_do),
             )
-        renamed = rotation.switch(chosen, _now_ms()) if switch else 0
+        renamed = rotation.switch(chosen, now_ms()) if switch else 0
         if retire:
-            rotation.retire(_now_ms())
-    finally:
-        node.close()
+            rotation.retire(now_ms())
     if as_json:
         console.print_json(
             {
@@ -73,7 +67,3 @@ def enrol(
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command(epilog=EXAMPLE)(enrol)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,6 +1,5 @@
 """`credence node incident`, `credence coordinator incident`: what supervisors are told of."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator, opened_node
+from api.cli.options import AsJson
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from audit.database import Database
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 Opened = AbstractContextManager[tuple["Database", "AuditLog"]]
 Home = Annotated[Path, typer.Argument(help="The home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _OPERATOR = "operator"
 
 
@@ -48,7 +49,7 @@ def incident_app(whose: str, opened: Callable[[Path], Opened]) -> typer.Typer:
         with opened(home) as (database, log), database.write() as connection:
             made = open_incident(
                 connection, log, kind=kind, about=about, text=text, actor=_OPERATOR,
-                at_ms=_now_ms(),
+                at_ms=now_ms(),
             )  # fmt: skip
         if as_json:
             console.print_json(asdict(made))
@@ -69,7 +70,7 @@ def incident_app(whose: str, opened: Callable[[Path], Opened]) -> typer.Typer:
 
         with opened(home) as (database, log), database.write() as connection:
             ended = close_incident(
-                connection, log, incident_id, actor=_OPERATOR, at_ms=_now_ms(), outcome=outcome
+                connection, log, incident_id, actor=_OPERATOR, at_ms=now_ms(), outcome=outcome
             )
         if as_json:
             console.print_json(asdict(ended))
@@ -119,7 +120,7 @@ def note_damage(home: Path, verdict: "Verdict") -> str:
     with opened(home) as (database, log), database.write() as connection:
         made = open_incident(
             connection, log, kind="failed_verification", about=log.origin, actor=_OPERATOR,
-            at_ms=_now_ms(), text=text[:MAX_TEXT],
+            at_ms=now_ms(), text=text[:MAX_TEXT],
         )  # fmt: skip
     return made.incident_id
 
@@ -138,28 +139,12 @@ def _is_damage(verdict: "Verdict") -> bool:
 @contextmanager
 def of_node(home: Path) -> Iterator[tuple["Database", "AuditLog"]]:
     """The database and the log of a node."""
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         yield node.database, node.audit
-    finally:
-        node.close()
 
 
 @contextmanager
 def of_coordinator(home: Path) -> Iterator[tuple["Database", "AuditLog"]]:
     """The database and the log of a coordinator."""
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
+    with opened_coordinator(home) as coordinator:
         yield coordinator.database, coordinator.audit
-    finally:
-        coordinator.close()
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

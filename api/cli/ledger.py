@@ -1,23 +1,24 @@
 """`credence node recover-ledger`: go on after the newest privacy ledger is lost for good."""
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import now_ms
 
 EXAMPLE = "Example: credence node recover-ledger ./bank-a --confirm bank-a"
 
 
 def recover_ledger(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
+    home: NodeHome,
     confirm: Annotated[
         str,
         typer.Option(help="The node's member id, once more: it is meant.", show_default=False),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count the whole privacy budget as spent, where the newest ledger is lost for good.
 
@@ -26,16 +27,10 @@ def recover_ledger(
     this writes down that all of the budget may have been spent: the node trains nobody any more,
     and its ledger says why. There is no way back.
     """
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.federation.ledger_wiring import build_recovery
 
-    logs.quiet()
-    node = open_node(home)
-    try:
-        found = build_recovery(node).recover(confirm, int(time.time() * 1000))
-    finally:
-        node.close()
+    with opened_node(home) as node:
+        found = build_recovery(node).recover(confirm, now_ms())
     if as_json:
         console.print_json(dict(found.__dict__))
         return

@@ -1,8 +1,6 @@
 """The operator's commands about members: invite, list, suspend, revoke, reinstate, licence."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,18 +9,18 @@ import typer
 from rich.markup import escape
 
 from api.cli import console
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome
+from api.cli.times import now_ms, utc, utc_day
 
 if TYPE_CHECKING:
-    from coordinator.bootstrap import Coordinator
     from coordinator.membership import MemberView
 
 ROLES = (
     "bank, data_provider, public_record_publisher, licensed_agency, platform_operator or regulator."
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
 MemberId = Annotated[str, typer.Argument(help="The member's id.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Day = Annotated[
     str | None,
     typer.Option("--until", help="Last day of the licence, YYYY-MM-DD.", show_default=False),
@@ -44,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def invite(
-    home: Home,
+    home: CoordinatorHome,
     member_id: MemberId,
     role: Annotated[str, typer.Option(help=ROLES)] = "bank",
     hours: Annotated[
@@ -61,9 +59,9 @@ def invite(
 ) -> None:
     """Print a one-time invitation; whoever holds the line can join as that member."""
     until_ms = _end_of_day_ms(licence_until, "--licence-until")
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         lifetime_s = (hours or coordinator.settings.invitation_hours) * 3600
-        invitation = coordinator.membership.invite(member_id, role, lifetime_s, _now_ms(), until_ms)
+        invitation = coordinator.membership.invite(member_id, role, lifetime_s, now_ms(), until_ms)
     if as_json:
         console.print_json(
             {
@@ -77,34 +75,34 @@ def invite(
         return
     console.out.print(invitation.to_text(), soft_wrap=True, markup=False)
     console.err.print(
-        f"one use, until {_utc(invitation.expires_at_ms)}; hand it over on a safe way", style="dim"
+        f"one use, until {utc(invitation.expires_at_ms)}; hand it over on a safe way", style="dim"
     )
 
 
-def members(home: Home, as_json: AsJson = False) -> None:
+def members(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """List the members: role, licence, certificate, standing, when seen, which directory."""
-    with _opened(home) as coordinator:
-        views = coordinator.membership.overview(_now_ms())
+    with opened_coordinator(home) as coordinator:
+        views = coordinator.membership.overview(now_ms())
     if as_json:
         console.print_json([view.to_json() for view in views])
     elif not views:
         console.out.print("no members yet: credence coordinator invite HOME MEMBER")
     else:
-        console.out.print(_table(views, _now_ms()))
+        console.out.print(_table(views, now_ms()))
 
 
-def suspend(home: Home, member_id: MemberId) -> None:
+def suspend(home: CoordinatorHome, member_id: MemberId) -> None:
     """Turn a member away until it is reinstated: here at once, everywhere within a minute."""
     _set_status(home, member_id, "suspended")
 
 
-def reinstate(home: Home, member_id: MemberId) -> None:
+def reinstate(home: CoordinatorHome, member_id: MemberId) -> None:
     """Admit a suspended member again."""
     _set_status(home, member_id, "active")
 
 
 def revoke(
-    home: Home,
+    home: CoordinatorHome,
     member_id: MemberId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
@@ -115,16 +113,16 @@ def revoke(
 
 
 def licence(
-    home: Home,
+    home: CoordinatorHome,
     member_id: MemberId,
     number: Annotated[str, typer.Option(help="Licence number.", show_default=False)],
     until: Day = None,
 ) -> None:
     """Enter a member's new licence; one whose licence had run out may act again."""
     until_ms = _end_of_day_ms(until, "--until")
-    with _opened(home) as coordinator:
-        directory = coordinator.membership.set_licence(member_id, number, until_ms, _now_ms())
-    ends = "without end" if until_ms is None else f"until {_utc(until_ms)}"
+    with opened_coordinator(home) as coordinator:
+        directory = coordinator.membership.set_licence(member_id, number, until_ms, now_ms())
+    ends = "without end" if until_ms is None else f"until {utc(until_ms)}"
     console.out.print(
         f"{member_id} is licensed {ends} since directory version {directory.version}",
         soft_wrap=True,
@@ -143,7 +141,7 @@ def _table(views: "list[MemberView]", now_ms: int) -> Any:
         table.add_row(
             f"{view.member_id}\n[dim]{escape(view.name)}[/dim]",
             f"{view.role}\n{_licence(view)}",
-            _day(view.certificate_until_ms),
+            utc_day(view.certificate_until_ms),
             view.status if view.status == "active" else f"[yellow]{view.status}[/yellow]",
             _ago(view.last_seen_at_ms, now_ms),
             version if view.up_to_date else f"[yellow]{version}[/yellow]",
@@ -156,25 +154,14 @@ def _licence(view: "MemberView") -> str:
     if view.licence_until_ms is None:
         return f"[dim]{number}[/dim]"
     # The last day that it covers.
-    text = f"{number} to {_day(view.licence_until_ms - 1)}".lstrip()
+    text = f"{number} to {utc_day(view.licence_until_ms - 1)}".lstrip()
     return f"[yellow]{text}[/yellow]" if view.licence_ends_soon else f"[dim]{text}[/dim]"
 
 
 def _set_status(home: Path, member_id: str, status: Any) -> None:
-    with _opened(home) as coordinator:
-        directory = coordinator.membership.set_status(member_id, status, _now_ms())
+    with opened_coordinator(home) as coordinator:
+        directory = coordinator.membership.set_status(member_id, status, now_ms())
     console.out.print(f"{member_id} is {status} since directory version {directory.version}")
-
-
-@contextmanager
-def _opened(home: Path) -> "Iterator[Coordinator]":
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        yield coordinator
-    finally:
-        coordinator.close()
 
 
 def _end_of_day_ms(day: str | None, option: str) -> int | None:
@@ -186,18 +173,6 @@ def _end_of_day_ms(day: str | None, option: str) -> int | None:
         raise console.usage_error(f"{option} is a day, YYYY-MM-DD") from error
     midnight = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
     return int(midnight.timestamp()) * 1000
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))
-
-
-def _day(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(at_ms / 1000))
 
 
 def _ago(at_ms: int | None, now_ms: int) -> str:

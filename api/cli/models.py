@@ -1,14 +1,14 @@
 """`credence coordinator models`: which model version plays which part in the network."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from coordinator.bootstrap import Coordinator
@@ -22,19 +22,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
 Version = Annotated[str, typer.Argument(help="A model version.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does it, for the log.", show_default=False)]
 Why = Annotated[str, typer.Option(help="Why, for the log.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 _DAY = "%Y-%m-%d %H:%MZ"
 
 
 @app.command("list", epilog="Example: credence coordinator models list ./coordinator")
-def list_(home: Home, as_json: AsJson = False) -> None:
+def list_(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """Show every version, its part, and which members say that they answer with it."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         found = _overview(coordinator)
         kinds = {
             one.version: _kind(coordinator.registry.find(one.version).campaign_id)
@@ -70,9 +68,9 @@ def list_(home: Home, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: credence coordinator models show ./coordinator model-0002")
-def show(home: Home, version: Version, as_json: AsJson = False) -> None:
+def show(home: CoordinatorHome, version: Version, as_json: AsJson = False) -> None:
     """Show one version: its part, its hash, who answers with it, and every move it made."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         found = _overview(coordinator)
         one = found.find(version)
         if one is None:
@@ -103,10 +101,10 @@ def show(home: Home, version: Version, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: credence coordinator models challenge ./coordinator model-0003")
 def challenge(
-    home: Home, version: Version, by: By = "", why: Why = "", as_json: AsJson = False
+    home: CoordinatorHome, version: Version, by: By = "", why: Why = "", as_json: AsJson = False
 ) -> None:
     """Have every member score with a version in the shadow of its answers, to compare."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.challenge(version, _order(by, why))
     _done(f"{version} is challenger: scored in the shadow, never the answer", release, as_json)
 
@@ -115,7 +113,7 @@ def challenge(
     epilog="Example: credence coordinator models stage ./coordinator model-0003 --member bank-a"
 )
 def stage(
-    home: Home,
+    home: CoordinatorHome,
     version: Version,
     member: Annotated[list[str], typer.Option(help="A member's id; repeat.", show_default=False)],
     by: By = "",
@@ -123,7 +121,7 @@ def stage(
     as_json: AsJson = False,
 ) -> None:
     """Have some members answer with a version before the others do."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.stage(version, member, _order(by, why))
     named = ", ".join(release.staged.members) if release.staged else ""
     _done(f"{version} is staged at {named}", release, as_json)
@@ -131,17 +129,17 @@ def stage(
 
 @app.command(epilog="Example: credence coordinator models promote ./coordinator model-0003")
 def promote(
-    home: Home, version: Version, by: By = "", why: Why = "", as_json: AsJson = False
+    home: CoordinatorHome, version: Version, by: By = "", why: Why = "", as_json: AsJson = False
 ) -> None:
     """Have all members answer with a version; the champion retires."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.promote(version, _order(by, why))
     _done(f"{version} is champion", release, as_json)
 
 
 @app.command(epilog="Example: credence coordinator models rollback ./coordinator --why 'KS fell'")
 def rollback(
-    home: Home,
+    home: CoordinatorHome,
     version: Annotated[
         str,
         typer.Argument(help="A former champion; none: the one before.", show_default=False),
@@ -151,15 +149,17 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make a former champion champion again; members keep its bundle, so it is back at once."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.rollback(_order(by, why), version)
     _done(f"{release.champion} is champion again", release, as_json)
 
 
 @app.command(epilog="Example: credence coordinator models drop ./coordinator model-0003")
-def drop(home: Home, version: Version, by: By = "", why: Why = "", as_json: AsJson = False) -> None:
+def drop(
+    home: CoordinatorHome, version: Version, by: By = "", why: Why = "", as_json: AsJson = False
+) -> None:
     """End a challenge, or the answers of some members with a staged version."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.drop(version, _order(by, why))
     _done(f"{version} plays no part any more", release, as_json)
 
@@ -168,28 +168,28 @@ def drop(home: Home, version: Version, by: By = "", why: Why = "", as_json: AsJs
     epilog="Example: credence coordinator models withdraw ./coordinator model-0002 --why 'bad data'"
 )
 def withdraw(
-    home: Home,
+    home: CoordinatorHome,
     version: Version,
     why: Annotated[str, typer.Option(help="Why, for the log.", show_default=False)],
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Forbid all members to answer with a version, for good."""
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         release = coordinator.releases.withdraw(version, _order(by, why))
     then = f"{release.champion} is champion" if release.champion else "there is no champion"
     _done(f"{version} is withdrawn; {then}", release, as_json)
 
 
 @app.command(epilog="Example: credence coordinator models expert ./coordinator")
-def expert(home: Home, as_json: AsJson = False) -> None:
+def expert(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """Publish the expert scorecard: a version that learnt from nobody; it plays no part yet."""
     from coordinator.expert import publish_expert
     from models.catalogue import Catalogue
 
-    with _opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         catalogue = Catalogue.from_body(coordinator.membership.document("catalogue").body)
-        version = publish_expert(coordinator, catalogue, int(time.time() * 1000))
+        version = publish_expert(coordinator, catalogue, now_ms())
     if as_json:
         console.print_json({"version": version})
         return
@@ -255,7 +255,7 @@ def _unknown(version: str) -> Exception:
 def _order(by: str, why: str) -> "Order":
     from coordinator.releases import Order
 
-    return Order(int(time.time() * 1000), by, why)
+    return Order(now_ms(), by, why)
 
 
 def _say(text: str) -> None:
@@ -264,14 +264,3 @@ def _say(text: str) -> None:
 
 def _utc(at_ms: int) -> str:
     return time.strftime(_DAY, time.gmtime(at_ms / 1000))
-
-
-@contextmanager
-def _opened(home: Path) -> Iterator["Coordinator"]:
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        yield coordinator
-    finally:
-        coordinator.close()

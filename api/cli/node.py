@@ -1,9 +1,7 @@
 """`credence node`: make a node, let it join, run it, feed it records, see how it is."""
 
 import gc
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +19,10 @@ from api.cli import (
     rotation,
     watch,
 )
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
 from api.cli.stopping import Parent
+from api.cli.times import now_ms, utc
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -46,16 +47,13 @@ app.command("privacy", epilog=privacy.EXAMPLE)(privacy.privacy)
 app.command("recover-ledger", epilog=ledger.EXAMPLE)(ledger.recover_ledger)
 app.command("watch", epilog=watch.NODE_EXAMPLE)(watch.node_watch)
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 @app.command(
     epilog="Example: credence node init ./bank-a --member bank-a --name 'Harbour Bank' "
     "--role bank --holds credit_account"
 )
 def init(
-    home: Home,
+    home: NodeHome,
     member: Annotated[str, typer.Option(help="Member id in the network.", show_default=False)],
     name: Annotated[str, typer.Option(help="Legal name.", show_default=False)],
     role: Annotated[
@@ -118,7 +116,7 @@ def init(
 
 @app.command(epilog="Example: credence node join ./bank-a --invitation 'credence-invite:...'")
 def join(
-    home: Home,
+    home: NodeHome,
     invitation: Annotated[
         str,
         typer.Option(help="The invitation's line, or a file that holds it.", show_default=False),
@@ -130,7 +128,7 @@ def join(
     from node.bootstrap import join as join_network
 
     logs.quiet()
-    joined = join_network(home, _invitation(invitation), _now_ms())
+    joined = join_network(home, _invitation(invitation), now_ms())
     if as_json:
         console.print_json(
             {
@@ -149,7 +147,7 @@ def join(
 
 @app.command(epilog="Example: credence node run ./bank-a")
 def run(
-    home: Home,
+    home: NodeHome,
     parent: Parent = None,
 ) -> None:
     """Serve other members and the HTTP API until interrupted."""
@@ -168,7 +166,7 @@ def run(
         late = LatePages(lambda: _pages(node))
         return NodeFace(HttpServer(create_app(node, late=late), node.settings.http), late)
 
-    with running(home, _now_ms, http) as process:
+    with running(home, now_ms, http) as process:
         gc.enable()
         members = "through the relay" if process.port is None else f"on port {process.port}"
         console.out.print(
@@ -187,7 +185,7 @@ def _pages(node: "Node") -> "Sequence[APIRouter]":
 
 @app.command(epilog="Example: credence node ingest ./bank-a ./inbox/bank-a")
 def ingest(
-    home: Home,
+    home: NodeHome,
     directory: Annotated[
         Path, typer.Argument(help="Directory of canonical CSV files.", show_default=False)
     ],
@@ -198,10 +196,10 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Turn records into signals; a full snapshot, all of it or nothing."""
-    with _opened(home) as node, console.err.status("reading") as progress:
+    with opened_node(home) as node, console.err.status("reading") as progress:
         report = node.ingestion().ingest_directory(
             directory,
-            now_ms=_now_ms(),
+            now_ms=now_ms(),
             as_of_ms=_day_ms(as_of or node.settings.as_of),
             progress=lambda stage: progress.update(stage),
             enrolling=lambda done, to_do: progress.update(f"pseudonyms {done:,} of {to_do:,}"),
@@ -226,14 +224,14 @@ def ingest(
 
 @app.command(epilog="Example: credence node fetch ./bank-a --purpose train")
 def fetch(
-    home: Home,
+    home: NodeHome,
     purpose: Annotated[str, typer.Option(help="score, train or monitor.")] = "train",
     as_json: AsJson = False,
 ) -> None:
     """Fetch the signals of all consenting customers from the holders their consents name."""
     if purpose not in {"score", "train", "monitor"}:
         raise console.usage_error("a purpose is score, train or monitor")
-    with _opened(home) as node:
+    with opened_node(home) as node:
         with node.database.read() as connection:
             people = node.consents.live_consents(connection, purpose)
         report = node.fetcher.fetch(people, purpose=purpose, deadline_s=FETCH_DEADLINE_S)
@@ -250,12 +248,12 @@ def fetch(
 
 
 @app.command(epilog="Example: credence node status ./bank-a --json")
-def status(home: Home, as_json: AsJson = False) -> None:
+def status(home: NodeHome, as_json: AsJson = False) -> None:
     """Show whether it runs, its network, what it knows and released, and its log."""
     from node.home import is_running
     from node.status import summary
 
-    with _opened(home) as node:
+    with opened_node(home) as node:
         facts = {"running": is_running(home), **summary(node)}
     if as_json:
         console.print_json(facts)
@@ -282,7 +280,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         f"catalogue {network['catalogue_version']}",
         "certificate": "none"
         if network is None
-        else f"until {_utc(network['certificate_until_ms'])}",
+        else f"until {utc(network['certificate_until_ms'])}",
         "membership": "none" if network is None else _membership_line(network),
         "subjects": f"{facts['subjects']:,}, outcomes {facts['outcomes']:,}",
         "signals": f"{facts['signals']['own']:,} own, {facts['signals']['fetched']:,} fetched",
@@ -307,7 +305,7 @@ def _print_status(facts: dict[str, Any]) -> None:
 def _membership_line(network: dict[str, Any]) -> str:
     licence = network["licence"] or "no licence number"
     until_ms = network["licence_until_ms"]
-    ends = "" if until_ms is None else f", until {_utc(until_ms)}"
+    ends = "" if until_ms is None else f", until {utc(until_ms)}"
     return f"{network['status']}, {licence}{ends}"
 
 
@@ -333,19 +331,6 @@ def _fetched(report: Any) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _opened(home: Path) -> Iterator["Node"]:
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
-        yield node
-    finally:
-        node.close()
-
-
 def _invitation(given: str) -> str:
     from protocols.invitations import PREFIX
 
@@ -369,11 +354,3 @@ def _day_ms(day: str | None) -> int | None:
     except ValueError as error:
         raise console.usage_error("--as-of is a day, YYYY-MM-DD") from error
     return int(at.timestamp() * 1000)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

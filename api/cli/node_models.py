@@ -1,16 +1,14 @@
 """`credence node models`: which version this node answers with, and its own rules about it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
 
 if TYPE_CHECKING:
-    from node.parts import Node
     from node.releases import Standing
     from node.storage.models import Comparison
 
@@ -20,18 +18,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 Version = Annotated[str, typer.Argument(help="A model version.", show_default=False)]
 Why = Annotated[str, typer.Option(help="Why, for the log.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 FEWEST = 20  # a mean over fewer says too much about too few
 
 
 @app.command("list", epilog="Example: credence node models list ./bank-a")
-def list_(home: Home, as_json: AsJson = False) -> None:
+def list_(home: NodeHome, as_json: AsJson = False) -> None:
     """Show the versions, what is answered with and why, and how the challenger compares."""
-    with _opened(home) as node:
+    with opened_node(home) as node:
         found = node.releases.standing()
     versions = _versions(found)
     if as_json:
@@ -61,9 +57,9 @@ def list_(home: Home, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: credence node models pin ./bank-a model-0001 --why 'validated'")
-def pin(home: Home, version: Version, why: Why = "", as_json: AsJson = False) -> None:
+def pin(home: NodeHome, version: Version, why: Why = "", as_json: AsJson = False) -> None:
     """Answer with one version alone, whatever the network names; fetched when it is not here."""
-    with _opened(home) as node:
+    with opened_node(home) as node:
         active = node.releases.pin(version, _line(why))
     _done(f"{version} is pinned", active, as_json)
 
@@ -71,16 +67,16 @@ def pin(home: Home, version: Version, why: Why = "", as_json: AsJson = False) ->
 @app.command(
     epilog="Example: credence node models refuse ./bank-a model-0003 --why 'not validated'"
 )
-def refuse(home: Home, version: Version, why: Why = "", as_json: AsJson = False) -> None:
+def refuse(home: NodeHome, version: Version, why: Why = "", as_json: AsJson = False) -> None:
     """Never answer with a version, nor score it in the shadow."""
-    with _opened(home) as node:
+    with opened_node(home) as node:
         active = node.releases.refuse(version, _line(why))
     _done(f"{version} is refused", active, as_json)
 
 
 @app.command(epilog="Example: credence node models unpin ./bank-a")
 def unpin(
-    home: Home,
+    home: NodeHome,
     version: Annotated[
         str,
         typer.Argument(help="The version; none: the pinned one.", show_default=False),
@@ -88,7 +84,7 @@ def unpin(
     as_json: AsJson = False,
 ) -> None:
     """Take back a pin or a refusal: what the network names is answered with again."""
-    with _opened(home) as node:
+    with opened_node(home) as node:
         active = node.releases.unpin(version)
     _done("the rule is taken back", active, as_json)
 
@@ -166,16 +162,3 @@ def _line(why: str) -> str:
 
 def _say(text: str) -> None:
     console.out.print(text, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _opened(home: Path) -> Iterator["Node"]:
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
-        yield node
-    finally:
-        node.close()

@@ -1,11 +1,12 @@
 """The log of a home that a command signs for, be it a node's or a coordinator's."""
 
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from audit.proofs import LogReader
@@ -29,7 +30,7 @@ def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
             stack.callback(coordinator.close)
             keys = coordinator.keys
             log, database, name = coordinator.audit, coordinator.database, coordinator.settings.name
-            reader = LogReader(log, database, lambda: keys.directory, _now_ms)
+            reader = LogReader(log, database, lambda: keys.directory, now_ms)
         else:
             from node.bootstrap import open_node
 
@@ -48,7 +49,3 @@ def _is_coordinator(home: Path) -> bool:
     """Whether its settings are there and name no member."""
     settings = home / "credence.toml"
     return settings.is_file() and "member_id" not in tomllib.loads(settings.read_text("utf-8"))
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

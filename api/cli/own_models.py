@@ -1,11 +1,12 @@
 """`credence node own-models`: models an institution keeps for its own decisions."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
 
 if TYPE_CHECKING:
     from node.own_models import Listed
@@ -16,14 +17,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 ModelId = Annotated[str, typer.Argument(help="Id of the kept model.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(epilog="Example: credence node own-models keep ./bank-a --use")
 def keep(
-    home: Home,
+    home: NodeHome,
     kind: Annotated[
         str,
         typer.Option(
@@ -35,20 +34,13 @@ def keep(
     as_json: AsJson = False,
 ) -> None:
     """Fit a model on this node's consented people and keep it, signed by this node."""
-    from api.cli import logs
     from models.baselines.kept import KINDS
-    from node.bootstrap import open_node
     from node.own_wiring import own_models
 
     if kind not in KINDS:
         raise console.usage_error(f"--kind {kind}: one of {', '.join(KINDS)}")
-    logs.quiet()
-    node = open_node(home)
-    try:
-        with console.err.status("fitting"):
-            kept = own_models(node).keep(kind, seed=seed, use=use)
-    finally:
-        node.close()
+    with opened_node(home) as node, console.err.status("fitting"):
+        kept = own_models(node).keep(kind, seed=seed, use=use)
     if as_json:
         console.print_json(kept.to_json())
         return
@@ -64,18 +56,12 @@ def keep(
 
 
 @app.command("list", epilog="Example: credence node own-models list ./bank-a")
-def list_models(home: Home, as_json: AsJson = False) -> None:
+def list_models(home: NodeHome, as_json: AsJson = False) -> None:
     """Show the kept models, and which may not decide any more."""
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.own_wiring import own_models
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         found = own_models(node).every()
-    finally:
-        node.close()
     if as_json:
         console.print_json([one.to_json() for one in found])
     elif found:
@@ -85,18 +71,12 @@ def list_models(home: Home, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: credence node own-models use ./bank-a own_...")
-def use(home: Home, model_id: ModelId, as_json: AsJson = False) -> None:
+def use(home: NodeHome, model_id: ModelId, as_json: AsJson = False) -> None:
     """Put a kept model in use for this institution's own decisions."""
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.own_wiring import own_models
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         found = own_models(node).use(model_id)
-    finally:
-        node.close()
     if as_json:
         console.print_json(found.to_json())
         return
@@ -104,18 +84,12 @@ def use(home: Home, model_id: ModelId, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: credence node own-models remove ./bank-a own_...")
-def remove(home: Home, model_id: ModelId) -> None:
+def remove(home: NodeHome, model_id: ModelId) -> None:
     """Delete a kept model; only the log's entry stays."""
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.own_wiring import own_models
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         own_models(node).remove(model_id)
-    finally:
-        node.close()
     console.out.print(f"{model_id} is deleted")
 
 
@@ -123,23 +97,17 @@ def remove(home: Home, model_id: ModelId) -> None:
     epilog="Example: credence node own-models score ./bank-a --subject sub_... --consent con_..."
 )
 def score(
-    home: Home,
+    home: NodeHome,
     subject: Annotated[str, typer.Option(help="The subject's reference.", show_default=False)],
     consent: Annotated[str, typer.Option(help="The subject's consent.", show_default=False)],
     language: Annotated[str, typer.Option(help="en, zh-Hans or zh-Hant.")] = "en",
     as_json: AsJson = False,
 ) -> None:
     """Score a subject by the kept model in use, for this institution's own decision."""
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.own_wiring import own_decisions
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         found = own_decisions(node).decide(subject, consent, language)
-    finally:
-        node.close()
     if as_json:
         console.print_json(found.to_json())
         return

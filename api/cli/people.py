@@ -1,6 +1,5 @@
 """`credence node portal-code` and `credence node staff`: codes that open accounts, and staff."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc
 
 if TYPE_CHECKING:
     from node.people.accounts import IssuedCode
@@ -20,8 +22,6 @@ staff_app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Login = Annotated[str, typer.Option("--login", help="Sign-in name.", show_default=False)]
 Roles = Annotated[
     list[str],
@@ -40,7 +40,7 @@ def register(node_app: typer.Typer) -> None:
 
 
 def portal_code(
-    home: Home,
+    home: NodeHome,
     customer: Annotated[str, typer.Option(help="Customer number.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +59,7 @@ def portal_code(
     epilog="Example: credence node staff add ./bank-a --login mei --name 'Mei Chen' --role desk"
 )
 def add(
-    home: Home,
+    home: NodeHome,
     login: Login,
     name: Annotated[str, typer.Option(help="Name, as colleagues see it.", show_default=False)],
     role: Roles,
@@ -73,7 +73,7 @@ def add(
 
 
 @staff_app.command("list", epilog="Example: credence node staff list ./bank-a")
-def list_staff(home: Home, as_json: AsJson = False) -> None:
+def list_staff(home: NodeHome, as_json: AsJson = False) -> None:
     """List the staff, closed accounts too."""
     with _people(home) as people:
         rows = [
@@ -96,7 +96,7 @@ def list_staff(home: Home, as_json: AsJson = False) -> None:
 
 
 @staff_app.command(epilog="Example: credence node staff roles ./bank-a --login mei --role admin")
-def roles(home: Home, login: Login, role: Roles, as_json: AsJson = False) -> None:
+def roles(home: NodeHome, login: Login, role: Roles, as_json: AsJson = False) -> None:
     """Give these roles and no others, from their next request on."""
     with _people(home) as people:
         people.staff.set_roles(login, role)
@@ -107,7 +107,7 @@ def roles(home: Home, login: Login, role: Roles, as_json: AsJson = False) -> Non
 
 
 @staff_app.command(epilog="Example: credence node staff code ./bank-a --login mei")
-def code(home: Home, login: Login, as_json: AsJson = False) -> None:
+def code(home: NodeHome, login: Login, as_json: AsJson = False) -> None:
     """Issue a new code to somebody who lost what opens their account."""
     with _people(home) as people:
         issued = people.staff.new_code(login)
@@ -116,7 +116,7 @@ def code(home: Home, login: Login, as_json: AsJson = False) -> None:
 
 
 @staff_app.command(epilog="Example: credence node staff close ./bank-a --login mei")
-def close(home: Home, login: Login, as_json: AsJson = False) -> None:
+def close(home: NodeHome, login: Login, as_json: AsJson = False) -> None:
     """Close an account; its sessions end with their next request."""
     with _people(home) as people:
         people.staff.close(login)
@@ -133,7 +133,7 @@ def _show(issued: "IssuedCode", address: str, as_json: bool, **facts: str) -> No
         return
     console.out.print(issued.code, markup=False)
     console.err.print(
-        f"opens the account once, until {_utc(issued.expires_at_ms)}, at {address}; "
+        f"opens the account once, until {utc(issued.expires_at_ms)}, at {address}; "
         "it is not shown again",
         style="dim",
         soft_wrap=True,
@@ -152,24 +152,14 @@ def _table(rows: list[dict[str, Any]]) -> Any:
             row["login"],
             escape(row["name"]),
             " ".join(row["roles"]),
-            _utc(row["created_at_ms"]),
-            _utc(row["closed_at_ms"]) if row["closed_at_ms"] else "",
+            utc(row["created_at_ms"]),
+            utc(row["closed_at_ms"]) if row["closed_at_ms"] else "",
         )
     return table
 
 
 @contextmanager
 def _people(home: Path) -> Iterator["People"]:
-    from api.cli import logs
-    from node.bootstrap import open_node
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         yield node.people
-    finally:
-        node.close()
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -1,11 +1,10 @@
 """`credence node privacy`: what training has spent of the privacy of this node's people."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
 
 if TYPE_CHECKING:
     from node.privacy_report import PopulationPrivacy, Share
@@ -15,24 +14,18 @@ BAR_CELLS = 40
 
 
 def privacy(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    home: NodeHome,
+    as_json: AsJson = False,
 ) -> None:
     """Show the privacy ledger: epsilon spent in both modes, by campaign and by mechanism.
 
     "promised" holds under the assumption of each plan (so many other nodes add their noise and do
     not conspire); "alone" holds by this node's own noise, whatever all others do.
     """
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.privacy_report import privacy_report
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         found = privacy_report(node)
-    finally:
-        node.close()
     if as_json:
         console.print_json({"populations": [one.to_json() for one in found]})
         return

@@ -1,11 +1,12 @@
 """`credence client product`: what clients may ask for by name."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
 
 if TYPE_CHECKING:
     from node.bootstrap import Node
@@ -16,7 +17,6 @@ app = typer.Typer(
     help="What clients may ask for by name.", no_args_is_help=True, rich_markup_mode="rich"
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 Name = Annotated[str, typer.Option(help="Name of the product.", show_default=False)]
 ForClient = Annotated[
     str | None,
@@ -29,7 +29,7 @@ ForClient = Annotated[
     epilog="Example: credence client product set ./bank-a --name leasing --mandatory payments",
 )
 def set_product(
-    home: Home,
+    home: NodeHome,
     name: Name,
     client: ForClient = None,
     purpose: Annotated[
@@ -49,11 +49,9 @@ def set_product(
     ] = None,
 ) -> None:
     """Set up a product, or change it."""
-    from node.bootstrap import open_node
     from node.storage.products import ProductRow
 
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         row = ProductRow(
             client_id=_client_id(node, client),
             product=name,
@@ -63,37 +61,25 @@ def set_product(
             max_age_s=max_age_s,
         )
         node.around_scores.products.put(row)
-    finally:
-        node.close()
     console.out.print(f"product {name} set for {client or EVERYBODY}", markup=False)
 
 
 @app.command("drop", epilog="Example: credence client product drop ./bank-a --name leasing")
-def drop_product(home: Home, name: Name, client: ForClient = None) -> None:
+def drop_product(home: NodeHome, name: Name, client: ForClient = None) -> None:
     """Take a product away."""
-    from node.bootstrap import open_node
-
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         node.around_scores.products.drop(_client_id(node, client), name)
-    finally:
-        node.close()
     console.out.print(f"product {name} dropped for {client or EVERYBODY}", markup=False)
 
 
 @app.command("list", epilog="Example: credence client product list ./bank-a --json")
 def list_products(
-    home: Home,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    home: NodeHome,
+    as_json: AsJson = False,
 ) -> None:
     """Show all products."""
-    from node.bootstrap import open_node
-
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         rows = [_shown(row) for row in node.around_scores.products.every()]
-    finally:
-        node.close()
     if as_json:
         console.print_json(rows)
         return

@@ -1,6 +1,5 @@
 """`credence coordinator regulator`: who may open the regulator's console of the network."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from coordinator.oversight.access import IssuedLink, RegulatorAccess
@@ -19,9 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
 Login = Annotated[str, typer.Option("--login", help="Sign-in name.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(
@@ -29,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
     "--name 'Rita Ho, Credit Bureau Supervision'"
 )
 def add(
-    home: Home,
+    home: CoordinatorHome,
     login: Login,
     name: Annotated[str, typer.Option(help="Name and office.", show_default=False)],
     as_json: AsJson = False,
@@ -40,14 +40,14 @@ def add(
 
 
 @app.command(epilog="Example: credence coordinator regulator link ./coordinator --login rita")
-def link(home: Home, login: Login, as_json: AsJson = False) -> None:
+def link(home: CoordinatorHome, login: Login, as_json: AsJson = False) -> None:
     """Print a new link for somebody who lost their passkey; what they had opens nothing more."""
     with _access(home) as (access, origin):
         _show(access.link(login), origin, as_json)
 
 
 @app.command(epilog="Example: credence coordinator regulator close ./coordinator --login rita")
-def close(home: Home, login: Login, as_json: AsJson = False) -> None:
+def close(home: CoordinatorHome, login: Login, as_json: AsJson = False) -> None:
     """Close an account; it opens nothing from the next request on."""
     with _access(home) as (access, _):
         access.close(login)
@@ -58,7 +58,7 @@ def close(home: Home, login: Login, as_json: AsJson = False) -> None:
 
 
 @app.command("list", epilog="Example: credence coordinator regulator list ./coordinator")
-def list_(home: Home, as_json: AsJson = False) -> None:
+def list_(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """List the regulators, closed accounts too."""
     from rich.markup import escape
 
@@ -98,15 +98,7 @@ def _show(issued: "IssuedLink", origin: str, as_json: bool) -> None:
 @contextmanager
 def _access(home: Path) -> Iterator[tuple["RegulatorAccess", str]]:
     from api.http.operator.face import origin_of, passkey_origin, regulator_access
-    from coordinator.bootstrap import open_coordinator
 
-    coordinator = open_coordinator(home)
-    try:
+    with opened_coordinator(home) as coordinator:
         origin = origin_of(coordinator.settings)
-        yield regulator_access(coordinator, _now_ms, origin), passkey_origin(origin)
-    finally:
-        coordinator.close()
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+        yield regulator_access(coordinator, now_ms, origin), passkey_origin(origin)

@@ -1,6 +1,5 @@
 """`credence node retention`: schedules, what is due, legal holds, and the run that deletes."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc
 
 if TYPE_CHECKING:
     from node.retention.service import RetentionService
@@ -20,12 +22,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 @app.command(epilog="Example: credence node retention show ./bank-a")
-def show(home: Home, as_json: AsJson = False) -> None:
+def show(home: NodeHome, as_json: AsJson = False) -> None:
     """Show the schedules, what is due now, what holds keep, and the last runs. Changes nothing."""
     from node.retention.schedule import SCHEDULE
 
@@ -62,7 +61,7 @@ def show(home: Home, as_json: AsJson = False) -> None:
         )  # fmt: skip
     if not holds:
         console.out.print("no legal hold")
-    last = f"last run {_utc(runs[0]['at_ms'])}" if runs else "no run yet"
+    last = f"last run {utc(runs[0]['at_ms'])}" if runs else "no run yet"
     console.out.print(last)
 
 
@@ -71,7 +70,7 @@ def show(home: Home, as_json: AsJson = False) -> None:
     "--authority 'Court 2 of the district, (2026) 117'"
 )
 def hold(
-    home: Home,
+    home: NodeHome,
     authority: Annotated[
         str, typer.Option(help="Who asks for it, and the number of the file.", show_default=False)
     ],
@@ -98,7 +97,7 @@ def hold(
 
 @app.command(epilog="Example: credence node retention release ./bank-a hld_...")
 def release(
-    home: Home,
+    home: NodeHome,
     hold_id: Annotated[str, typer.Argument(help="The hold's id.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +111,7 @@ def release(
 
 
 @app.command(epilog="Example: credence node retention run ./bank-a")
-def run(home: Home, as_json: AsJson = False) -> None:
+def run(home: NodeHome, as_json: AsJson = False) -> None:
     """Delete what is due and not held, now. A running node does so once a day by itself."""
     with _opened(home) as (service, _):
         made = service.run()
@@ -155,22 +154,12 @@ def _hold(one: "Hold") -> dict[str, Any]:
 
 @contextmanager
 def _opened(home: Path) -> Iterator[tuple["RetentionService", Any]]:
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.retention.wiring import retention_of
 
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
 
         def read(service: "RetentionService") -> Any:
             with node.database.read() as connection:
                 return service.overview(connection)
 
         yield retention_of(node), read
-    finally:
-        node.close()
-
-
-def _utc(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at_ms / 1000))

@@ -1,14 +1,13 @@
 """`credence node rights`: what people ask for at the desk, and the answer, from a terminal."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc_day
 
 if TYPE_CHECKING:
     from node.parts import Node
@@ -21,17 +20,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)]
 Staff = Annotated[
     str,
     typer.Option("--as", help="Sign-in name of the member of staff who acts.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("list", epilog="Example: credence node rights list ./bank-a --as anna --json")
 def list_(
-    home: Home,
+    home: NodeHome,
     staff: Staff,
     kind: Annotated[
         str | None,
@@ -44,7 +41,7 @@ def list_(
 
     if kind is not None and kind not in set(Kind):
         raise console.usage_error(f"a kind is one of {', '.join(Kind)}")
-    with _opened(home) as node:
+    with opened_node(home) as node:
         clerk = _clerk(node, staff)
         found = node.rights.desk.waiting(clerk, *([] if kind is None else [Kind(kind)]))
         now_ms = node.rights.clock()
@@ -62,7 +59,7 @@ def list_(
     "--text 'We looked: the statement of May shows it.'"
 )
 def answer(
-    home: Home,
+    home: NodeHome,
     request_id: Annotated[str, typer.Argument(help="The request's id.", show_default=False)],
     staff: Staff,
     action: Annotated[
@@ -85,7 +82,7 @@ def answer(
 
     if action not in set(Action):
         raise console.usage_error(f"an action is one of {', '.join(Action)}")
-    with _opened(home) as node:
+    with opened_node(home) as node:
         clerk = _clerk(node, staff)
         after = node.rights.act(clerk, request_id, Action(action), text, value)
         row = _row(after, node.rights.clock())
@@ -118,7 +115,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for title in ("request", "kind", "item", "state", "due"):
         table.add_column(title, no_wrap=True)
     for row in rows:
-        due = time.strftime("%Y-%m-%d", time.gmtime(row["due_at_ms"] / 1000))
+        due = utc_day(row["due_at_ms"])
         table.add_row(
             row["request_id"],
             row["kind"],
@@ -140,16 +137,3 @@ def _clerk(node: "Node", name: str) -> "Clerk":
     if account is None or account.closed_at_ms is not None:
         raise console.usage_error("--as names nobody of this node's staff")
     return Clerk(account.account_id, frozenset(account.roles.split()))
-
-
-@contextmanager
-def _opened(home: Path) -> Iterator["Node"]:
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
-        yield node
-    finally:
-        node.close()

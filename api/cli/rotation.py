@@ -1,18 +1,19 @@
 """`credence node rotate-keys`: replace a node's keys."""
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_node
+from api.cli.options import AsJson, NodeHome
+from api.cli.times import utc
 
 EXAMPLE = "Example: credence node rotate-keys ./bank-a --overlap-hours 72"
 
 
 def rotate_keys(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
+    home: NodeHome,
     overlap_hours: Annotated[
         int,
         typer.Option(
@@ -22,22 +23,15 @@ def rotate_keys(
             "known to others.",
         ),
     ] = 72,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make new signing, sealing and TLS keys; a running node goes on with them by itself.
 
     The keys are made here and stay here. The request is signed by the old key and the new one. Old
     keys are destroyed when the overlap is over.
     """
-    from api.cli import logs
-    from node.bootstrap import open_node
-
-    logs.quiet()
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         entry = node.key_care.rotate(overlap_hours * 3600)
-    finally:
-        node.close()
     until_ms = entry.earlier_keys[0].until_ms if entry.earlier_keys else None
     if as_json:
         console.print_json(
@@ -55,5 +49,5 @@ def rotate_keys(
         soft_wrap=True,
     )
     if until_ms is not None:
-        until = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(until_ms / 1000))
+        until = utc(until_ms)
         console.out.print(f"  the old ones are honoured until {until}, then destroyed", style="dim")

@@ -1,17 +1,16 @@
 """`credence coordinator schedule`: what is proposed without anybody asking."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator
+from api.cli.options import AsJson, CoordinatorHome, named
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
-    from coordinator.bootstrap import Coordinator
     from coordinator.storage.schedules import ScheduleRow
 
 DAY_MS = 86_400_000
@@ -22,18 +21,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Kind = Annotated[str, typer.Option(help="training or watch.")]
 
 
 @app.command(epilog="Example: credence coordinator schedule show ./coordinator --json")
-def show(home: Home, as_json: AsJson = False) -> None:
+def show(home: CoordinatorHome, as_json: AsJson = False) -> None:
     """Show what is scheduled, when it is due next, and what became of the last one."""
     from coordinator.schedule import KINDS
     from coordinator.watch.wiring import make_scheduler
 
-    with opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         scheduler = make_scheduler(coordinator)
         rows = [row for row in map(scheduler.find, KINDS) if row is not None]
     if as_json:
@@ -53,7 +50,7 @@ def show(home: Home, as_json: AsJson = False) -> None:
     "--minimum-days 7 --epsilon 1 --on-drift",
 )
 def set_(
-    home: Home,
+    home: CoordinatorHome,
     kind: Kind = "training",
     every_days: Annotated[float, typer.Option(min=0.05, help="Days from one to the next.")] = 90,
     minimum_days: Annotated[
@@ -91,18 +88,18 @@ def set_(
     """
     from coordinator.watch.wiring import make_scheduler
 
-    chosen = [name.strip() for name in members.split(",") if name.strip()]
+    chosen = named(members)
     given = {"epsilon": epsilon, "rounds": rounds, "members": chosen or None,
              "minimum_cohort": minimum_cohort}  # fmt: skip
-    with opened(home) as coordinator:
-        now_ms = int(time.time() * 1000)
+    with opened_coordinator(home) as coordinator:
+        at_ms = now_ms()
         row = make_scheduler(coordinator).set(
             kind,
             interval_ms=int(every_days * DAY_MS),
             gap_ms=int(minimum_days * DAY_MS),
             template={name: value for name, value in given.items() if value is not None},
-            now_ms=now_ms,
-            first_at_ms=None if first_in_days is None else now_ms + int(first_in_days * DAY_MS),
+            now_ms=at_ms,
+            first_at_ms=None if first_in_days is None else at_ms + int(first_in_days * DAY_MS),
             on_drift=on_drift,
         )
     if as_json:
@@ -112,28 +109,16 @@ def set_(
 
 
 @app.command(epilog="Example: credence coordinator schedule off ./coordinator --kind watch")
-def off(home: Home, kind: Kind = "training", as_json: AsJson = False) -> None:
+def off(home: CoordinatorHome, kind: Kind = "training", as_json: AsJson = False) -> None:
     """Take a schedule away; what it has proposed already goes on."""
     from coordinator.watch.wiring import make_scheduler
 
-    with opened(home) as coordinator:
-        make_scheduler(coordinator).off(kind, int(time.time() * 1000))
+    with opened_coordinator(home) as coordinator:
+        make_scheduler(coordinator).off(kind, now_ms())
     if as_json:
         console.print_json({"kind": kind, "scheduled": False})
         return
     console.out.print(f"{kind} is no longer scheduled")
-
-
-@contextmanager
-def opened(home: Path) -> Iterator["Coordinator"]:
-    """The coordinator in `home`, closed at the end."""
-    from coordinator.bootstrap import open_coordinator
-
-    coordinator = open_coordinator(home)
-    try:
-        yield coordinator
-    finally:
-        coordinator.close()
 
 
 def _print(row: "ScheduleRow") -> None:

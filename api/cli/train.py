@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator, refuse_unless_running
+from api.cli.options import AsJson, named
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from coordinator.bootstrap import Coordinator
     from coordinator.storage.campaigns import CampaignRow, MemberRow, RoundRow
 
 POLL_S = 0.2
+THEN = "; a campaign that was under way goes on then."
 ALIVE_EVERY_S = 2.0
 EXAMPLE = "Example: credence train ./coordinator --epsilon 3 --members bank-a,bank-b,bank-c"
 
@@ -52,22 +56,20 @@ def train(
     abort: Annotated[
         str | None, typer.Option(help="End this campaign instead.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train the shared score over the members, under differential privacy."""
-    from coordinator.bootstrap import open_coordinator
     from coordinator.proposals import make_proposals
 
-    coordinator = open_coordinator(home)
-    try:
+    with opened_coordinator(home) as coordinator:
         proposals = make_proposals(coordinator)
         if abort is not None:
-            proposals.abort(abort, _now_ms())
+            proposals.abort(abort, now_ms())
             console.out.print(f"{abort} is aborted; nothing of it is published")
             return
-        _refuse_unless_running(home)
+        refuse_unless_running(home, THEN)
         if follow_up is not None:
-            plan = proposals.follow_up("" if follow_up == "champion" else follow_up, _now_ms())
+            plan = proposals.follow_up("" if follow_up == "champion" else follow_up, now_ms())
         else:
             options: dict[str, Any] = {
                 "epsilon": epsilon,
@@ -77,13 +79,11 @@ def train(
             if rounds is not None:
                 options["rounds"] = rounds
             if deadline_hours is not None:
-                options["deadline_at_ms"] = _now_ms() + int(deadline_hours * 3_600_000)
-            chosen = [name.strip() for name in members.split(",") if name.strip()]
-            plan = proposals.propose(chosen, _now_ms(), **options)
+                options["deadline_at_ms"] = now_ms() + int(deadline_hours * 3_600_000)
+            chosen = named(members)
+            plan = proposals.propose(chosen, now_ms(), **options)
         _watch(home, coordinator, plan.campaign_id, plan.rounds, quiet=as_json)
         _tell(coordinator, plan.campaign_id, plan.privacy.delta, as_json=as_json)
-    finally:
-        coordinator.close()
 
 
 def register(app: typer.Typer) -> None:
@@ -125,7 +125,7 @@ def _watch(
                     return
             if time.monotonic() - looked_at > ALIVE_EVERY_S:
                 looked_at = time.monotonic()
-                _refuse_unless_running(home)
+                refuse_unless_running(home, THEN)
             time.sleep(POLL_S)
 
 
@@ -174,19 +174,3 @@ def _facts(
         "delta": delta,
         "members": [dict(one.__dict__) for one in members],
     }
-
-
-def _refuse_unless_running(home: Path) -> None:
-    from coordinator.home import is_running
-    from protocols.errors import Unavailable
-
-    if not is_running(home):
-        raise Unavailable(
-            f"no coordinator runs on {home}",
-            next_step=f"Start it with `credence coordinator run {home}`; "
-            "a campaign that was under way goes on then.",
-        )
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,13 +1,14 @@
 """`credence coordinator watch`: whether the model in force still fits; `credence node watch`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli import console
-from api.cli.schedule import opened
+from api.cli.homes import opened_coordinator, opened_node, refuse_unless_running
+from api.cli.options import AsJson, CoordinatorHome, NodeHome, named
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from coordinator.bootstrap import Coordinator
@@ -23,13 +24,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Home = Annotated[Path, typer.Argument(help="The coordinator's home directory.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 @app.command(epilog="Example: credence coordinator watch run ./coordinator --epsilon 0.3")
 def run(
-    home: Home,
+    home: CoordinatorHome,
     epsilon: Annotated[
         float, typer.Option(help="Ceiling of what the watch costs every node's people.")
     ] = 0.5,
@@ -47,27 +45,21 @@ def run(
 ) -> None:
     """Ask the nodes for one noised tally of the model in force, and read it."""
     from coordinator.campaigns import FINAL
-    from coordinator.home import is_running
     from coordinator.proposals import make_proposals
     from coordinator.storage import campaigns
     from coordinator.watch.templates import PlanMaker
-    from protocols.errors import StateConflict, Unavailable
+    from protocols.errors import StateConflict
 
     template: dict[str, Any] = {"epsilon": epsilon, "minimum_cohort": minimum_cohort}
     template |= {name: found for name, text in (("members", members), ("signals", signals))
-                 if (found := [one.strip() for one in text.split(",") if one.strip()])}  # fmt: skip
-    with opened(home) as coordinator:
+                 if (found := named(text))}  # fmt: skip
+    with opened_coordinator(home) as coordinator:
         proposals = make_proposals(coordinator)
-        plan = PlanMaker(proposals).watch(template, _now_ms())
+        plan = PlanMaker(proposals).watch(template, now_ms())
         with coordinator.database.write() as connection:
-            proposals.store(connection, plan, _now_ms())
+            proposals.store(connection, plan, now_ms())
         while True:
-            if not is_running(home):
-                raise Unavailable(
-                    f"no coordinator runs on {home}",
-                    next_step=f"Start it with `credence coordinator run {home}`; the watch "
-                    "goes on then.",
-                )
+            refuse_unless_running(home, "; the watch goes on then.")
             with coordinator.database.read() as connection:
                 row = campaigns.find(connection, plan.campaign_id)
             if row is not None and row.state in FINAL:
@@ -83,18 +75,18 @@ def run(
 
 @app.command(epilog="Example: credence coordinator watch show ./coordinator --limit 5 --json")
 def show(
-    home: Home,
+    home: CoordinatorHome,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many watches.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Show what watches found last, and the alerts that are not cleared."""
-    with opened(home) as coordinator:
+    with opened_coordinator(home) as coordinator:
         _show(coordinator, limit, as_json=as_json)
 
 
 @app.command(epilog="Example: credence coordinator watch acknowledge ./coordinator alert-1f0a2b")
 def acknowledge(
-    home: Home,
+    home: CoordinatorHome,
     alert_id: Annotated[str, typer.Argument(help="The alert's id.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
@@ -102,8 +94,8 @@ def acknowledge(
     from coordinator.membership import ACTOR
     from coordinator.watch.alerts import Alerts
 
-    with opened(home) as coordinator, coordinator.database.write() as connection:
-        row = Alerts(coordinator.audit, ACTOR).acknowledge(connection, alert_id, _now_ms())
+    with opened_coordinator(home) as coordinator, coordinator.database.write() as connection:
+        row = Alerts(coordinator.audit, ACTOR).acknowledge(connection, alert_id, now_ms())
     if as_json:
         console.print_json(dict(row.__dict__))
         return
@@ -111,7 +103,7 @@ def acknowledge(
 
 
 def node_watch(
-    home: Annotated[Path, typer.Argument(help="The node's home directory.", show_default=False)],
+    home: NodeHome,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far back 'now' reaches.")] = 30,
     as_json: AsJson = False,
 ) -> None:
@@ -119,21 +111,14 @@ def node_watch(
 
     It costs no privacy: what is counted stays here, for whoever runs the node.
     """
-    from api.cli import logs
-    from node.bootstrap import open_node
     from node.outcomes.fit import outcome_fit
     from node.score_drift import score_drift
     from node.storage import reported_outcomes
 
-    logs.quiet()
-    node = open_node(home)
-    try:
-        now_ms = _now_ms()
-        found = score_drift(node, days, now_ms)
+    with opened_node(home) as node:
+        found = score_drift(node, days, now_ms())
         with node.database.read() as connection:
             fits = outcome_fit(reported_outcomes.newest(connection, 0))
-    finally:
-        node.close()
     if as_json:
         console.print_json(found.to_json() | {"outcomes": [one.to_json() for one in fits]})
         return
@@ -221,7 +206,3 @@ def _estimate(one: dict[str, float] | None) -> str:
     if one is None:
         return "too few people for the noise"
     return f"{one['value']:.3f}  ({one['low']:.3f} to {one['high']:.3f})"
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -4,7 +4,6 @@ A supervisor, an auditor or any other organisation runs a witness with two comma
 members and the coordinator are witnesses of each other without any.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import console
+from api.cli.options import AsJson
 from api.cli.stopping import Parent
+from api.cli.times import now_ms
 
 if TYPE_CHECKING:
     from audit.database import Database
@@ -29,7 +30,6 @@ ProcessHome = Annotated[
     Path,
     typer.Argument(help="Home of a node or coordinator.", metavar="HOME", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command(
@@ -50,7 +50,7 @@ def init(
     from audit.witness_home import WitnessHome, WitnessSettings, init_witness
 
     init_witness(home, WitnessSettings(name, organisation, listen, directory_key))
-    opened = WitnessHome(home, _now_ms)
+    opened = WitnessHome(home, now_ms)
     try:
         line, key = opened.line, opened.key.encode()
     finally:
@@ -74,7 +74,7 @@ def run(home: Home, parent: Parent = None) -> None:
 
     logs.configure()
     stop = stop_event(parent=parent)
-    opened = WitnessHome(home, _now_ms)
+    opened = WitnessHome(home, now_ms)
     try:
         server = HttpServer(witness_app(opened), opened.settings.listen)
         try:
@@ -94,7 +94,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
     from audit.witness_home import WitnessHome
     from audit.witness_store import all_held, evidence
 
-    opened = WitnessHome(home, _now_ms)
+    opened = WitnessHome(home, now_ms)
     try:
         with opened.database.read() as connection:
             held, kept = all_held(connection), evidence(connection)
@@ -253,7 +253,7 @@ def _evidence_in(home: Path) -> "list[EvidenceRow]":
     from audit.witness_store import evidence as kept
 
     if (home / SETTINGS_FILE).exists():
-        witness = WitnessHome(home, _now_ms)
+        witness = WitnessHome(home, now_ms)
         try:
             with witness.database.read() as connection:
                 return kept(connection)
@@ -265,7 +265,3 @@ def _evidence_in(home: Path) -> "list[EvidenceRow]":
 
 def _say(line: str) -> None:
     console.out.print(line, markup=False, emoji=False, soft_wrap=True)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
