@@ -92,4 +92,4 @@ def test_three_drawn_shares_have_the_variance_of_the_whole():
     size = 100_000
     sigma = privacy.node_noise_multiplier * GRID
     total = sum(discrete_gaussian(sigma, size) for _ in range(3)) / GRID
-    assert abs(total.var() / privacy.noise_multiplier**2 - 1) < 5 * np.sqrt(2 / size)
+    assert abs(total.var() / privacy.noise_multiplier**2 - 1) < 5.5 * np.sqrt(2 / size)

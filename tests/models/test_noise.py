@@ -21,20 +21,21 @@ def test_draws_follow_the_discrete_gaussian(sigma):
     used = size * mass > 20
     statistic = float((((seen - size * mass) ** 2) / (size * mass))[used].sum())
     freedom = int(used.sum())
-    # Wilson-Hilferty: a sound sampler passes all but once in a million runs.
+    # Wilson-Hilferty: a sound sampler fails once in fifty million runs.
     z = ((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / np.sqrt(2 / (9 * freedom))
-    assert z < 4.75
+    assert z < 5.5
 
 
 @pytest.mark.parametrize("sigma", [3.3 * GRID, 0.3 * GRID, float(1 << 24), 2.0**40])
 def test_wide_draws_have_the_right_moments_and_tails(sigma):
     size = 200_000
     z = discrete_gaussian(sigma, size) / sigma
-    assert abs(z.mean()) < 5 / np.sqrt(size)
-    assert abs(z.var() - 1) < 5 * np.sqrt(2 / size)
-    assert abs((z**4).mean() - 3) < 5 * np.sqrt(96 / size)
+    # Six figures, each within 5.5 deviations: 3e-7 in all.
+    assert abs(z.mean()) < 5.5 / np.sqrt(size)
+    assert abs(z.var() - 1) < 5.5 * np.sqrt(2 / size)
+    assert abs((z**4).mean() - 3) < 5.5 * np.sqrt(96 / size)
     for bound, beyond in ((1.0, 0.317311), (2.0, 0.0455003), (3.0, 0.0026998)):
-        spread = 5 * np.sqrt(beyond / size)
+        spread = 5.5 * np.sqrt(beyond / size)
         assert abs((np.abs(z) > bound).mean() - beyond) < spread
 
 
@@ -69,10 +70,11 @@ def test_poisson_sampling_takes_each_row_on_its_own():
         taken[chosen] += 1
         sizes.append(chosen.size)
     deviation = np.sqrt(rate * (1 - rate))
-    assert abs(np.mean(sizes) - rows * rate) < 5 * deviation * np.sqrt(rows / runs)
+    assert abs(np.mean(sizes) - rows * rate) < 5.5 * deviation * np.sqrt(rows / runs)
     # A sample of fixed size would not vary; a Poisson sample does.
     assert 0.5 < np.std(sizes) / (deviation * np.sqrt(rows)) < 1.5
-    assert np.abs(taken / runs - rate).max() < 6 * deviation / np.sqrt(runs)
+    # Of 2,000 binomial counts one lies further out than this with a chance of 7e-9.
+    assert np.abs(taken / runs - rate).max() < 7.5 * deviation / np.sqrt(runs)
 
 
 def test_a_rate_of_one_takes_everybody_and_no_row_is_fine():
@@ -124,6 +126,6 @@ def test_the_envelopes_own_arithmetic_gives_the_discrete_gaussian(sigma):
 def test_random_words_are_uniform_and_never_repeat():
     words = random_words(200_000)
     bits = np.unpackbits(words.view(np.uint8)).mean()
-    assert abs(bits - 0.5) < 5 * 0.5 / np.sqrt(200_000 * 64)
+    assert abs(bits - 0.5) < 5.5 * 0.5 / np.sqrt(200_000 * 64)
     assert np.unique(words).size == words.size
     assert not np.isin(random_words(1000), words).any()
