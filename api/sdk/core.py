@@ -56,12 +56,15 @@ class Identity:
         key: the client's.
         scopes: asked for; empty: all the client may have.
         audience: of the assertion: the issuer of the node's tokens; empty: the node's address.
+        certificate: whether tokens are bound to the client's TLS certificate (RFC 8705), which is
+            in the client's `verify`, instead of to the key by DPoP.
     """
 
     client_id: str
     key: ClientKey
     scopes: tuple[str, ...] = ()
     audience: str = ""
+    certificate: bool = False
 
 
 @dataclass
@@ -141,7 +144,7 @@ class Core:
             answer = yield self._token_request(self._identity)
             if isinstance(answer, HttpAnswer) and answer.status == 200:
                 self._note_nonce(answer)
-                self._token = self._read_token(answer)
+                self._token = self._read_token(answer, self._identity)
                 return self._token
             error = self._failure(answer)
             if isinstance(answer, HttpAnswer) and self._note_nonce(answer) and not nonces:
@@ -172,17 +175,20 @@ class Core:
         }
         if who.scopes:
             fields["scope"] = " ".join(who.scopes)
-        proof = dpop_proof(who.key, "POST", self.base_url + TOKEN_PATH, now, nonce=self._nonce)
-        headers = {"Content-Type": FORM, "DPoP": proof, **_COMMON}
+        headers = {"Content-Type": FORM, **_COMMON}
+        if not who.certificate:
+            address = self.base_url + TOKEN_PATH
+            headers["DPoP"] = dpop_proof(who.key, "POST", address, now, nonce=self._nonce)
         return HttpRequest("POST", TOKEN_PATH, headers, urlencode(fields).encode())
 
-    def _read_token(self, answer: HttpAnswer) -> _Token:
+    def _read_token(self, answer: HttpAnswer, who: Identity) -> _Token:
         fields = _object(answer)
         value, life = fields.get("access_token"), fields.get("expires_in")
-        kind = str(fields.get("token_type", "")).lower()
-        if not isinstance(value, str) or not isinstance(life, int) or kind != "dpop":
-            raise AnswerMalformed("the token endpoint's answer holds no token bound to our key")
-        return _Token(value, "DPoP", self._clock() + life)
+        kind = "Bearer" if who.certificate else "DPoP"
+        given = str(fields.get("token_type", "")).lower()
+        if not isinstance(value, str) or not isinstance(life, int) or given != kind.lower():
+            raise AnswerMalformed("the token endpoint's answer holds no token bound as we asked")
+        return _Token(value, kind, self._clock() + life)
 
     def _request(self, call: Call[Any], token: _Token | None) -> HttpRequest:
         path = path_of(call)
@@ -193,7 +199,7 @@ class Core:
             headers["Idempotency-Key"] = call.idempotency_key
         if token is not None:
             headers["Authorization"] = f"{token.kind} {token.value}"
-        if token is not None and self._identity is not None:
+        if token is not None and token.kind == "DPoP" and self._identity is not None:
             headers["DPoP"] = dpop_proof(
                 self._identity.key,
                 call.method,
