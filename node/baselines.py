@@ -15,10 +15,10 @@ from models.encoder import Encoded, Encoder
 from models.evaluate import Scorer
 from models.weights import logit
 from node.federation.cohort import Cohort, Cohorts
+from node.network.pinned import directory_key
 from node.parts import Node
 from node.scoring.active_model import ActiveModel
 from node.storage import bundles
-from protocols.keys import VerifyKey
 
 
 def compare_baselines(
@@ -59,11 +59,11 @@ def compare_baselines(
 
 def _in_use(node: Node) -> Scorer | None:
     """The verified model in use, or None."""
-    key = node.settings.directory_key
+    key = directory_key(node.settings)
     with node.database.read() as connection:
         if bundles.active_version(connection) is None or key is None:
             return None
-        model = ActiveModel(lambda: VerifyKey(bytes.fromhex(key)), node.documents.catalogue)
+        model = ActiveModel(lambda: key, node.documents.catalogue)
         return model.get(connection)
 
 

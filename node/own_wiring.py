@@ -3,7 +3,7 @@
 import time
 
 from node.consents.freshness import Freshness
-from node.network.documents import NotJoined
+from node.network.pinned import pinned_key
 from node.own_models import OwnModels
 from node.parts import Node
 from node.scoring.active_model import ActiveModel
@@ -11,7 +11,6 @@ from node.scoring.consent import ScoreConsent
 from node.scoring.own_decisions import OwnDecisions
 from node.scoring.own_use import OwnUse
 from node.scoring.sources import ScoreSources
-from protocols.keys import VerifyKey
 
 
 def own_models(node: Node) -> OwnModels:
@@ -48,13 +47,7 @@ def own_decisions(node: Node) -> OwnDecisions:
 
 
 def _network_models(node: Node) -> ActiveModel:
-    def directory_key() -> VerifyKey:
-        known = node.settings.directory_key
-        if not known:
-            raise NotJoined("this node trusts no directory key yet")
-        return VerifyKey(bytes.fromhex(known))
-
-    return ActiveModel(directory_key, node.documents.catalogue)
+    return ActiveModel(lambda: pinned_key(node.settings), node.documents.catalogue)
 
 
 def _clock() -> int:

@@ -1,4 +1,4 @@
-"""What a node is made of. `node.bootstrap` puts the parts together; others take what they need."""
+"""What a node is made of. `node.wiring` puts the parts together; others take what they need."""
 
 import time
 from dataclasses import dataclass

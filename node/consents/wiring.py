@@ -1,22 +1,19 @@
-"""Puts together what keeps and publishes status lists."""
+"""Where a node's consents, and the status lists that tell of them, are put together."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from audit.database import Database
 from consent.delivery import Delivery
+from consent.templates import Templates
+from node.consents.client import GrpcCourier
 from node.consents.parties import Parties
+from node.consents.service import ConsentService
 from node.consents.status_inbox import StatusInbox
 from node.consents.status_keeper import StatusKeeper
 from node.consents.status_publisher import StatusPublisher
 from node.consents.status_rpc import GrpcStatusSource
-from node.settings import NodeSettings
-from protocols.directory import Directory
-from protocols.keys import SigningKey
-
-if TYPE_CHECKING:
-    import grpc
+from node.network.wiring import Network
+from node.opening import Opened
 
 
 @dataclass(frozen=True)
@@ -36,38 +33,49 @@ class Statuses:
     parties: Parties
 
 
+def make_consents(opened: Opened, network: Network, clock: Callable[[], int]) -> ConsentService:
+    """All that one node does with consents.
+
+    Args:
+        opened: its home.
+        network: its way to the others.
+        clock: UTC milliseconds now.
+    """
+    keys = opened.keys
+    return ConsentService(
+        opened.database,
+        opened.audit,
+        member_id=opened.settings.member_id,
+        signing_key=lambda: keys.signing,
+        directory=network.documents.directory,
+        pair_keys=network.pair_keys,
+        courier=GrpcCourier(network.routes.to_member),
+        templates=Templates.load_default(),
+        clock=clock,
+    )
+
+
 def make_statuses(
-    settings: NodeSettings,
-    database: Database,
-    signing_key: Callable[[], SigningKey],
-    directory: Callable[[], Directory],
-    channel: "Callable[[str], grpc.Channel]",
+    opened: Opened,
+    network: Network,
     receive: Callable[[str, Sequence[Delivery]], object],
     clock: Callable[[], int],
 ) -> Statuses:
-    """The parts of one node.
+    """The status lists of one node.
 
     Args:
-        settings: the node's.
-        database: the node's.
-        signing_key: gives the key that the directory names.
-        directory: gives the member directory in force.
-        channel: gives a channel to a member.
+        opened: its home.
+        network: its way to the others.
         receive: takes in deliveries of a member.
         clock: UTC milliseconds now.
     """
-    life_ms = int(settings.status_life_s * 1000)
-    inbox = StatusInbox(database, directory, life_ms)
+    database, member_id, keys = opened.database, opened.settings.member_id, opened.keys
+    life_ms = int(opened.settings.status_life_s * 1000)
+    source = GrpcStatusSource(network.routes.to_member)
+    inbox = StatusInbox(database, network.documents.directory, life_ms)
     return Statuses(
-        StatusPublisher(database, settings.member_id, signing_key, clock, life_ms),
+        StatusPublisher(database, member_id, lambda: keys.signing, clock, life_ms),
         inbox,
-        StatusKeeper(
-            database,
-            settings.member_id,
-            GrpcStatusSource(channel),
-            inbox,
-            receive,
-            clock,
-        ),
-        Parties(database, settings.member_id, life_ms),
+        StatusKeeper(database, member_id, source, inbox, receive, clock),
+        Parties(database, member_id, life_ms),
     )

@@ -4,8 +4,8 @@ import time
 
 import grpc
 
-from node.network.documents import NotJoined
 from node.network.gate import MemberGate
+from node.network.pinned import coordinator_endpoint
 from node.network.server import member_services
 from node.network.transport import open_channel
 from node.parts import Node
@@ -25,9 +25,7 @@ def relay_line(node: Node, gate: MemberGate, timing: Timing | None = None) -> Re
     Raises:
         NotJoined: the node knows no coordinator.
     """
-    endpoint = node.settings.coordinator_endpoint
-    if endpoint is None:
-        raise NotJoined("this node knows no coordinator yet")
+    endpoint = coordinator_endpoint(node.settings)
     limits = node.transport_limits
 
     def dial() -> grpc.Channel:

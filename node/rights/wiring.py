@@ -1,12 +1,9 @@
-"""Puts the room of people's rights together."""
+"""Where the room of people's rights is put together."""
 
 from collections.abc import Callable
 
-import grpc
-
-from audit.database import Database
-from audit.store import AuditLog
-from node.network.documents import Documents
+from node.network.wiring import Network
+from node.opening import Opened
 from node.rights.casework import Casework
 from node.rights.client import GrpcRightsCourier
 from node.rights.deletion import Deletion, Holdings
@@ -17,21 +14,21 @@ from node.rights.items import Items
 from node.rights.mail import Mail
 from node.rights.person import PersonRights
 from node.rights.service import RightsService
-from protocols.keys import SigningKey
 
 
-def rights_service(
-    *,
-    member_id: str,
-    database: Database,
-    audit: AuditLog,
-    signing_key: Callable[[], SigningKey],
-    documents: Documents,
-    to_member: Callable[[str], grpc.Channel],
-    holdings: Holdings,
-    clock: Callable[[], int],
+def make_rights(
+    opened: Opened, network: Network, holdings: Holdings, clock: Callable[[], int]
 ) -> RightsService:
-    """The room of one node."""
+    """The room of one node.
+
+    Args:
+        opened: its home.
+        network: its way to the others.
+        holdings: what the node holds of a person beside signals.
+        clock: UTC milliseconds.
+    """
+    database, audit, keys = opened.database, opened.audit, opened.keys
+    member_id, documents = opened.settings.member_id, network.documents
     casework, mail = Casework(audit, member_id), Mail(member_id)
     items = Items(member_id, documents.directory, documents.catalogue)
     return RightsService(
@@ -56,16 +53,16 @@ def rights_service(
             database=database,
             casework=casework,
             member_id=member_id,
-            signing_key=signing_key,
+            signing_key=lambda: keys.signing,
             directory=documents.directory,
             furnishes=items.furnishes,
             clock=clock,
         ),
         deliverer=RightsDeliverer(
             database=database,
-            signing_key=signing_key,
+            signing_key=lambda: keys.signing,
             directory=documents.directory,
-            courier=GrpcRightsCourier(to_member),
+            courier=GrpcRightsCourier(network.routes.to_member),
             clock=clock,
         ),
         mail=mail,
