@@ -216,26 +216,20 @@ class Documents:
 
     def refresh_if_older_than(self, seconds: float) -> None:
         """Refresh unless that was tried within `seconds`; failures are logged, not raised."""
-        if not self._refreshing.acquire(blocking=False):
-            return
-        try:
-            if time.monotonic() - self._refreshed_at >= seconds:
-                self._refreshed_at = time.monotonic()
-                self.refresh()
-        except CredenceError as error:
-            log.warning("documents.refresh_failed", code=error.code)
-        finally:
-            self._refreshing.release()
+        self._try_refresh(seconds, wait_s=0.0)
 
     def look_again(self) -> None:
         """Somebody is not in the directory who should be: refresh, unless that was just done.
 
         Waits for a refresh that is under way; failures are logged, not raised.
         """
-        if not self._refreshing.acquire(timeout=ON_DEMAND_S):
-            return
+        self._try_refresh(ON_DEMAND_S, wait_s=ON_DEMAND_S)
+
+    def _try_refresh(self, seconds: float, wait_s: float) -> None:
+        if not self._refreshing.acquire(timeout=wait_s):
+            return  # another thread's refresh is under way
         try:
-            if time.monotonic() - self._refreshed_at >= ON_DEMAND_S:
+            if time.monotonic() - self._refreshed_at >= seconds:
                 self._refreshed_at = time.monotonic()
                 self.refresh()
         except CredenceError as error:
