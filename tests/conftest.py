@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -25,10 +26,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    _log_into(io.StringIO())
+
+
 @pytest.fixture(autouse=True)
 def _logging_apart() -> Iterator[None]:
-    """Log lines beside the output of a command under test, whatever a test before it set up."""
-    structlog.reset_defaults()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    """Log lines apart from the output of a command under test; a test that fails shows them.
+
+    A server's thread may still log when its test has ended and pytest prints: nobody reads that.
+    """
+    lines = io.StringIO()
+    _log_into(lines)
     yield
+    _log_into(io.StringIO())
+    sys.stderr.write(lines.getvalue())
+
+
+def _log_into(lines: io.StringIO) -> None:
     structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(lines))

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -38,13 +37,6 @@ def network(tmp_path_factory):
             with node.database.write() as connection:
                 subjects.replace_all(connection, people)
         yield made
-
-
-@pytest.fixture(autouse=True)
-def log_as_before():
-    """A command sets up the log of its process, which here is the tests' own."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture
