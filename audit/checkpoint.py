@@ -16,7 +16,14 @@ from audit.verifier.note import Checkpoint, Note, NoteKey, NoteSignature, valid_
 from protocols.errors import InvalidInput
 from protocols.keys import SigningKey
 
-__all__ = ["Checkpoint", "NoteKey", "check_origin", "open_checkpoint", "sign_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "NoteKey",
+    "check_origin",
+    "open_checkpoint",
+    "sign_checkpoint",
+    "signer_of",
+]
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}")
 
@@ -51,6 +58,15 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey, *, name: str | None
     signature = key.sign_raw(text.encode())
     line = NoteSignature(name, NoteKey(name, key.verify_key).key_id, signature)
     return Note(text, (line,)).encode()
+
+
+def signer_of(data: bytes, keys: Sequence[NoteKey]) -> NoteKey | None:
+    """Which of `keys` a note of our own names as its signer; nothing is verified.
+
+    What was signed under an earlier key does not verify beside the one in force, which proofs name.
+    """
+    lines = {(line.name, line.key_id) for line in Note.parse(data).signatures}
+    return next((key for key in keys if (key.name, key.key_id) in lines), None)
 
 
 def open_checkpoint(data: bytes, keys: Sequence[NoteKey]) -> Checkpoint:

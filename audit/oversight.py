@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.checkpoint import NoteKey, sign_checkpoint
+from audit.checkpoint import NoteKey, sign_checkpoint, signer_of
 from audit.database import Connection, Database
 from audit.incidents import every
 from audit.leaf import Entry, Opening
@@ -188,7 +188,9 @@ class Oversight:
             old, old_key = None, None
             if witnessed is not None:
                 old = Checkpoint.parse(Note.parse(witnessed).text)
-                old_key = NoteKey(old.origin, key.verify_key).encode()
+                # The log's key may have been replaced since.
+                had = [NoteKey(old.origin, one.key) for one in self.policy().log_keys]
+                old_key = signer_of(witnessed, had)
             return {
                 "format": PROOF_FORMAT,
                 "seq": seq,
@@ -197,7 +199,7 @@ class Oversight:
                 "checkpoint": note.decode("utf-8"),
                 "key": NoteKey(self.log.origin, key.verify_key).encode(),
                 "witnessed": None if witnessed is None else witnessed.decode("utf-8"),
-                "witnessed_key": old_key,
+                "witnessed_key": old_key and old_key.encode(),
                 "from_witnessed": self._consistency(
                     connection, None if old is None else old.size, head.size
                 ),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from audit.checkpoint import NoteKey, signer_of
 from audit.database import Connection, Database
 from audit.export import RawRow, Signer, export_rows
 from audit.store import AuditLog
@@ -44,9 +45,11 @@ def export_range(
         def consistency(old: int, new: int) -> list[bytes]:
             return log.consistency_proof(old, new, connection)
 
-        signer = Signer(
-            log.origin, signing_key(), latest_witnessed(connection) or None, consistency
-        )
+        key = signing_key()
+        witnessed = latest_witnessed(connection) or None
+        if witnessed and not signer_of(witnessed, [NoteKey(log.origin, key.verify_key)]):
+            witnessed = None
+        signer = Signer(log.origin, key, witnessed, consistency)
         raw = RawHead(head.size, head.root, None)
         return export_rows(
             file, raw, lambda: _rows(log, connection, head.size), start, last, signer

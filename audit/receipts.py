@@ -8,7 +8,7 @@ against the head of this moment, signed by the log alone: its holder then asks a
 from dataclasses import dataclass
 from typing import Any
 
-from audit.checkpoint import NoteKey, sign_checkpoint
+from audit.checkpoint import NoteKey, sign_checkpoint, signer_of
 from audit.database import Connection
 from audit.leaf import Opening
 from audit.shredding import PayloadErased
@@ -151,9 +151,13 @@ def checkpoint_for(
     signing_key: SigningKey,
     witnessed: bytes | None,
 ) -> tuple[bytes, int]:
-    """A signed note that covers leaf `seq`, the witnessed one if it does, and its size."""
+    """A signed note that covers leaf `seq`, and its size.
+
+    The witnessed one, if it does and the key in force signed it.
+    """
     head = log.head(connection)
-    if witnessed is not None:
+    key = NoteKey(log.origin, signing_key.verify_key)
+    if witnessed is not None and signer_of(witnessed, [key]):
         size = Checkpoint.parse(Note.parse(witnessed).text).size
         if seq < size <= head.size:
             return witnessed, size

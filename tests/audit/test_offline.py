@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.checkpoint import sign_checkpoint
+from audit import witness_store as store
+from audit.checkpoint import sign_checkpoint, signer_of
 from audit.export import Signer, export_log
+from audit.oversight import Oversight
 from audit.proofs import LogReader
+from audit.ranges import export_range
 from audit.verifier import Checkpoint, NoteKey, Outcome, Policy
 from audit.verifier import commands as offline
 from audit.verifier.__main__ import main
@@ -267,6 +270,41 @@ def test_a_log_that_grew_is_shown_to_continue_a_kept_checkpoint(desk: Desk) -> N
     fields = json.loads(file.read_text())
     fields["path"][0] = "00" * 32
     assert desk.run("consistency", desk.write("bad", fields)) == 3
+
+
+def test_what_is_handed_out_after_the_logs_key_was_replaced_verifies_under_the_key_it_names(
+    desk: Desk,
+) -> None:
+    """The newest witnessed head is signed with the earlier key, for a minute as a rule."""
+    checkpoint = desk.world.log.checkpoint()
+    old = sign_checkpoint(checkpoint, KEY)
+    with desk.world.database.write() as connection:
+        store.open_epoch(connection, store.Epoch(1, ORIGIN, 0, b"", "founded", 0, 0, ""))
+        store.add_signed(connection, checkpoint, old, 0)
+        store.mark_witnessed(connection, checkpoint, witnessed(desk.world, "w-b", "w-c"), 0)
+    policy = desk.write("policy", POLICY.encode())
+    for key, status in ((KEY, 0), (SigningKey.generate(), 4)):
+        rotated = NoteKey(ORIGIN, key.verify_key)
+        both = POLICY.encode() if key is KEY else f"log {rotated.encode()}\n" + POLICY.encode()
+        policy.write_text(both)
+        reader = LogReader(desk.world.log, desk.world.database, lambda key=key: key, lambda: 0)
+        file = desk.write("receipt", reader.receipt(5, opened=True).to_json())
+        assert desk.run("receipt", file, keyed=False) == 0
+        assert desk.run("receipt", file, "--policy", policy, keyed=False) == status
+        grown = desk.write("proof", reader.consistency_file(old))
+        keys = ["--key", NOTE_KEY.encode(), "--key", rotated.encode()]
+        assert desk.run("consistency", grown, *keys, keyed=False) == 0
+        assert NoteKey.parse(json.loads(grown.read_text())["key"]) == rotated
+        assert rotated == signer_of(json.loads(grown.read_text())["new"].encode(), [rotated])
+        span = desk.folder / f"range-{status}"
+        export_range(desk.world.database, desk.world.log, lambda key=key: key, span, 0, None)
+        assert desk.run("export", span, keyed=False) == 0
+        read = Policy.parse(policy.read_bytes())
+        clock = desk.reader.now_ms
+        oversight = Oversight(desk.world.database, desk.world.log, lambda key=key: key, clock,
+                              lambda read=read: read)  # fmt: skip
+        shown = oversight.prove("reg_1", 5)
+        assert (shown["key"], shown["witnessed_key"]) == (rotated.encode(), NOTE_KEY.encode())
 
 
 def test_two_signed_roots_of_one_size_are_evidence(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from api.http.server import HttpServer
+from audit.checkpoint import sign_checkpoint
 from audit.incidents import open_incident
 from audit.verifier.cosignature import CosignatureKey
-from audit.verifier.note import Note
+from audit.verifier.note import Checkpoint, Note, NoteKey
 from audit.witness import cosign
 from node.retention.wiring import retention_of
 from protocols.keys import SigningKey
@@ -31,6 +32,7 @@ PAGES = {
 }
 
 
+ANOTHER = SigningKey.from_seed(b"another".ljust(32))
 SIGNING = {name: SigningKey.from_seed(name.encode().ljust(32)) for name in ("auditor", "court")}
 OUTSIDE = {name: CosignatureKey(f"{name}.example", key.verify_key) for name, key in SIGNING.items()}
 
@@ -118,6 +120,13 @@ def _journey(page: Any, world: World, origin: str) -> None:
             page.get_by_text("2 organisations, 2 are asked for (auditor, court)").wait_for()
             _picture(page, "", "leaf-checked")
     page.unroute("**/proof.json*")
+    # The log's key is replaced: said of the head witnessed before, and of what was seen before.
+    page.route("**/proof.json*", _under_another_key)
+    page.goto(addresses["leaf"])
+    page.get_by_role("button", name="Check in this browser").click()
+    for words in ("signed with an earlier key", "the log signed with another key"):
+        page.get_by_text(words).wait_for()
+    page.unroute("**/proof.json*")
     page.goto(addresses["person"])
     page.select_option("#basis", "warrant")
     page.fill("#reference", "(2026) 117")
@@ -131,6 +140,16 @@ def _journey(page: Any, world: World, origin: str) -> None:
             page.goto(f"{address}?lang={language}")
             wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
             assert not wide, (name, language)
+
+
+def _under_another_key(route: Any) -> None:
+    """What the institution answers once it has another key, before a head under it is witnessed."""
+    answer = route.fetch()
+    proof = answer.json()
+    checkpoint = Checkpoint.parse(Note.parse(proof["checkpoint"].encode()).text)
+    proof["checkpoint"] = sign_checkpoint(checkpoint, ANOTHER).decode()
+    proof["key"] = NoteKey(checkpoint.origin, ANOTHER.verify_key).encode()
+    route.fulfill(response=answer, body=json.dumps(proof))
 
 
 def _tamper(route: Any) -> None:

@@ -1,6 +1,7 @@
 // Checks a leaf, and what it commits to, in the regulator's own browser. Words come from the page.
 //
-// 1. the leaf that the page shows leads to the root that the log signed;
+// 1. the leaf that the page shows leads to the root that the log signed with the key beside it,
+//    which came from the institution: it is told, and whether it is the one that this browser saw;
 // 2. that root continues the newest root that witnesses have cosigned, whose cosignatures verify;
 // 3. it continues the newest root that this very browser has seen: it is a witness, too;
 // 4. of a disclosed payload: with its salt it is what the leaf commits to.
@@ -64,6 +65,7 @@ async function all(address, say) {
   const signed = await checkSignature(now, proof.key);
   say("up", fill(words.holds, { size: now.size, root: toHex(now.root).slice(0, 16) }));
   if (signed !== true) say("quiet", words.unsigned);
+  say("quiet", fill(words.key, { id: idOf(proof.key) }));
   await fromWitnessed(proof, now, say);
   await fromSeen(proof, now, seen, say);
 }
@@ -74,8 +76,12 @@ async function fromWitnessed(proof, now, say) {
     say("quiet", words.unwitnessed);
     return;
   }
+  if (proof.witnessed_key === null) throw new ProofFailed("signature");
   const old = readNote(proof.witnessed);
   await checkSignature(old, proof.witnessed_key);
+  if (proof.witnessed_key !== proof.key) {
+    say("quiet", fill(words.earlier_key, { size: old.size, id: idOf(proof.witnessed_key) }));
+  }
   if (proof.from_witnessed === null) throw new ProofFailed("consistency");
   await continues(old, now, proof.from_witnessed);
   const policy = JSON.parse(document.getElementById("witness-policy").textContent);
@@ -99,8 +105,16 @@ async function fromSeen(proof, now, seen, say) {
     if (proof.from_seen === null) throw new ProofFailed("consistency");
     await continues({ size: known.size, root: fromHex(known.root) }, now, proof.from_seen);
     say("up", fill(words.from_seen, { size: known.size }));
+    if (known.key !== undefined && known.key !== proof.key) {
+      say("warn", fill(words.key_changed, { id: idOf(known.key) }));
+    }
   }
-  localStorage.setItem(KEY, JSON.stringify({ origin: now.origin, size: now.size, root: toHex(now.root) }));
+  const { origin, size, root } = now;
+  localStorage.setItem(KEY, JSON.stringify({ origin, size, root: toHex(root), key: proof.key }));
+}
+
+function idOf(key) {
+  return String(key).split("+")[1] ?? "";
 }
 
 function remembered() {
