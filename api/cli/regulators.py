@@ -13,7 +13,8 @@ from api.cli.options import AsJson, CoordinatorHome
 from api.cli.times import now_ms
 
 if TYPE_CHECKING:
-    from coordinator.oversight.access import IssuedLink, RegulatorAccess
+    from coordinator.browser_tokens import IssuedLink
+    from coordinator.oversight.access import RegulatorAccess
 
 app = typer.Typer(
     help="Who may open the regulator's console of the network.",

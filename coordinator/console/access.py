@@ -13,28 +13,20 @@ opens a session in one browser.
 5. Each link, sign-in, failure, sign-out and ending is a leaf of the audit log.
 """
 
-import secrets
-import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
+from coordinator.browser_tokens import Failures, IssuedLink, digest_of, new_token
 from coordinator.membership import ACTOR
 from coordinator.storage import console_access as rows
 from coordinator.storage.console_access import SessionRow
-from protocols.canonical import b64url_decode, b64url_encode, sha256
-from protocols.errors import CredenceError, Malformed
+from protocols.errors import CredenceError
 from protocols.identifiers import new_id
 
-TOKEN_BYTES = 32
 LINK_MS = 10 * 60_000
 SESSION_MS = 12 * 3_600_000
-FAILURES_MS = 15 * 60_000
-FAILURES_BY_ADDRESS = 10
-FAILURES_IN_ALL = 200
 _AGENT = 80
 
 
@@ -44,23 +36,6 @@ class ConsoleLinkRefused(CredenceError):
     code = "console_link_refused"
     category = "unauthenticated"
     next_step = "Make a new one with `credence coordinator console HOME`; it works once."
-
-
-class ConsoleAttemptsExceeded(CredenceError):
-    """Too many links that did not open the console were tried from there lately."""
-
-    code = "console_attempts_exceeded"
-    category = "unavailable"
-    retryable = True
-    next_step = "Wait a quarter of an hour, then open a new link."
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedLink:
-    """A new link; the token stands nowhere else."""
-
-    token: str
-    expires_at_ms: int
 
 
 class ConsoleAccess:
@@ -80,13 +55,14 @@ class ConsoleAccess:
 
     def issue(self) -> IssuedLink:
         """Make a link."""
-        token, now_ms = secrets.token_bytes(TOKEN_BYTES), self._clock()
+        token, digest = new_token()
+        now_ms = self._clock()
         until_ms = now_ms + LINK_MS
         with self._database.write() as connection:
             rows.prune(connection, now_ms)
-            rows.add_link(connection, sha256(token), now_ms, until_ms)
+            rows.add_link(connection, digest, now_ms, until_ms)
             self._log(connection, "console.link_issued", now_ms, expires_at_ms=until_ms)
-        return IssuedLink(b64url_encode(token), until_ms)
+        return IssuedLink(token, until_ms)
 
     def enter(self, token: str, address: str, agent: str) -> str:
         """Spend a link; the token of the session it opens.
@@ -102,10 +78,10 @@ class ConsoleAccess:
         """
         now_ms = self._clock()
         self._failures.admit(address, now_ms)  # 3
-        digest = _digest(token)
-        session = secrets.token_bytes(TOKEN_BYTES)  # 4
+        digest = digest_of(token)
+        session, session_digest = new_token()  # 4
         row = SessionRow(
-            token_sha256=sha256(session),
+            token_sha256=session_digest,
             session_id=new_id("con"),
             agent=agent[:_AGENT],
             created_at_ms=now_ms,
@@ -121,11 +97,11 @@ class ConsoleAccess:
         if not opened:
             raise ConsoleLinkRefused("this link does not open the console, or no longer")
         self._failures.forgive(address, now_ms)
-        return b64url_encode(session)
+        return session
 
     def find(self, token: str) -> SessionRow | None:
         """The session of a browser's token, or None: there is none, or it has ended."""
-        digest = _digest(token)
+        digest = digest_of(token)
         if digest is None:
             return None
         with self._database.read() as connection:
@@ -138,7 +114,7 @@ class ConsoleAccess:
 
     def sign_out(self, token: str) -> None:
         """End one session."""
-        digest = _digest(token)
+        digest = digest_of(token)
         if digest is None:
             return
         with self._database.write() as connection:
@@ -169,51 +145,3 @@ class ConsoleAccess:
                 at_ms=at_ms,
             ),
         )
-
-
-class Failures:
-    """Attempts of the last quarter of an hour, by address; an attempt counts before it is checked.
-
-    In memory: a restart forgives ten guesses at a number of 256 bits.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_address: dict[str, deque[int]] = {}
-
-    def admit(self, address: str, now_ms: int) -> None:
-        """Count an attempt.
-
-        Raises:
-            ConsoleAttemptsExceeded: there were too many.
-        """
-        with self._lock:
-            self._drop_before(now_ms - FAILURES_MS)
-            tried = self._by_address.setdefault(address, deque())
-            in_all = sum(map(len, self._by_address.values()))
-            if len(tried) >= FAILURES_BY_ADDRESS or in_all >= FAILURES_IN_ALL:
-                raise ConsoleAttemptsExceeded("too many links were tried from here")
-            tried.append(now_ms)
-
-    def forgive(self, address: str, at_ms: int) -> None:
-        """Take an attempt that succeeded out of the count."""
-        with self._lock:
-            tried = self._by_address.get(address)
-            if tried is not None and at_ms in tried:
-                tried.remove(at_ms)
-
-    def _drop_before(self, since_ms: int) -> None:
-        for address, tried in list(self._by_address.items()):
-            while tried and tried[0] <= since_ms:
-                tried.popleft()
-            if not tried:
-                del self._by_address[address]
-
-
-def _digest(token: str) -> bytes | None:
-    """SHA-256 of a token as the database has it; None when it is none of ours."""
-    try:
-        raw = b64url_decode(token) if len(token) <= 64 else b""
-    except Malformed:
-        return None
-    return sha256(raw) if len(raw) == TOKEN_BYTES else None

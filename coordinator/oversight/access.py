@@ -14,29 +14,28 @@
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from audit.database import Connection, Database
 from audit.leaf import Entry
 from audit.store import AuditLog
-from coordinator.console.access import Failures
+from coordinator.browser_tokens import Failures, IssuedLink, digest_of, new_token
 from coordinator.membership import ACTOR
 from coordinator.storage import oversight as rows
 from coordinator.storage.oversight import PasskeyRow, RegulatorRow
 from protocols import passkeys
-from protocols.canonical import b64url_decode, b64url_encode, sha256
+from protocols.canonical import b64url_decode, sha256
 from protocols.challenges import (
     ChallengeRefused,
     challenge_end_ms,
     check_challenge,
     make_challenge,
 )
-from protocols.errors import CredenceError, InvalidInput, Malformed, NotFound, StateConflict
+from protocols.errors import CredenceError, InvalidInput, NotFound, StateConflict
 from protocols.identifiers import new_id
 from protocols.passkeys import PasskeyRejected, RelyingParty
 
-TOKEN_BYTES = 32
+USER_HANDLE_BYTES = 32
 LINK_MS = 24 * 3_600_000
 SESSION_MS = 8 * 3_600_000
 MAX_LABEL = 60
@@ -64,14 +63,6 @@ class RegulatorExists(StateConflict):
 
     code = "regulator_exists"
     next_step = "Choose another name, so that the log stays clear."
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedLink:
-    """A new link; the token stands nowhere else."""
-
-    token: str
-    expires_at_ms: int
 
 
 class RegulatorAccess:
@@ -115,7 +106,7 @@ class RegulatorAccess:
             raise InvalidInput("a name is 1 to 120 printable characters")
         now_ms = self._clock()
         row = RegulatorRow(
-            new_id("reg"), login, name.strip(), secrets.token_bytes(TOKEN_BYTES), now_ms
+            new_id("reg"), login, name.strip(), secrets.token_bytes(USER_HANDLE_BYTES), now_ms
         )
         with self._database.write() as connection:
             if rows.by_login(connection, login) is not None:
@@ -224,23 +215,15 @@ class RegulatorAccess:
 
     def find(self, token: str) -> RegulatorRow | None:
         """Whose session a browser's token is of, or None (3, 4)."""
-        digest = _digest(token)
-        if digest is None:
-            return None
-        with self._database.read() as connection:
-            return rows.owner(connection, digest, self._clock(), enrols=False)
+        return self._owner(token, enrols=False)
 
     def offered(self, link: str) -> RegulatorRow | None:
         """Whose link it is, nothing spent; None: it opens nothing."""
-        digest = _digest(link)
-        if digest is None:
-            return None
-        with self._database.read() as connection:
-            return rows.owner(connection, digest, self._clock(), enrols=True)
+        return self._owner(link, enrols=True)
 
     def sign_out(self, token: str) -> None:
         """End a session."""
-        digest = _digest(token)
+        digest = digest_of(token)
         if digest is None:
             return
         with self._database.write() as connection:
@@ -250,6 +233,13 @@ class RegulatorAccess:
                 self._log(connection, "regulator.signed_out", row.regulator_id, row)
 
     # -- inside
+
+    def _owner(self, token: str, *, enrols: bool) -> RegulatorRow | None:
+        digest = digest_of(token)
+        if digest is None:
+            return None
+        with self._database.read() as connection:
+            return rows.owner(connection, digest, self._clock(), enrols=enrols)
 
     def _opened(self, challenge: bytes, response: bytes) -> str:
         with self._database.write() as connection:
@@ -272,22 +262,24 @@ class RegulatorAccess:
         return self._party
 
     def _link(self, connection: Connection, row: RegulatorRow) -> IssuedLink:
-        token, now_ms = secrets.token_bytes(TOKEN_BYTES), self._clock()
+        token, digest = new_token()
+        now_ms = self._clock()
         until_ms = now_ms + LINK_MS
-        rows.add_token(connection, sha256(token), row.regulator_id, now_ms, until_ms, enrols=True)
+        rows.add_token(connection, digest, row.regulator_id, now_ms, until_ms, enrols=True)
         self._log(connection, "regulator.link_issued", ACTOR, row)
-        return IssuedLink(b64url_encode(token), until_ms)
+        return IssuedLink(token, until_ms)
 
     def _session(self, connection: Connection, row: RegulatorRow) -> str:
-        token, now_ms = secrets.token_bytes(TOKEN_BYTES), self._clock()  # 3
+        token, digest = new_token()  # 3
+        now_ms = self._clock()
         rows.prune(connection, now_ms)
         rows.add_token(
-            connection, sha256(token), row.regulator_id, now_ms, now_ms + SESSION_MS, enrols=False
+            connection, digest, row.regulator_id, now_ms, now_ms + SESSION_MS, enrols=False
         )
-        return b64url_encode(token)
+        return token
 
     def _of_link(self, connection: Connection, link: str) -> RegulatorRow:
-        digest = _digest(link)
+        digest = digest_of(link)
         row = None
         if digest is not None:
             row = rows.owner(connection, digest, self._clock(), enrols=True)
@@ -318,12 +310,3 @@ def _open(connection: Connection, login: str) -> RegulatorRow:
     if row is None or row.closed_at_ms is not None:
         raise RegulatorUnknown(f"no regulator {login!r}")
     return row
-
-
-def _digest(token: str) -> bytes | None:
-    """SHA-256 of a token as the database has it; None when it is none of ours."""
-    try:
-        raw = b64url_decode(token) if len(token) <= 64 else b""
-    except Malformed:
-        return None
-    return sha256(raw) if len(raw) == TOKEN_BYTES else None

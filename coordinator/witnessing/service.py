@@ -15,7 +15,8 @@ from audit.verifier.cosignature import CosignatureKey
 from audit.verifier.note import Checkpoint, Note
 from audit.witness import Witness
 from audit.witness_keeper import LogKeeper
-from audit.witness_store import SignedHead, held_notes
+from audit.witness_store import SignedHead
+from audit.witness_wire import WitnessMessages, read_notes
 from coordinator.transport import peer_member
 from protocols.errors import CredenceError, Malformed
 from protocols.v1.witness_pb2 import (
@@ -28,9 +29,6 @@ from protocols.v1.witness_pb2 import (
 )
 from protocols.v1.witness_pb2_grpc import WitnessDeskServicer, WitnessServicer
 
-MAX_NOTES = 64
-MAX_NOTE_BYTES = 64 * 1024
-MAX_ORIGIN = 160
 MAX_LINES_BYTES = 64 * 1024
 _KEPT_HEADS = 8
 OK = 200
@@ -41,18 +39,15 @@ class WitnessService(WitnessServicer):
 
     def __init__(self, witness: Witness, database: Database, now_ms: Callable[[], int]) -> None:
         """Answer with `witness`, whose state is in `database`."""
-        self._witness = witness
-        self._database = database
-        self._now_ms = now_ms
+        self._messages = WitnessMessages(witness, database, now_ms)
 
     def AddCheckpoint(  # noqa: N802 - the name in the .proto
         self,
         request: AddCheckpointRequest,
         context: grpc.ServicerContext,  # noqa: ARG002
     ) -> AddCheckpointAnswer:
-        """Cosign a head, or say why not; see `audit.witness`."""
-        answer = self._witness.answer(self._database, request.body, self._now_ms())
-        return AddCheckpointAnswer(status=answer.status, body=answer.body)
+        """Cosign a head, or say why not."""
+        return self._messages.add_checkpoint(request)
 
     def Latest(  # noqa: N802 - the name in the .proto
         self,
@@ -60,10 +55,7 @@ class WitnessService(WitnessServicer):
         context: grpc.ServicerContext,  # noqa: ARG002
     ) -> LatestHeads:
         """What is held of a log."""
-        if not 1 <= len(request.origin) <= MAX_ORIGIN:
-            raise Malformed("an origin has 1 to 160 characters")
-        with self._database.read() as connection:
-            return LatestHeads(notes=held_notes(connection, request.origin)[-MAX_NOTES:])
+        return self._messages.latest(request)
 
 
 class DeskService(WitnessDeskServicer):
@@ -84,15 +76,12 @@ class DeskService(WitnessDeskServicer):
         self, request: LatestHeads, context: grpc.ServicerContext
     ) -> AddCheckpointRequest:
         """Hear what the caller holds; give it the newest head."""
-        if len(request.notes) > MAX_NOTES or any(
-            len(one) > MAX_NOTE_BYTES for one in request.notes
-        ):
-            raise Malformed("a witness holds at most 64 notes of a log, of 64 KiB each")
-        self._keeper.hear(peer_member(context), request.notes)
+        notes = read_notes(request)
+        self._keeper.hear(peer_member(context), notes)
         head = self._keeper.newest() or self._keeper.sign()
         if head is None or not self._keeper.heard:
             return AddCheckpointRequest()
-        old = max((_size(note, self._keeper.origin) for note in request.notes), default=0)
+        old = max((_size(note, self._keeper.origin) for note in notes), default=0)
         if old > head.checkpoint.size:
             return AddCheckpointRequest()  # the next head is at least as large
         with self._lock:

@@ -7,7 +7,7 @@ from audit.database import Database
 from audit.verifier.cosignature import CosignatureKey
 from audit.witness import Answer, Witness
 from audit.witness_request import MAX_REQUEST_BYTES
-from audit.witness_store import held_notes
+from audit.witness_wire import WitnessMessages, read_notes
 from node.network.rpc_errors import remote_errors
 from protocols.errors import Malformed
 from protocols.v1.witness_pb2 import (
@@ -22,28 +22,21 @@ from protocols.v1.witness_pb2_grpc import WitnessDeskStub, WitnessServicer, Witn
 if TYPE_CHECKING:
     import grpc
 
-MAX_NOTES = 64
-MAX_ORIGIN = 160
-MAX_NOTE_BYTES = 64 * 1024
-
 
 class WitnessServer(WitnessServicer):
     """This node as a witness; behind a `MemberGate`."""
 
     def __init__(self, witness: Witness, database: Database, now_ms: Callable[[], int]) -> None:
         """Answer with `witness`, whose state is in `database`."""
-        self._witness = witness
-        self._database = database
-        self._now_ms = now_ms
+        self._messages = WitnessMessages(witness, database, now_ms)
 
     def AddCheckpoint(  # noqa: N802 - the name in the .proto
         self,
         request: AddCheckpointRequest,
         context: "grpc.ServicerContext",  # noqa: ARG002
     ) -> AddCheckpointAnswer:
-        """Cosign a head, or say why not; see `audit.witness`."""
-        answer = self._witness.answer(self._database, request.body, self._now_ms())
-        return AddCheckpointAnswer(status=answer.status, body=answer.body)
+        """Cosign a head, or say why not."""
+        return self._messages.add_checkpoint(request)
 
     def Latest(  # noqa: N802 - the name in the .proto
         self,
@@ -51,10 +44,7 @@ class WitnessServer(WitnessServicer):
         context: "grpc.ServicerContext",  # noqa: ARG002
     ) -> LatestHeads:
         """What is held of a log."""
-        if not 1 <= len(request.origin) <= MAX_ORIGIN:
-            raise Malformed("an origin has 1 to 160 characters")
-        with self._database.read() as connection:
-            return LatestHeads(notes=held_notes(connection, request.origin)[-MAX_NOTES:])
+        return self._messages.latest(request)
 
 
 class GrpcWitness:
@@ -138,14 +128,3 @@ class CoordinatorDesk:
             WitnessDeskStub(self._channel()).Cosigned(
                 CosignedHead(size=size, answer=told), timeout=timeout_s
             )
-
-
-def read_notes(answer: LatestHeads) -> list[bytes]:
-    """The notes of an answer, within limits.
-
-    Raises:
-        Malformed: too many, or too long.
-    """
-    if len(answer.notes) > MAX_NOTES or any(len(one) > MAX_NOTE_BYTES for one in answer.notes):
-        raise Malformed("a witness holds at most 64 notes of a log, of 64 KiB each")
-    return list(answer.notes)

@@ -8,16 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.verifier.note import Checkpoint, Note
-from coordinator.console.access import (
+from coordinator.browser_tokens import (
     FAILURES_BY_ADDRESS,
     FAILURES_IN_ALL,
     FAILURES_MS,
-    LINK_MS,
-    SESSION_MS,
-    ConsoleAccess,
     ConsoleAttemptsExceeded,
-    ConsoleLinkRefused,
 )
+from coordinator.console.access import LINK_MS, SESSION_MS, ConsoleAccess, ConsoleLinkRefused
 from coordinator.settings import CoordinatorSettingsInvalid, make_settings
 from protocols.canonical import b64url_encode
 from tests.audit import naive

@@ -12,7 +12,8 @@ from api.http.operator.session import PREFIX, OperatorSessions
 from api.http.web.forms import SentForm
 from api.http.web.pages import Pages
 from api.http.web.routes import page_router, see_other
-from coordinator.console.access import SESSION_MS, ConsoleAttemptsExceeded, ConsoleLinkRefused
+from coordinator.browser_tokens import ConsoleAttemptsExceeded
+from coordinator.console.access import SESSION_MS, ConsoleLinkRefused
 
 MAX_TOKEN = 64
 REFUSED = 422  # 401 would ask the browser for credentials of its own

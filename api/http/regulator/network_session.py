@@ -9,10 +9,9 @@ from api.http.accounts.site import Site
 from api.http.regulator.reader import PREFIX, Reader
 from api.http.web.forms import Form
 from api.http.web.routes import SeeOther, see_other
-from coordinator.oversight.access import SESSION_MS, TOKEN_BYTES, RegulatorAccess
+from coordinator.browser_tokens import digest_of
+from coordinator.oversight.access import SESSION_MS, RegulatorAccess
 from node.people.sessions import csrf_token
-from protocols.canonical import b64url_decode
-from protocols.errors import Malformed
 
 
 class NetworkReaders:
@@ -60,10 +59,7 @@ class NetworkReaders:
     def holder(self, request: Request) -> str | None:
         """The token of a browser that has not signed in, if it has one of ours."""
         token = self._before.read(request)
-        try:
-            return token if token and len(b64url_decode(token)) == TOKEN_BYTES else None
-        except Malformed:
-            return None
+        return token if token is not None and digest_of(token) is not None else None
 
     def keep_holder(self, response: Response, token: str) -> None:
         """Give a browser such a token."""
