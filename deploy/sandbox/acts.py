@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from deploy.sandbox import comparison, holdout, network, withdrawal
-from deploy.sandbox.financing import Platform
+from deploy.sandbox.financing import Platform, register
 from deploy.sandbox.layout import MemberLayout
 from deploy.sandbox.progress import Stage
 from deploy.sandbox.run import JobFailed, Run, in_parallel
@@ -87,20 +87,13 @@ class Person:
 
 def score(run: Run, stage: Stage) -> None:
     """One score through the REST API, as the financing platform would."""
-    from node.bootstrap import open_node
-
     bank = run.layout.banks[0]
     person = _choose_person(run, bank)
-    node = open_node(run.layout.home(bank.member_id))
-    try:
-        _, token = node.clients.add("financing-platform", _now_ms())
-    finally:
-        node.close()
-    platform = Platform(bank, token)
+    scopes = ("scores:read", "scores:write", "log:read")
+    registered = register(run.layout, bank, "financing-platform", _now_ms(), scopes)
+    platform = Platform(registered)
     begun = time.monotonic()
-    status, answer = platform.score(person.subject_ref, person.consent_id)
-    if status != 201:
-        raise JobFailed(f"the score call was refused: {answer.get('code')} {answer.get('detail')}")
+    answer = dict(platform.score(person.subject_ref, person.consent_id).raw)
     run.person, run.platform = person, platform
     run.report["score"] = answer
     run.report["score_ms"] = round((time.monotonic() - begun) * 1000, 1)
@@ -115,8 +108,7 @@ def withdraw(run: Run, stage: Stage) -> None:
     begun = time.monotonic()
     parties = withdrawal.withdraw(run, person)
     seconds = time.monotonic() - begun
-    status, problem = platform.score(person.subject_ref, person.consent_id)
-    refusals = {"score call": problem.get("code", "") if status >= 400 else ""}
+    refusals = {"score call": platform.refusal(person.subject_ref, person.consent_id)}
     refusals |= _ask_holders(run, person)
     before, after = _train_once_more(run, stage, person)
     refusals["training round"] = "left_out" if before and not after else ""

@@ -195,6 +195,11 @@ def _stay(
             highlight=False,
             soft_wrap=True,
         )
+        console.out.print(
+            f"Their score, as a financing platform gets it:\n  {invitation.command}\n",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.out.print(
         f"  {'operator console':<24} {network.console_link(placed)}",
         highlight=False,

@@ -133,7 +133,6 @@ def join(layout: Layout, stage: Stage, *, max_epsilon: float) -> None:
                 max_epsilon=max_epsilon,
                 witness_heartbeat_s=HEARTBEAT_S,
                 witnesses=(witness,),
-                plain_tokens=True,  # nobody outside this machine calls
                 retention_runs=False,  # some of its people lived twenty years ago
             )
             join_network(layout.home(member.member_id), invitation.to_text(), now_ms)

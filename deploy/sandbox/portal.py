@@ -14,23 +14,27 @@ class Invitation:
         address: where the account is opened.
         customer_id: the person's customer number.
         code: opens their account, once.
+        command: asks for their score, as a financing platform.
     """
 
     bank: str
     address: str
     customer_id: str
     code: str
+    command: str
 
 
 def invite(run: Run) -> Invitation:
     """Let a platform ask for the score of a consenting customer, and issue them a code.
 
     Raises:
-        JobFailed: nobody at the bank has a live consent.
+        JobFailed: nobody at the bank has a live consent, or no platform was there.
     """
     from node.bootstrap import open_node
     from node.storage import subjects
 
+    if run.platform is None:
+        raise JobFailed("no financing platform asked for a score")
     bank = run.layout.banks[0]
     node = open_node(run.layout.home(bank.member_id))
     try:
@@ -44,6 +48,8 @@ def invite(run: Run) -> Invitation:
         address = f"{node.people.origins[0]}/portal/activate"
     finally:
         node.close()
-    if run.platform is not None:
-        run.platform.score(person.subject_ref, live[-1].consent_id)
-    return Invitation(bank.name, address, person.customer_id, issued.code)
+    consent_id = live[-1].consent_id
+    run.platform.refusal(person.subject_ref, consent_id)  # something for them to see
+    asks = run.platform.registered.command
+    command = f"{asks} --subject {person.subject_ref} --consent {consent_id}"
+    return Invitation(bank.name, address, person.customer_id, issued.code, command)

@@ -7,7 +7,6 @@ act logged.
 """
 
 import json
-import os
 import shlex
 import socket
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.sandbox import network, work
+from deploy.sandbox.financing import register
 from deploy.sandbox.layout import INSTITUTIONS, LOOPBACK, Institution, Layout, MemberLayout
 from deploy.sandbox.people import Keyring
 from deploy.sandbox.personas import AS_OF_MS, PERSONAS, SILENT, Persona, by_name, identifier_of
@@ -200,31 +200,20 @@ def _model(run: Run, stage: Stage) -> None:
 def _client(run: Run) -> dict[str, Any]:
     """Register the developer's client with a key that is made for it."""
     from node.access.presented import SCOPES
-    from node.bootstrap import open_node
-    from protocols.jose import generate_private_jwk, parse_jwk, public_part
 
-    private = generate_private_jwk()
-    file = run.layout.root / "client.jwk"
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        json.dump(private, opened)
-    node = open_node(run.layout.home(BANK))
-    try:
-        keys = [parse_jwk(public_part(private))]
-        client = node.clients.add_with_keys(CLIENT, _now_ms(), keys, SCOPES)
-    finally:
-        node.close()
     bank: MemberLayout = next(one for one in run.layout.members if one.member_id == BANK)
+    client = register(run.layout, bank, CLIENT, _now_ms(), SCOPES)
     found = {
         "url": bank.http_url,
         "client_id": client.client_id,
-        "key": str(file),
+        "key": str(client.key),
         "personas": [
             {"name": one.name, "subject": one.subject, "consent": one.consent, "answer": one.answer}
             for one in PERSONAS
         ],
     }
     (run.layout.root / "developer.json").write_text(json.dumps(found, indent=2) + "\n")
-    lines = {"URL": bank.http_url, "CLIENT": client.client_id, "KEY": str(file)}
+    lines = {"URL": bank.http_url, "CLIENT": client.client_id, "KEY": str(client.key)}
     (run.layout.root / "developer.env").write_text(
         "".join(f"export CREDENCE_{name}={shlex.quote(value)}\n" for name, value in lines.items())
     )
