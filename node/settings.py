@@ -215,6 +215,8 @@ class NodeSettings(BaseSettings):
             there are new records.
         webhook_networks: networks (CIDR) that webhooks may go to besides public addresses; plain
             `http` only to loopback addresses among them. Empty: nothing inside this network.
+        webhook_ca_file: file of authorities, PEM, from the home directory, that the certificates of
+            webhooks may be of besides the system's; empty: none.
         coordinator_endpoint: member port of the coordinator; written by `join`.
         directory_key: hex of the Ed25519 key that signs the network's documents; written by `join`.
     """
@@ -287,6 +289,7 @@ class NodeSettings(BaseSettings):
     witnesses: tuple[WitnessLine, ...] = Field(default=(), max_length=MAX_EXTERNAL)
     monitor_every_s: float = Field(default=86_400.0, ge=60, le=30 * 86_400)
     webhook_networks: tuple[Cidr, ...] = Field(default=(), max_length=16)
+    webhook_ca_file: Annotated[str, StringConstraints(max_length=500), PRINTABLE] = ""
     coordinator_endpoint: Endpoint | None = None
     directory_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 

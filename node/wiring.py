@@ -47,7 +47,9 @@ def put_together(opened: Opened) -> Node:
         settings, home=opened.home, kek=keys.kek, database=database, audit=audit, clock=_clock
     )
     holdings = NodeHoldings(people.accounts, opened.home / RECORDS_DIRECTORY)
-    webhooks = make_webhooks(settings, database=database, audit=audit, kek=keys.kek, clock=_clock)
+    webhooks = make_webhooks(
+        settings, home=opened.home, database=database, audit=audit, kek=keys.kek, clock=_clock
+    )
     scoring = _scoring(opened, network, exchange.fetcher, gate, telemetry)
     return Node(
         home=opened.home,

@@ -108,8 +108,8 @@ class AttemptAnswer(BaseModel):
     ms: int = Field(description="How long it took.")
     status: int | None = Field(description="Of HTTP; null: there was no answer.")
     failure: str = Field(
-        description="`refused`, `redirected`, `timeout`, `unreachable`, `webhook_url_refused`, "
-        "`webhook_host_unknown`; empty: it was taken."
+        description="`refused`, `redirected`, `timeout`, `unreachable`, `tls_failed`, "
+        "`webhook_url_refused`, `webhook_host_unknown`; empty: it was taken."
     )
 
 

@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
 from threading import Timer
 
 from node.webhooks.addresses import Guard, HostUnknown, Target, UrlRefused
+from protocols.errors import HomeUnusable
 
 TIMEOUT_S = 10.0
 MAX_RETRY_AFTER_S = 3600
@@ -71,10 +73,12 @@ class Sender:
             failure = "" if 200 <= status < 300 else _refused(status)
         except (UrlRefused, HostUnknown) as error:
             failure = error.code
-        except (HTTPException, OSError, ValueError):  # of TLS too
+        except ssl.SSLError:
+            failure = "tls_failed"
+        except (HTTPException, OSError, ValueError):
             failure = "unreachable"
         ms = int((time.monotonic() - began) * 1000)
-        if failure == "unreachable" and ms >= self._timeout_s * 1000:
+        if failure in {"unreachable", "tls_failed"} and ms >= self._timeout_s * 1000:
             failure = "timeout"
         return Attempted(status, failure, ms, retry_after_s)
 
@@ -110,6 +114,23 @@ class Sender:
                 connection = HTTPConnection(target.host, target.port)
                 connection.sock = line
                 yield connection
+
+
+def trusting(authorities: Path) -> ssl.SSLContext:
+    """Checks certificates against the system's authorities and those in a PEM file.
+
+    Raises:
+        HomeUnusable: the file cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(authorities)
+    except OSError as error:  # of its contents too
+        raise HomeUnusable(
+            f"the authorities of webhook_ca_file cannot be read ({error.strerror})",
+            next_step="Give a PEM file of certificates, or take the setting out.",
+        ) from error
+    return context
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Webhooks of one node, as its other parts use them."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from audit.database import Connection, Database
@@ -10,7 +11,7 @@ from node.webhooks.addresses import Guard
 from node.webhooks.delivery import Deliverer
 from node.webhooks.endpoints import Endpoints
 from node.webhooks.outbox import Outbox
-from node.webhooks.sender import Sender
+from node.webhooks.sender import Sender, trusting
 
 
 class Webhooks:
@@ -45,12 +46,18 @@ class Webhooks:
 def make_webhooks(
     settings: NodeSettings,
     *,
+    home: Path,
     database: Database,
     audit: AuditLog,
     kek: bytes,
     clock: Callable[[], int],
 ) -> Webhooks:
-    """The parts of a node that tell its clients."""
+    """The parts of a node that tell its clients.
+
+    Raises:
+        HomeUnusable: the file of `webhook_ca_file` cannot be read.
+    """
+    tls = trusting(home / settings.webhook_ca_file) if settings.webhook_ca_file else None
     guard = Guard(settings.webhook_networks)
     outbox = Outbox(clock)
     endpoints = Endpoints(
@@ -60,7 +67,7 @@ def make_webhooks(
         database=database,
         audit=audit,
         endpoints=endpoints,
-        sender=Sender(guard),
+        sender=Sender(guard, tls=tls),
         member_id=settings.member_id,
         now_ms=clock,
     )

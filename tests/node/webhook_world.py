@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
@@ -67,6 +68,8 @@ def receiving() -> Iterator[Receiver]:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     receiver = Receiver(server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -117,18 +120,21 @@ def _empty_schema() -> bytes:
 
 
 @contextmanager
-def open_webhooks(root: Path, networks=("127.0.0.0/8",)) -> Iterator[WebhookWorld]:
+def open_webhooks(
+    root: Path, sender: Sender | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[WebhookWorld]:
+    """With a sender to loopback, or another one; the receiver speaks TLS when it is given some."""
     (root / "node.db").write_bytes(_empty_schema())
     database, keys = Database(f"sqlite:///{root}/node.db"), Database(f"sqlite:///{root}/keys.db")
     audit = AuditLog("credence.test/bank-a", database, DataKeys(keys, bytes(32)), bytes(32))
     clock = [START_MS]
-    guard = Guard(networks)
+    sender = sender or Sender(Guard(("127.0.0.0/8",)), timeout_s=0.5)
     outbox = Outbox(lambda: clock[0])
     endpoints = Endpoints(
         database=database,
         audit=audit,
         kek=bytes(32),
-        guard=guard,
+        guard=sender._guard,
         outbox=outbox,
         now_ms=lambda: clock[0],
     )
@@ -136,12 +142,12 @@ def open_webhooks(root: Path, networks=("127.0.0.0/8",)) -> Iterator[WebhookWorl
         database=database,
         audit=audit,
         endpoints=endpoints,
-        sender=Sender(guard, timeout_s=0.5),
+        sender=sender,
         member_id="bank-a",
         now_ms=lambda: clock[0],
         draw=lambda: 0.5,
     )
-    with receiving() as receiver:
+    with receiving(tls) as receiver:
         webhooks = Webhooks(outbox=outbox, endpoints=endpoints, deliverer=deliverer)
         yield WebhookWorld(database, audit, webhooks, receiver, clock)
     deliverer.close()
