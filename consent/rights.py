@@ -152,20 +152,6 @@ FLAGGED = frozenset(
     }
 )
 
-# What ends a matter to the person's disadvantage, or touches data, is told in writing.
-IN_WRITING = frozenset(
-    {
-        Event.ANSWER,
-        Event.REJECT,
-        Event.CLOSE,
-        Event.PROPOSE,
-        Event.UPHOLD,
-        Event.CHANGE,
-        Event.FULFIL,
-        Event.REFUSE,
-    }
-)
-
 
 def advance(kind: Kind, state: State, event: Event) -> State:
     """The state after `event`.
@@ -238,15 +224,6 @@ DEADLINES: Mapping[Kind, Deadline] = {
 
 # To the regulator, who answers within 30 days; shown beside every outcome.
 COMPLAINT = Deadline(30, ("CRIR 26",), SetBy.LAW)
-
-ARTICLES: Mapping[str, tuple[str, ...]] = {
-    "freeze": ("PIPL 15", "PIPL 16", "PIPL 44"),
-    "report": ("CRIR 17", "PIPL 45"),
-    "statement": ("CRIR 25",),
-    "staff_query": ("CRIR 22",),
-    "restriction": ("PIPL 47", "CRIR 16"),
-}
-"""What else rests on which article."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-MAX_HASH_CHARACTERS: Final = 255
 AT_ONCE: Final = 4  # each takes its memory; a crowd of guesses waits instead of taking all of it
 
 

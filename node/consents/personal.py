@@ -19,7 +19,7 @@ from audit.database import Database
 from consent import authority as authorities
 from consent.artefact import Artefact
 from consent.attestation import SubjectAttestation, hash_of_handles, sign_attestation
-from consent.authority import ACCOUNT, BRANCH, PASSKEY, Authority
+from consent.authority import PASSKEY, Authority
 from consent.events import ConsentEvent
 from consent.lifecycle import Event, State
 from consent.refusals import ConsentUnknown
@@ -244,14 +244,6 @@ class PersonalConsents:
             SignatureInvalid: the person's own key granted it; see `prepare_event`.
         """
         return self._say(pseudonym, consent_id, Event.RESUME, proof)
-
-    def resumes_in_session(self, pseudonym: bytes, consent_id: str) -> bool:
-        """Whether `resume` is enough; otherwise the key that granted has to sign.
-
-        Raises:
-            ConsentUnknown: it is not this person's.
-        """
-        return self._own(pseudonym, consent_id).auth_method in {ACCOUNT, BRANCH}
 
     def prepare_event(self, pseudonym: bytes, consent_id: str, event: Event) -> PreparedEvent:
         """What the person's passkey has to sign to withdraw, pause or resume.

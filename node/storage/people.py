@@ -85,11 +85,6 @@ def by_login(connection: Connection, realm: str, login: str) -> AccountRow | Non
     return _account(connection, account.c.realm == realm, account.c.login == login)
 
 
-def by_user_handle(connection: Connection, user_handle: bytes) -> AccountRow | None:
-    """The account that passkeys know by that handle, or None."""
-    return _account(connection, account.c.user_handle == user_handle)
-
-
 def every(connection: Connection, realm: str) -> list[AccountRow]:
     """All accounts of a realm, oldest first."""
     rows = connection.execute(

@@ -146,15 +146,6 @@ def messages_of(
     return [(row.message_id, row.type) for row in rows]
 
 
-def messages_to(connection: Connection, client_id: str) -> list[Message]:
-    """All messages to a client that are kept, the oldest first."""
-    query = select(webhook_message).where(webhook_message.c.client_id == client_id)
-    return [
-        Message(row.message_id, row.client_id, row.type, row.body, row.consent_id, row.at_ms)
-        for row in connection.execute(query.order_by(webhook_message.c.seq))
-    ]
-
-
 def claim(
     connection: Connection, now_ms: int, lease_ms: int, limit: int, busy: Collection[str]
 ) -> list[Due]:

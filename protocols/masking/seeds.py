@@ -25,7 +25,6 @@ from protocols.keys import SealingKey
 from protocols.masking.ring import Words
 
 SEED_BYTES: Final = 32
-COMMITMENT_BYTES: Final = 32
 _NONCE: Final = bytes(16)
 
 

@@ -16,11 +16,12 @@ from audit.database import Connection
 from consent.lifecycle import State
 from node.monitoring.rules import EVENTS, Baseline
 from node.scoring.requests import ScoreRequest
-from node.storage import consents, monitors, webhooks
+from node.storage import consents, monitors
 from node.storage.score_jobs import LineRow
 from protocols.canonical import canonical_json
 from protocols.webhook_types import MESSAGE_TYPES
 from tests.node.scoring_world import ACCOUNT, BANK, PRESENT, World, ref
+from tests.node.webhook_bodies import bodies_to
 
 CLIENT = "cli_hears"
 _people = itertools.count(8000)
@@ -80,8 +81,7 @@ def test_every_example_is_a_message_that_verifies(document: Document) -> None:
 
 
 def sent(world: World) -> list[dict[str, Any]]:
-    with world.node.database.read() as connection:
-        return [json.loads(one.body) for one in webhooks.messages_to(connection, CLIENT)]
+    return bodies_to(world.node.database, CLIENT)
 
 
 def watched(world: World) -> tuple[bytes, str]:

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from consent.authority import PASSKEY
 from consent.lifecycle import ENDED, TRANSITIONS, Event, State
 from consent.policy import ReleaseFacts, decide
 from consent.templates import DAY_MS
@@ -244,7 +245,9 @@ class Life(RuleBasedStateMachine):
 
     def _resumed(self, one):
         who = self._who(one)
-        if self.mine.resumes_in_session(who, one):
+        with self.bank.database.read() as connection:
+            granted_by = consents.find(connection, one).auth_method
+        if granted_by != PASSKEY:
             return self.mine.resume(who, one, APP).state
         ready = self.mine.prepare_event(who, one, Event.RESUME)
         return self.mine.apply(who, ready.body, PasskeyProof(DEVICE.get(ready.challenge))).state

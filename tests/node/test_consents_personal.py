@@ -319,7 +319,6 @@ def test_any_consent_is_withdrawn_in_the_session_and_the_holder_knows(world, ban
 def test_what_a_passkey_granted_is_paused_in_the_session_and_resumed_by_the_passkey(world, mine):
     """Pausing twice is no error; going on takes the key."""
     consent_id = by_passkey(mine)
-    assert not mine.resumes_in_session(person(1), consent_id)
     for _ in range(2):
         world.tick(1)
         assert mine.pause(person(1), consent_id, APP).state is State.PAUSED
@@ -343,7 +342,6 @@ def test_what_the_account_granted_is_resumed_in_it(world, mine):
     world.tick(1)
     mine.pause(person(1), consent_id, APP)
     world.tick(1)
-    assert mine.resumes_in_session(person(1), consent_id)
     assert mine.resume(person(1), consent_id, APP).state is State.ACTIVE
 
 

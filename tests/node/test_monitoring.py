@@ -13,6 +13,7 @@ from node.storage.subjects import UnknownSubject
 from protocols.errors import InvalidInput
 from tests.network import MEMBERS
 from tests.node.scoring_world import ACCOUNT, BANK, PRESENT, World, open_world, ref
+from tests.node.webhook_bodies import bodies_to
 
 CLIENT = "cli_platform"
 BANK_B = next(one for one in MEMBERS if one.member_id == "bank-b")
@@ -41,9 +42,7 @@ def look(world: World):
 
 
 def messages(world: World, monitor_id: str) -> list[tuple[str, dict]]:
-    with world.node.database.read() as connection:
-        found = webhooks.messages_to(connection, CLIENT)
-    told = [(one.type, json.loads(one.body)["data"]) for one in found]
+    told = [(one["type"], one["data"]) for one in bodies_to(world.node.database, CLIENT)]
     return [(type_, data) for type_, data in told if data.get("monitor_id") == monitor_id]
 
 
