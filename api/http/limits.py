@@ -34,6 +34,10 @@ class StreamLimits:
     deadline_s: float
     content_types: frozenset[str]
 
+    def reads(self, content_type: str, path: str) -> bool:  # noqa: ARG002 - as `BodyLimits`
+        """Whether a body of this type is read."""
+        return content_type in self.content_types
+
 
 STREAMS: Mapping[str, StreamLimits] = {
     "/v1/batches": StreamLimits(
@@ -93,25 +97,32 @@ class LimitedBodies:
             await status_problem(status, detail, request_id)(scope, receive, send)
 
         stream = self._limits.streams.get(scope["path"])
+        if await self._refused(scope, stream or self._limits, refuse):
+            return
         if stream is not None:
             await self._stream(scope, receive, send, refuse, stream)
-            return
-        if (body := await self._read(scope, receive, refuse)) is not None:
+        elif (body := await self._read(receive, refuse)) is not None:
             await self._app(scope, _replay(body, receive), send)
+
+    async def _refused(
+        self, scope: Scope, limits: StreamLimits | BodyLimits, refuse: Respond
+    ) -> bool:
+        """Checks (1) and (2); whether one of them failed, and was answered."""
+        headers = Headers(scope=scope)
+        # (1) a content type that is read here
+        content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+        if not limits.reads(content_type, scope["path"]):
+            await refuse(415, "bodies of this content type are not read here")
+            return True
+        # (2) the declared length
+        if not _at_most(headers.get("content-length", "0"), limits.max_bytes):
+            await refuse(413, f"the body is over {limits.max_bytes} bytes")
+            return True
+        return False
 
     async def _stream(
         self, scope: Scope, receive: Receive, send: Send, refuse: Respond, limits: StreamLimits
     ) -> None:
-        headers = Headers(scope=scope)
-        # (1) a content type that is read here
-        content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
-        if content_type not in limits.content_types:
-            await refuse(415, "bodies of this content type are not read here")
-            return
-        # (2) the declared length
-        if not _at_most(headers.get("content-length", "0"), limits.max_bytes):
-            await refuse(413, f"the body is over {limits.max_bytes} bytes")
-            return
         try:
             await self._app(scope, _counted(receive, limits), send)
         except _TooLarge:
@@ -119,17 +130,8 @@ class LimitedBodies:
         except _TooSlow:
             await refuse(408, f"the body did not come within {limits.deadline_s:g} s")
 
-    async def _read(self, scope: Scope, receive: Receive, refuse: Respond) -> bytes | None:
-        limits, headers = self._limits, Headers(scope=scope)
-        # (1) a content type that is read here
-        content_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
-        if not limits.reads(content_type, scope["path"]):
-            await refuse(415, "bodies of this content type are not read here")
-            return None
-        # (2) the declared length
-        if not _at_most(headers.get("content-length", "0"), limits.max_bytes):
-            await refuse(413, f"the body is over {limits.max_bytes} bytes")
-            return None
+    async def _read(self, receive: Receive, refuse: Respond) -> bytes | None:
+        limits = self._limits
         try:
             # (4) the deadline
             async with asyncio.timeout(limits.deadline_s):

@@ -10,13 +10,14 @@ with their width in the name. Full tiles never change and may be cached for good
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.http.access import Credentials, caller
-from api.http.problems import MEDIA_TYPE, Problem
+from api.http.refusals import refused
 from audit.proofs import MAX_ENTRIES, LogReader, TileNotFound
 from audit.tiles import TILE_WIDTH
 from node.access.clients import Clients
@@ -45,6 +46,7 @@ _REFUSALS = {
     404: "The log has no such leaf or tile.",
     422: "A parameter is wrong.",
 }
+_refused = partial(refused, _REFUSALS)
 
 
 class Proof(BaseModel):
@@ -95,7 +97,7 @@ def node_log_routes(reader: LogReader, clients: Clients, scores: ScoreProofs) ->
         operation_id="getLogReceipt",
         summary="Prove one act",
         response_model=ReceiptFile,
-        responses=_problems(401, 403, 404, 422),
+        responses=_refused(401, 403, 404, 422),
     )
     def receipt(seq: Annotated[int, Path(ge=0, le=MAX_SEQ)], credentials: Credentials) -> Any:
         """The receipt of an act against the newest witnessed checkpoint that covers it.
@@ -140,7 +142,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getLogCheckpoint",
         summary="The newest checkpoint",
         response_class=Response,
-        responses={200: {"content": {TEXT: {}}}, **_problems(401, 403)},
+        responses={200: {"content": {TEXT: {}}}, **_refused(401, 403)},
         dependencies=needed,
     )
     def checkpoint(
@@ -156,7 +158,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getInclusionProof",
         summary="That a leaf is in a tree",
         response_model=Proof,
-        responses=_problems(400, 401, 403, 422),
+        responses=_refused(400, 401, 403, 422),
         dependencies=needed,
     )
     def inclusion(seq: Size, size: Size) -> Any:
@@ -168,7 +170,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getConsistencyProof",
         summary="That a tree continues another",
         response_model=Proof,
-        responses=_problems(400, 401, 403, 422),
+        responses=_refused(400, 401, 403, 422),
         dependencies=needed,
     )
     def consistency(
@@ -183,7 +185,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getLogLeaves",
         summary="Leaves side by side",
         response_model=Leaves,
-        responses=_problems(400, 401, 403, 422),
+        responses=_refused(400, 401, 403, 422),
         dependencies=needed,
     )
     def leaves(start: Size, count: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 64) -> Any:
@@ -196,7 +198,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getLogLeaf",
         summary="One leaf",
         response_model=Leaf,
-        responses=_problems(401, 403, 404, 422),
+        responses=_refused(401, 403, 404, 422),
         dependencies=needed,
     )
     def leaf(seq: Annotated[int, Path(ge=0, le=MAX_SEQ)]) -> Any:
@@ -208,7 +210,7 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         operation_id="getLogTile",
         summary="A tile of hashes or of leaves",
         response_class=Response,
-        responses={200: {"content": {TILE: {}}}, **_problems(401, 403, 404)},
+        responses={200: {"content": {TILE: {}}}, **_refused(401, 403, 404)},
         dependencies=needed,
     )
     def tile(
@@ -250,11 +252,3 @@ def _proof(reader: LogReader, path: list[bytes]) -> dict[str, Any]:
 
 def _leaf(found: Any) -> dict[str, Any]:
     return {"seq": found.seq, "leaf": found.leaf, "leaf_hash": found.leaf_hash.hex()}
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": _REFUSALS[status], "model": Problem, "content": content}
-        for status in statuses
-    }

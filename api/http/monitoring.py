@@ -1,6 +1,7 @@
 """`/v1/monitors`: watch over people who agreed to it."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.access import Credentials, caller
 from api.http.paging import Cursor, Limit, before, next_cursor
-from api.http.webhooks import problems
+from api.http.refusals import refused_with_body
 from node.access.clients import Clients
 from node.monitoring.rules import DEFAULTS
 from node.monitoring.service import Monitors
@@ -29,6 +30,7 @@ _REFUSALS = {
     422: "A field of the body is wrong.",
     503: "The database refuses, or the consent cannot be proven now; try again.",
 }
+_refused = partial(refused_with_body, _REFUSALS)
 
 
 class Thresholds(BaseModel):
@@ -140,7 +142,7 @@ def monitor_routes(monitors: Monitors, clients: Clients) -> APIRouter:
         operation_id="createMonitor",
         summary="Watch over a subject",
         status_code=201,
-        responses=problems(_REFUSALS, 400, 401, 403, 404, 409, 422, 503),
+        responses=_refused(400, 401, 403, 404, 409, 422, 503),
     )
     def create(body: MonitorBody, credentials: Credentials) -> MonitorAnswer:
         """Watch from now on; what changes is told by webhook, `monitor.<event>`.
@@ -162,7 +164,7 @@ def monitor_routes(monitors: Monitors, clients: Clients) -> APIRouter:
         "/{monitor_id}",
         operation_id="getMonitor",
         summary="Read a monitor",
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def read(monitor_id: MonitorId, credentials: Credentials) -> MonitorAnswer:
         """Whether it is active, why not, and when it last saw something."""
@@ -174,7 +176,7 @@ def monitor_routes(monitors: Monitors, clients: Clients) -> APIRouter:
         operation_id="endMonitor",
         summary="Watch no longer",
         status_code=204,
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def end(monitor_id: MonitorId, credentials: Credentials) -> Response:
         """End it; what it noticed can still be read while the consent allows it."""
@@ -186,7 +188,7 @@ def monitor_routes(monitors: Monitors, clients: Clients) -> APIRouter:
         "/{monitor_id}/events",
         operation_id="listMonitorEvents",
         summary="Read what was noticed",
-        responses=problems(_REFUSALS, 400, 401, 403, 404, 422, 503),
+        responses=_refused(400, 401, 403, 404, 422, 503),
     )
     def events(
         monitor_id: MonitorId, credentials: Credentials, cursor: Cursor = None, limit: Limit = 50
@@ -194,7 +196,8 @@ def monitor_routes(monitors: Monitors, clients: Clients) -> APIRouter:
         """What moved, from what to what, the newest first; while the consent allows it."""
         client = caller(clients, credentials, SCOPE)
         found = monitors.events(client.client_id, monitor_id, before=before(cursor), limit=limit)
-        last = found[-1].seq if len(found) == limit else None
-        return EventPage(data=[EventAnswer.of(one) for one in found], next_cursor=next_cursor(last))
+        return EventPage(
+            data=[EventAnswer.of(one) for one in found], next_cursor=next_cursor(found, limit)
+        )
 
     return router

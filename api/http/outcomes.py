@@ -1,13 +1,14 @@
 """`/v1/outcomes`: what became of the loans that scores were asked for."""
 
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.access import Credentials, caller
-from api.http.webhooks import problems
+from api.http.refusals import refused_with_body
 from node.access.clients import Clients
 from node.outcomes.service import OutcomeReport, OutcomeService
 from node.storage.reported_outcomes import Reported
@@ -25,6 +26,7 @@ _REFUSALS = {
     422: "A field of the body is wrong.",
     503: "The database refuses; try again.",
 }
+_refused = partial(refused_with_body, _REFUSALS)
 
 
 class OutcomeBody(BaseModel):
@@ -92,7 +94,7 @@ def outcome_routes(outcomes: OutcomeService, clients: Clients) -> APIRouter:
         status_code=201,
         responses={
             200: {"model": OutcomeAnswer, "description": "It was reported before."},
-            **problems(_REFUSALS, 400, 401, 403, 404, 409, 422, 503),
+            **_refused(400, 401, 403, 404, 409, 422, 503),
         },
     )
     def report(body: OutcomeBody, credentials: Credentials, response: Response) -> OutcomeAnswer:
@@ -116,7 +118,7 @@ def outcome_routes(outcomes: OutcomeService, clients: Clients) -> APIRouter:
         "/{outcome_id}",
         operation_id="getOutcome",
         summary="Read all versions of an outcome",
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def read(
         outcome_id: Annotated[str, Path(max_length=40, examples=[_OUTCOME])],

@@ -1,6 +1,7 @@
 """Cursors: where the next page begins, opaque to the caller."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol
 
 from fastapi import Query
 
@@ -8,6 +9,15 @@ from protocols.canonical import b64url_decode, b64url_encode
 from protocols.errors import InvalidInput, Malformed
 
 NEWEST = 2**62
+
+
+class Numbered(Protocol):
+    """A thing of a page."""
+
+    @property
+    def seq(self) -> int:
+        """Its number; a newer thing has a higher one."""
+
 
 Cursor = Annotated[
     str | None,
@@ -33,6 +43,6 @@ def before(cursor: str | None) -> int:
     return int(text[1:])
 
 
-def next_cursor(last: int | None) -> str | None:
-    """The cursor after a page whose last number is `last`; None: there is no more."""
-    return None if last is None else b64url_encode(f"<{last}".encode())
+def next_cursor(found: Sequence[Numbered], limit: int) -> str | None:
+    """The cursor after a page; None: it was not full, so there is no more."""
+    return b64url_encode(f"<{found[-1].seq}".encode()) if len(found) == limit else None

@@ -7,12 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.access import Credentials, caller
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
-from api.http.scores import IdempotencyKey, refusals
+from api.http.scores import IdempotencyKey, asked, refusals
 from node.access.clients import Clients
 from node.scoring.job_states import JobState
 from node.scoring.jobs import ScoreJobs
 from node.scoring.reading import ScoreReader
-from node.scoring.requests import ScoreRequest
 from node.storage.score_jobs import JobRow
 from protocols.errors import CredenceError
 
@@ -80,16 +79,8 @@ def score_request_routes(jobs: ScoreJobs, reader: ScoreReader, clients: Clients)
         subject and the consent is found out then, and told by `error`.
         """
         client = caller(clients, credentials, "scores:write")
-        asked = ScoreRequest(
-            subject_ref=body.subject,
-            consent_id=body.consent_id,
-            purpose=body.purpose,
-            client_id=client.client_id,
-            language=body.language,
-            idempotency_key=idempotency_key,
-            product=body.product,
-        )
-        job, _ = jobs.request(asked, body.deadline_s * 1000)
+        call = asked(body, client.client_id, idempotency_key)
+        job, _ = jobs.request(call, body.deadline_s * 1000)
         response.headers["Location"] = f"/v1/score-requests/{job.job_id}"
         return _state(job, response)
 

@@ -1,13 +1,14 @@
 """`/v1/scores`: make a score, read one again, compute one again, tell a person why."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.http.access import Credentials, caller
 from api.http.decision_models import AdverseActionNotice, RecomputedScore
-from api.http.problems import MEDIA_TYPE, Problem
+from api.http.refusals import refused
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from api.http.waiting import Waiting
 from node.access.clients import Clients
@@ -43,15 +44,21 @@ _REFUSALS = {
     422: "A field of the body is wrong.",
     503: "No model yet, or the database refuses; try again.",
 }
+refusals = partial(refused, _REFUSALS)
+"""Problem documents that a route about scores may answer, for OpenAPI."""
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem documents that a route may answer, for OpenAPI."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": _REFUSALS[status], "model": Problem, "content": content}
-        for status in statuses
-    }
+def asked(body: ScoreRequestBody, client_id: str, key: str | None) -> ScoreRequest:
+    """What a body asks, of that client, under that idempotency key."""
+    return ScoreRequest(
+        subject_ref=body.subject,
+        consent_id=body.consent_id,
+        purpose=body.purpose,
+        client_id=client_id,
+        language=body.language,
+        idempotency_key=key,
+        product=body.product,
+    )
 
 
 def score_handler(scoring: ScoringService, clients: Clients) -> ScoreHandler:
@@ -60,16 +67,7 @@ def score_handler(scoring: ScoringService, clients: Clients) -> ScoreHandler:
 
     async def handler(body: ScoreRequestBody, credentials: Presented, key: str | None) -> Scored:
         client = caller(clients, credentials, "scores:write")
-        request = ScoreRequest(
-            subject_ref=body.subject,
-            consent_id=body.consent_id,
-            purpose=body.purpose,
-            client_id=client.client_id,
-            language=body.language,
-            idempotency_key=key,
-            product=body.product,
-        )
-        return await waiting.result(scoring.begin(request))
+        return await waiting.result(scoring.begin(asked(body, client.client_id, key)))
 
     return handler
 

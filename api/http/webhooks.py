@@ -1,12 +1,13 @@
 """`/v1/webhook-endpoints`: where a client wants to be told, and how it went."""
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
 from api.http.access import Credentials, caller
 from api.http.paging import Cursor, Limit, before, next_cursor
-from api.http.problems import MEDIA_TYPE, Problem
+from api.http.refusals import refused_with_body
 from api.http.webhook_models import (
     DeliveryAnswer,
     DeliveryPage,
@@ -32,21 +33,7 @@ _REFUSALS = {
     422: "A field of the body is wrong.",
     503: "The database refuses; try again.",
 }
-_BODIES = {
-    408: "The body did not come in time.",
-    413: "The body is over its limit.",
-    415: "The body is of another content type.",
-}
-
-
-def problems(refusals: dict[int, str], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem answers of an operation, for OpenAPI."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    said = _BODIES | refusals
-    return {
-        status: {"description": said[status], "model": Problem, "content": content}
-        for status in (*statuses, *(_BODIES if 422 in statuses else ()))
-    }
+_refused = partial(refused_with_body, _REFUSALS)
 
 
 def webhook_routes(endpoints: Endpoints, clients: Clients) -> APIRouter:
@@ -63,7 +50,7 @@ def _kept(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         operation_id="createWebhookEndpoint",
         summary="Add an endpoint",
         status_code=201,
-        responses=problems(_REFUSALS, 400, 401, 403, 409, 422, 503),
+        responses=_refused(400, 401, 403, 409, 422, 503),
     )
     def create(body: EndpointBody, credentials: Credentials) -> EndpointAnswer:
         """Add a URL that is told of events, with a signing key of its own.
@@ -77,7 +64,7 @@ def _kept(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         "",
         operation_id="listWebhookEndpoints",
         summary="List endpoints",
-        responses=problems(_REFUSALS, 401, 403, 503),
+        responses=_refused(401, 403, 503),
     )
     def every(credentials: Credentials) -> EndpointList:
         """All endpoints of this client, the oldest first; there are at most ten."""
@@ -89,7 +76,7 @@ def _kept(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         "/{endpoint_id}",
         operation_id="getWebhookEndpoint",
         summary="Read an endpoint and its public keys",
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def read(endpoint_id: EndpointId, credentials: Credentials) -> EndpointAnswer:
         """One endpoint, with the keys that sign for it now."""
@@ -100,7 +87,7 @@ def _kept(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         "/{endpoint_id}",
         operation_id="updateWebhookEndpoint",
         summary="Change an endpoint",
-        responses=problems(_REFUSALS, 400, 401, 403, 404, 422, 503),
+        responses=_refused(400, 401, 403, 404, 422, 503),
     )
     def change(
         endpoint_id: EndpointId, body: EndpointChange, credentials: Credentials
@@ -118,7 +105,7 @@ def _kept(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         operation_id="deleteWebhookEndpoint",
         summary="Remove an endpoint",
         status_code=204,
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def remove(endpoint_id: EndpointId, credentials: Credentials) -> Response:
         """Nothing more is sent to it; its keys are destroyed."""
@@ -132,7 +119,7 @@ def _used(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         "/{endpoint_id}/rotate-key",
         operation_id="rotateWebhookKey",
         summary="Sign with a new key",
-        responses=problems(_REFUSALS, 401, 403, 404, 422, 503),
+        responses=_refused(401, 403, 404, 422, 503),
     )
     def rotate(endpoint_id: EndpointId, credentials: Credentials) -> EndpointAnswer:
         """For 24 hours messages carry both signatures; then the key before is destroyed."""
@@ -144,7 +131,7 @@ def _used(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         operation_id="testWebhookEndpoint",
         summary="Send a test message",
         status_code=202,
-        responses=problems(_REFUSALS, 401, 403, 404, 409, 422, 503),
+        responses=_refused(401, 403, 404, 409, 422, 503),
     )
     def test(endpoint_id: EndpointId, credentials: Credentials) -> DeliveryAnswer:
         """Send `endpoint.test` there, whatever types it takes; its deliveries say how it went."""
@@ -156,7 +143,7 @@ def _used(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         operation_id="replayWebhooks",
         summary="Deliver again",
         status_code=202,
-        responses=problems(_REFUSALS, 400, 401, 403, 404, 409, 422, 503),
+        responses=_refused(400, 401, 403, 404, 409, 422, 503),
     )
     def replay(endpoint_id: EndpointId, body: ReplayBody, credentials: Credentials) -> Replayed:
         """Deliver one message again, or all of a span of time (1,000 at most, the oldest first).
@@ -180,7 +167,7 @@ def _used(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         "/{endpoint_id}/deliveries",
         operation_id="listWebhookDeliveries",
         summary="See what was delivered",
-        responses=problems(_REFUSALS, 400, 401, 403, 404, 422, 503),
+        responses=_refused(400, 401, 403, 404, 422, 503),
     )
     def deliveries(
         endpoint_id: EndpointId,
@@ -196,7 +183,6 @@ def _used(router: APIRouter, endpoints: Endpoints, clients: Clients) -> None:
         found = endpoints.deliveries(
             client.client_id, endpoint_id, before=before(cursor), state=state, limit=limit
         )
-        last = found[-1].seq if len(found) == limit else None
         return DeliveryPage(
-            data=[DeliveryAnswer.of(one) for one in found], next_cursor=next_cursor(last)
+            data=[DeliveryAnswer.of(one) for one in found], next_cursor=next_cursor(found, limit)
         )

@@ -2,10 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from api.sdk.errors import RequestEnded
-from api.sdk.making import body_of
 from api.sdk.reading import record
 from api.sdk.results import (
     Band,
@@ -19,7 +18,6 @@ from api.sdk.results import (
     Score,
     Versions,
 )
-from api.sdk.wire import HttpAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,6 @@ class ScoreRequestState:
     def ended(self) -> bool:
         """Whether nothing more will become of it."""
         return self.state != "open"
-
-    @classmethod
-    def read(cls, answer: HttpAnswer) -> Self:
-        """The state in an answer."""
-        found = body_of(answer)
-        scored = found.pop("score", None)
-        state = record(cls, found)
-        if scored is None:
-            return state
-        return cls(**{**_fields(state), "score": Score.of(scored)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +77,9 @@ class BatchLine:
     error: Failure | None = None
 
     @classmethod
-    def of(cls, value: dict[str, Any]) -> Self:
-        """A line of the results."""
-        scored, failed = value.get("score"), value.get("error")
-        return cls(
-            int(value["line"]),
-            str(value["subject"]),
-            str(value["consent_id"]),
-            None if scored is None else Score.of(scored),
-            None if failed is None else record(Failure, failed),
-        )
-
-    @classmethod
     def every(cls, body: bytes) -> tuple[Self, ...]:
         """The lines of a page."""
-        return tuple(cls.of(json.loads(line)) for line in body.splitlines() if line.strip())
+        return tuple(record(cls, json.loads(line)) for line in body.splitlines() if line.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +161,3 @@ def score_of(state: ScoreRequestState) -> Score:
         why = state.error.code if state.error is not None else state.state
         raise RequestEnded(f"{state.request_id} ended without a score: {why}")
     return state.score
-
-
-def _fields(state: ScoreRequestState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in state.__dataclass_fields__}

@@ -1,7 +1,8 @@
 """Frozen dataclasses out of JSON: by their fields, which name what is read.
 
 An answer may say more than this SDK knows: that is passed over, so that a newer node can be called
-with an older SDK. What a field has no default for must be there.
+with an older SDK. What a field has no default for must be there. A field `raw` takes the whole
+object, with what is passed over.
 """
 
 import json
@@ -35,9 +36,11 @@ def record(kind: type[Record], value: Any) -> Record:
     """
     if not isinstance(value, dict):
         raise ValueError(f"{kind.__name__} is an object")  # noqa: TRY004 - of what is read
-    given = {}
+    given: dict[str, Any] = {}
     for name, hint, required in _fields(kind):  # type: ignore[arg-type]
-        if name in value:
+        if name == "raw":
+            given[name] = value
+        elif name in value:
             given[name] = _convert(hint, value[name], name)
         elif required:
             raise ValueError(f"{kind.__name__} lacks {name}")

@@ -1,12 +1,8 @@
 """What calls give: frozen dataclasses with the field names of the API."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-from api.sdk.reading import record
-from api.sdk.wire import HttpAnswer
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +135,6 @@ class Score:
     disputes: tuple[Dispute, ...] = ()
     review_pending: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, value: Any) -> Self:
-        """The score in an answer.
-
-        Raises:
-            ValueError: it is none.
-        """
-        if not isinstance(value, dict):
-            raise ValueError("a score is an object")  # noqa: TRY004 - of what is read
-        return record(cls, {**value, "raw": value})
-
-    @classmethod
-    def read(cls, answer: HttpAnswer) -> Self:
-        """The score an answer's body is."""
-        return cls.of(json.loads(answer.body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ _SCORES = "/v1/scores"
 _REQUESTS = "/v1/score-requests"
 _BATCHES = "/v1/batches"
 _NEXT = re.compile(r'<[^>]*[?&]cursor=([0-9]+)[^>]*>;\s*rel="next"')
+_score = partial(read, Score)
+_request = partial(read, ScoreRequestState)
 _batch = partial(read, BatchState)
 
 
@@ -34,19 +36,13 @@ def create_score(
     idempotency_key: str | None = None,
 ) -> Call[Score]:
     """Score a subject."""
-    body = {
-        "subject": subject,
-        "consent_id": consent_id,
-        "purpose": purpose,
-        "product": product,
-        "language": language,
-    }
-    return post("createScore", _SCORES, Score.read, body, key=idempotency_key or new_key())
+    body = {"subject": subject, "consent_id": consent_id, **_terms(purpose, product, language)}
+    return post("createScore", _SCORES, _score, body, key=idempotency_key or new_key())
 
 
 def get_score(score_id: str) -> Call[Score]:
     """Read a score again."""
-    return Call("getScore", "GET", f"{_SCORES}/{{score_id}}", Score.read, {"score_id": score_id})
+    return Call("getScore", "GET", f"{_SCORES}/{{score_id}}", _score, {"score_id": score_id})
 
 
 def recompute_score(score_id: str) -> Call[RecomputedScore]:
@@ -77,25 +73,23 @@ def create_score_request(
     body = {
         "subject": subject,
         "consent_id": consent_id,
-        "purpose": purpose,
-        "product": product,
-        "language": language,
+        **_terms(purpose, product, language),
         "deadline_s": deadline_s,
     }
     key = idempotency_key or new_key()
-    return post("createScoreRequest", _REQUESTS, ScoreRequestState.read, body, key=key)
+    return post("createScoreRequest", _REQUESTS, _request, body, key=key)
 
 
 def get_score_request(request_id: str) -> Call[ScoreRequestState]:
     """How a score request stands."""
-    return Call("getScoreRequest", "GET", f"{_REQUESTS}/{{request_id}}", ScoreRequestState.read,
+    return Call("getScoreRequest", "GET", f"{_REQUESTS}/{{request_id}}", _request,
                 {"request_id": request_id})  # fmt: skip
 
 
 def cancel_score_request(request_id: str) -> Call[ScoreRequestState]:
     """Cancel a score request."""
     return Call("cancelScoreRequest", "DELETE", f"{_REQUESTS}/{{request_id}}",
-                ScoreRequestState.read, {"request_id": request_id})  # fmt: skip
+                _request, {"request_id": request_id})  # fmt: skip
 
 
 def create_batch(
@@ -111,12 +105,7 @@ def create_batch(
     body = "".join(
         json.dumps({"subject": subject, "consent_id": consent}) + "\n" for subject, consent in lines
     )
-    query: dict[str, str | int | bool | None] = {
-        "purpose": purpose,
-        "product": product,
-        "language": language,
-        "deadline_s": deadline_s,
-    }
+    query = {**_terms(purpose, product, language), "deadline_s": deadline_s}
     return Call("createBatch", "POST", _BATCHES, _batch, query=query, body=body.encode(),
                 content_type="application/jsonl",
                 idempotency_key=idempotency_key or new_key())  # fmt: skip
@@ -139,6 +128,10 @@ def cancel_batch(batch_id: str) -> Call[BatchState]:
     """Cancel a batch."""
     return Call("cancelBatch", "DELETE", f"{_BATCHES}/{{batch_id}}", _batch,
                 {"batch_id": batch_id})  # fmt: skip
+
+
+def _terms(purpose: str, product: str, language: str) -> dict[str, str | int]:
+    return {"purpose": purpose, "product": product, "language": language}
 
 
 def _results(answer: HttpAnswer) -> Page[BatchLine]:
