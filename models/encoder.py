@@ -83,7 +83,10 @@ class Encoder:
         Raises:
             InvalidInput: the shapes do not fit the catalogue.
         """
-        status, value = self.complete(status, value)
+        return self.encode_completed(*self.complete(status, value))
+
+    def encode_completed(self, status: Status, value: Values) -> Encoded:
+        """As `encode`, for matrices that `complete` gave."""
         encoded = np.zeros((len(status), self.width), np.float32)
         present = status == SignalStatus.PRESENT
         none = status == SignalStatus.NONE_ON_RECORD

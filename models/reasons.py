@@ -5,7 +5,7 @@ its integrated gradient (Sundararajan, Taly and Yan 2017). For one tanh layer th
 a closed form, so the shares are exact, add up to the difference, and cost one forward pass.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -80,26 +80,54 @@ def contributions(
     return np.add.reduceat(per_column, starts, axis=1)
 
 
-def principal_reasons(points_lost: Floats, encoder: Encoder) -> list[tuple[Reason, ...]]:
+class Reasons:
+    """The principal reasons of n subjects, kept as arrays: objects are made of those one reads.
+
+    Args:
+        encoder: of the catalogue.
+        codes: int64[n, 4], place in the catalogue of the signal that weighs most, heaviest first.
+        points: float64[n, 4], what each family takes.
+
+    Attributes:
+        codes, points: as given, points to a tenth.
+        number: int64[n], how many of the four are reasons; they come first.
+    """
+
+    def __init__(self, encoder: Encoder, codes: NDArray[np.int64], points: Floats) -> None:
+        specs = encoder.catalogue.signals
+        self._ids = np.array([spec.id for spec in specs], object)
+        self._families = np.array([spec.family for spec in specs], object)
+        self.codes = codes
+        self.points = points.round(1)
+        self.number = (points >= LEAST_POINTS).sum(axis=1)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, subject: int) -> tuple[Reason, ...]:
+        told = slice(int(self.number[subject]))
+        codes = self.codes[subject, told]
+        points = self.points[subject, told].tolist()
+        return tuple(map(Reason, self._ids[codes], self._families[codes], points))
+
+    def __iter__(self) -> Iterator[tuple[Reason, ...]]:
+        told = (self._ids[self.codes].tolist(), self._families[self.codes].tolist())
+        rows = zip(*told, self.points.tolist(), self.number.tolist(), strict=True)
+        for code, family, points, number in rows:
+            yield tuple(map(Reason, code, family, points))[:number]
+
+
+def principal_reasons(points_lost: Floats, encoder: Encoder) -> Reasons:
     """The reasons of each subject, heaviest first.
 
     Args:
         points_lost: float64[n, signals], points each signal takes from a score.
         encoder: of the catalogue.
     """
-    families, specs = _families(encoder), encoder.catalogue.signals
-    totals, leaders = _by_family(points_lost, families.values(), np.asarray)
+    totals, leaders = _by_family(points_lost, _families(encoder).values(), np.asarray)
     heaviest = np.argsort(-totals, axis=1, kind="stable")[:, :MAX_REASONS]
-    weights = np.take_along_axis(totals, heaviest, axis=1)
     codes = np.take_along_axis(leaders, heaviest, axis=1)
-    names, ids = np.array(tuple(families), object), np.array([spec.id for spec in specs], object)
-    # Heaviest first: those that are reasons come first.
-    numbers = (weights >= LEAST_POINTS).sum(axis=1).tolist()
-    told = (ids[codes].tolist(), names[heaviest].tolist(), weights.round(1).tolist(), numbers)
-    return [
-        tuple(map(Reason, code, family, points))[:number]
-        for code, family, points, number in zip(*told, strict=True)
-    ]
+    return Reasons(encoder, codes, np.take_along_axis(totals, heaviest, axis=1))
 
 
 def factors(points_lost: Floats, encoder: Encoder) -> list[tuple[Factor, ...]]:
@@ -126,16 +154,18 @@ def factors(points_lost: Floats, encoder: Encoder) -> list[tuple[Factor, ...]]:
 
 def _by_family(
     points_lost: Floats,
-    families: Iterable[list[int]],
+    families: Collection[list[int]],
     weight: Callable[[Floats], Floats],
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Each family's points float64[n, families], and the place of the signal that weighs most."""
-    totals, leaders = [], []
-    for places in families:
-        members = points_lost[:, places]
-        totals.append(members.sum(axis=1))
-        leaders.append(np.asarray(places)[weight(members).argmax(axis=1)])
-    return np.stack(totals, axis=1), np.stack(leaders, axis=1)
+    by_signal = np.ascontiguousarray(points_lost.T)
+    shape = (len(families), len(points_lost))
+    totals, leaders = np.empty(shape), np.empty(shape, np.int64)
+    for places, total, leader in zip(families, totals, leaders, strict=True):
+        members = by_signal[places]
+        members.sum(axis=0, out=total)
+        leader[:] = np.asarray(places)[weight(members).argmax(axis=0)]
+    return np.ascontiguousarray(totals.T), np.ascontiguousarray(leaders.T)
 
 
 def _families(encoder: Encoder) -> dict[str, list[int]]:

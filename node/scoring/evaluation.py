@@ -162,8 +162,7 @@ def evaluate_many(
         return []
     manifest, encoder = scorer.bundle.manifest, scorer.encoder
     status, value = matrix(people, [spec.id for spec in encoder.catalogue.signals])
-    scored = scorer.score(status, value)
-    lost = scorer.points_lost(status, value)
+    scored, lost = scorer.judge(status, value)
     bands = {band.name: ScoreBand(band.name, band.pd) for band in manifest.bands}
     scale = ScaleEnds(manifest.scale.low, manifest.scale.high)
     least = manifest.minimum_present

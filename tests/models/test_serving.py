@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundle import MAX_TENSOR_BYTES, Bundle, BundleInvalid
+from models.calibration import Calibration
 from models.catalogue import Catalogue, SignalStatus, load_default
 from models.encoder import Encoder
 from models.evaluate import Scorer
@@ -37,7 +38,9 @@ def build() -> Bundle:
     flat = np.random.default_rng(0).normal(0, 0.2, count)
     weights = unflatten(flat, plan.architecture, ENCODER.width)
     encoded = ENCODER.encode(PEOPLE.status, PEOPLE.value)
-    return publish(plan, CATALOGUE, weights, [Cohort(encoded, PEOPLE.label)])
+    made = publish(plan, CATALOGUE, weights, [Cohort(encoded, PEOPLE.label)])
+    # The calibration of 400 people is mostly noise: tests would hang on the draw.
+    return Bundle(replace(made.manifest, calibration=Calibration(shift=-0.5)), weights)
 
 
 BUNDLE = build()
@@ -136,6 +139,44 @@ def test_a_score_does_not_depend_on_who_is_scored_beside():
     assert alone.pd[0] == pytest.approx(together.pd[7], rel=1e-5)
 
 
+def test_a_batch_says_of_everybody_what_is_said_of_one_alone():
+    """Scores, reasons and their points, of more rows than go through the network at once."""
+    many = make(CATALOGUE, 2200, seed=4)
+    status, value = many.status, many.value
+    status[::3, :5], status[1::5, 12:] = SignalStatus.NO_CONSENT, SignalStatus.NONE_ON_RECORD
+    scorer = Scorer(BUNDLE, CATALOGUE)
+    scores, lost = scorer.judge(status, value)
+    reasons = principal_reasons(lost, ENCODER)
+    assert list(reasons) == [reasons[one] for one in range(len(reasons))]
+    np.testing.assert_array_equal(scores.points, scorer.score(status, value).points)
+    assert {0, MAX_REASONS - 1} <= {len(one) for one in reasons}
+    for one in (*range(40), *range(2030, 2070), 2199):
+        row = slice(one, one + 1)
+        alone, taken = scorer.judge(status[row], value[row])
+        assert (alone.points[0], alone.band[0]) == (scores.points[one], scores.band[one])
+        assert alone.coverage[0] == scores.coverage[one]
+        assert alone.pd[0] == pytest.approx(scores.pd[one], rel=1e-5)
+        np.testing.assert_allclose(taken[0], lost[one], atol=1e-3)
+        (told,) = scorer.explain(status[row], value[row])
+        by_hand = reasons_by_hand(lost[one])
+        assert [(name, code) for _, name, code in by_hand] == [(r.family, r.code) for r in told]
+        np.testing.assert_allclose(
+            [r.points for r in told], [by for by, _, _ in by_hand], atol=0.06
+        )
+
+
+def reasons_by_hand(lost: np.ndarray) -> list[tuple[float, str, str]]:
+    """Points, family and code of one subject's reasons, by the words of models/reasons.py."""
+    families = {}
+    for spec, points in zip(CATALOGUE.signals, lost.tolist(), strict=True):
+        families.setdefault(spec.family, []).append((points, spec.id))
+    found = [
+        (sum(points for points, _ in members), name, max(members)[1])
+        for name, members in families.items()
+    ]
+    return [one for one in sorted(found, reverse=True) if one[0] >= 1][:MAX_REASONS]
+
+
 def test_coverage_falls_with_the_block_that_is_away():
     status = PEOPLE.status.copy()
     status[:, [s.block == "payments" for s in CATALOGUE.signals]] = SignalStatus.NO_CONSENT
@@ -198,7 +239,7 @@ def test_the_reference_itself_has_no_reason():
     encoded = ENCODER.encode(status, value)
     shares = contributions(BUNDLE.weights, ENCODER, encoded, encoded)
     assert (shares == 0).all()
-    assert principal_reasons(shares, ENCODER) == [()]
+    assert list(principal_reasons(shares, ENCODER)) == [()]
 
 
 def test_scoring_and_explaining_are_quick():
