@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from protocols.errors import CredenceError
 
+TIMEOUT_S: Final = 3.0
 ATTRIBUTES: Final = frozenset(
     {
         "http.request.method",
@@ -57,12 +58,14 @@ class NoTracer:
         """Nothing."""
 
 
-def make_tracer(endpoint: str | None, service: str) -> Tracer:
+def make_tracer(endpoint: str | None, service: str, timeout_s: float = TIMEOUT_S) -> Tracer:
     """The tracer of a process.
 
     Args:
         endpoint: base address of an OTLP collector over HTTP; None: there is none.
         service: name of this process in the traces, a member id.
+        timeout_s: how long spans are tried to be sent, all attempts together; then they are lost.
+            A process that ends waits no longer for a collector that is not there.
 
     Raises:
         TelemetryMissing: the extra `telemetry` is not installed.
@@ -74,7 +77,8 @@ def make_tracer(endpoint: str | None, service: str) -> Tracer:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise TelemetryMissing("the packages that send traces are not installed") from error
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    address = f"{endpoint.rstrip('/')}/v1/traces"
+    exporter = OTLPSpanExporter(endpoint=address, timeout=timeout_s)
     return SpanTracer(BatchSpanProcessor(exporter), service)
 
 
