@@ -23,12 +23,7 @@ def incident_routes(room: Room) -> APIRouter:
             found = every(connection)
         return room.page(request, "incidents.html", reader, incidents=found)
 
-    @router.get("/incidents.csv")
-    def register(request: Request) -> Response:
-        """The same as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "incidents.csv") as connection:
-            rows = [[getattr(one, name) for name in _HEADER] for one in every(connection)]
-        return room.csv("incidents.csv", _HEADER, rows)
-
+    room.add_register(router, "incidents.csv", _HEADER, lambda connection: [
+        [getattr(one, name) for name in _HEADER] for one in every(connection)
+    ])  # fmt: skip
     return router

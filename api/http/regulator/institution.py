@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.regulator.charts import by_day, days_left
 from api.http.regulator.room import Room
+from api.http.regulator.spent import spent_chart
 from api.http.web.plots import Column, Plot
-from api.http.web.plots import rows as draw_rows
+from audit.database import Connection
 from consent.rights import DEADLINES, Kind
 from node.oversight.counts import SMALLEST, as_text
 from node.oversight.reader import PURPOSES, STATES, Epsilon, Institution, InstitutionReader
@@ -48,30 +49,20 @@ def _morning(router: APIRouter, room: Room, reader_of: InstitutionReader) -> Non
             soon=_soon(found, now_ms), **_drawn(room, request, found, now_ms),
         )  # fmt: skip
 
-    @router.get("/consents.csv")
-    def consents(request: Request) -> Response:
-        """Consents in counts."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "consents.csv") as connection:
-            counts = reader_of.consents(connection)
-        table = [
+    def consents(connection: Connection) -> list[tuple[str, ...]]:
+        counts = reader_of.consents(connection)
+        return [
             (state, purpose, as_text(counts.get((state, purpose), 0)))
             for state in STATES
             for purpose in PURPOSES
         ]
-        return room.csv("consents.csv", ("state", "purpose", "consents"), table)
 
-    @router.get("/days.csv")
-    def days(request: Request) -> Response:
-        """Releases, refusals and scores by day."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "days.csv") as connection:
-            found = reader_of.days(connection, room.oversight.clock())
-        table = [
-            (one.starts_at_ms, as_text(one.releases), as_text(one.refusals), as_text(one.scores))
-            for one in found
-        ]
-        return room.csv("days.csv", ("day_begins_at_ms", "releases", "refusals", "scores"), table)
+    room.add_register(router, "consents.csv", ("state", "purpose", "consents"), consents)
+    header = ("day_begins_at_ms", "releases", "refusals", "scores")
+    room.add_register(router, "days.csv", header, lambda connection: [
+        (one.starts_at_ms, as_text(one.releases), as_text(one.refusals), as_text(one.scores))
+        for one in reader_of.days(connection, room.oversight.clock())
+    ])  # fmt: skip
 
 
 def _registers(router: APIRouter, room: Room, reader_of: InstitutionReader) -> None:
@@ -85,14 +76,11 @@ def _registers(router: APIRouter, room: Room, reader_of: InstitutionReader) -> N
             request, "requests.html", reader, waiting=waiting, ended=ended, day_ms=DAY_MS
         )
 
-    @router.get("/requests.csv")
-    def requests_csv(request: Request) -> Response:
-        """The register as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "requests.csv") as connection:
-            waiting, ended = reader_of.deadlines(connection)
-        table = [[getattr(one, name) for name in _DEADLINES] for one in [*waiting, *ended]]
-        return room.csv("requests.csv", _DEADLINES, table)
+    room.add_register(router, "requests.csv", _DEADLINES, lambda connection: [
+        [getattr(one, name) for name in _DEADLINES]
+        for some in reader_of.deadlines(connection)
+        for one in some
+    ])  # fmt: skip
 
     @router.get("/epsilon")
     def epsilon(request: Request) -> Response:
@@ -104,19 +92,12 @@ def _registers(router: APIRouter, room: Room, reader_of: InstitutionReader) -> N
             request, "epsilon.html", reader, ledgers=found, **_epsilon(room, request, found)
         )
 
-    @router.get("/epsilon.csv")
-    def epsilon_csv(request: Request) -> Response:
-        """The same as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "epsilon.csv") as connection:
-            found = reader_of.epsilon(connection)
-        header = ("population", "epsilon", "epsilon_alone", "ceiling", "delta", "charges", "at_ms")
-        table = [
-            (one.spent.population, one.spent.epsilon, one.spent.epsilon_alone, one.ceiling,
-             one.spent.delta, one.spent.charges, one.spent.at_ms)
-            for one in found
-        ]  # fmt: skip
-        return room.csv("epsilon.csv", header, table)
+    header = ("population", "epsilon", "epsilon_alone", "ceiling", "delta", "charges", "at_ms")
+    room.add_register(router, "epsilon.csv", header, lambda connection: [
+        (one.spent.population, one.spent.epsilon, one.spent.epsilon_alone, one.ceiling,
+         one.spent.delta, one.spent.charges, one.spent.at_ms)
+        for one in reader_of.epsilon(connection)
+    ])  # fmt: skip
 
 
 def _retention(router: APIRouter, room: Room, retention: RetentionService) -> None:
@@ -180,18 +161,5 @@ def _days_message(room: Room, request: Request, found: Institution, name: str) -
 def _epsilon(room: Room, request: Request, found: "tuple[Epsilon, ...]") -> dict[str, Any]:
     if not found:
         return {"epsilon": None}
-    ceiling = found[0].ceiling
-    line = room.say(request, "ceiling.line", epsilon=f"{ceiling:.2f}")
-    plot, bars = draw_rows(
-        [
-            (room.member_name(one.spent.population),
-             [(one.spent.epsilon, "a"), (one.spent.epsilon_alone, "b")])
-            for one in found
-        ],
-        (ceiling, line),
-    )  # fmt: skip
-    largest = max(one.spent.epsilon for one in found)
-    message = room.say(
-        request, "epsilon.message", largest=f"{largest:.2f}", ceiling=f"{ceiling:.2f}"
-    )
-    return {"epsilon": plot, "epsilon_bars": bars, "epsilon_message": message}
+    of_each = [(one.spent.population, one.spent.epsilon, one.spent.epsilon_alone) for one in found]
+    return spent_chart(room, request, of_each, found[0].ceiling)

@@ -12,8 +12,10 @@ from api.http.regulator.log import log_routes
 from api.http.regulator.network_session import NetworkReaders
 from api.http.regulator.network_sign_in import network_sign_in_routes
 from api.http.regulator.room import Room, sign_out_routes
+from api.http.regulator.spent import spent_chart
 from api.http.web.pages import Pages
 from api.http.web.plots import rows as draw_rows
+from audit.database import Connection
 from audit.incidents import every
 from audit.oversight import Oversight
 from coordinator.bootstrap import Coordinator
@@ -103,21 +105,13 @@ def _members(router: APIRouter, room: Room, console: Console) -> None:
             found = console.members()
         return room.page(request, "members.html", reader, members=found, soon=LICENCE_SOON_DAYS)
 
-    @router.get("/members.csv")
-    def register(request: Request) -> Response:
-        """The same as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "members.csv"):
-            found = console.members()
-        header = ("member_id", "name", "role", "status", "licence", "licence_until_ms",
-                  "licence_days", "joined_at_ms")  # fmt: skip
-        table = [
-            (one.facts.member_id, one.facts.name, one.facts.role, one.facts.status,
-             one.facts.licence, one.facts.licence_until_ms, one.licence_days,
-             one.facts.joined_at_ms)
-            for one in found
-        ]  # fmt: skip
-        return room.csv("members.csv", header, table)
+    header = ("member_id", "name", "role", "status", "licence", "licence_until_ms",
+              "licence_days", "joined_at_ms")  # fmt: skip
+    room.add_register(router, "members.csv", header, lambda _: [
+        (one.facts.member_id, one.facts.name, one.facts.role, one.facts.status,
+         one.facts.licence, one.facts.licence_until_ms, one.licence_days, one.facts.joined_at_ms)
+        for one in console.members()
+    ])  # fmt: skip
 
 
 def _models(router: APIRouter, room: Room, console: Console) -> None:
@@ -132,34 +126,19 @@ def _models(router: APIRouter, room: Room, console: Console) -> None:
             alerts=[one for one in alerts if one.kind.startswith("model")],
         )  # fmt: skip
 
-    @router.get("/models.csv")
-    def register(request: Request) -> Response:
-        """The same as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "models.csv"):
-            found = console.models()
-        header = ("version", "standing", "campaign_id", "auc", "ks", "epsilon", "created_at_ms")
-        table = [
-            (one.version, one.standing, one.campaign_id, one.figures.get("auc"),
-             one.figures.get("ks"), one.epsilon, one.created_at_ms)
-            for one in found
-        ]  # fmt: skip
-        return room.csv("models.csv", header, table)
-
-    @router.get("/campaigns.csv")
-    def campaigns(request: Request) -> Response:
-        """Campaigns as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "campaigns.csv"):
-            found = console.campaigns()
-        header = ("campaign_id", "state", "rounds", "bundle_version", "created_at_ms",
-                  "finished_at_ms")  # fmt: skip
-        table = [
-            (one.campaign_id, one.state, one.rounds_done, one.bundle_version, one.created_at_ms,
-             one.finished_at_ms)
-            for one in found
-        ]  # fmt: skip
-        return room.csv("campaigns.csv", header, table)
+    header = ("version", "standing", "campaign_id", "auc", "ks", "epsilon", "created_at_ms")
+    room.add_register(router, "models.csv", header, lambda _: [
+        (one.version, one.standing, one.campaign_id, one.figures.get("auc"),
+         one.figures.get("ks"), one.epsilon, one.created_at_ms)
+        for one in console.models()
+    ])  # fmt: skip
+    of_campaigns = ("campaign_id", "state", "rounds", "bundle_version", "created_at_ms",
+                    "finished_at_ms")  # fmt: skip
+    room.add_register(router, "campaigns.csv", of_campaigns, lambda _: [
+        (one.campaign_id, one.state, one.rounds_done, one.bundle_version, one.created_at_ms,
+         one.finished_at_ms)
+        for one in console.campaigns()
+    ])  # fmt: skip
 
 
 def _epsilon(router: APIRouter, room: Room, console: Console) -> None:
@@ -171,18 +150,15 @@ def _epsilon(router: APIRouter, room: Room, console: Console) -> None:
             found = console.privacy()
         return room.page(request, "epsilon.html", reader, **_spent(room, request, found))
 
-    @router.get("/epsilon.csv")
-    def register(request: Request) -> Response:
-        """The same as a table to download."""
-        reader = room.readers.require(request)
-        with room.reading(reader, "epsilon.csv"):
-            found = console.privacy()
-        header = ("member_id", "epsilon_promised", "epsilon_alone", "ceiling", "delta")
-        table = [] if found is None else [
+    def by_node(_: Connection) -> list[tuple[Any, ...]]:
+        found = console.privacy()
+        return [] if found is None else [
             (one.member_id, one.promised, one.alone, found.ceiling, found.delta)
             for one in found.nodes
         ]  # fmt: skip
-        return room.csv("epsilon.csv", header, table)
+
+    header = ("member_id", "epsilon_promised", "epsilon_alone", "ceiling", "delta")
+    room.add_register(router, "epsilon.csv", header, by_node)
 
 
 def _licences(room: Room, request: Request, members: tuple[MemberLine, ...]) -> dict[str, Any]:
@@ -201,19 +177,10 @@ def _licences(room: Room, request: Request, members: tuple[MemberLine, ...]) -> 
 def _spent(room: Room, request: Request, found: Privacy | None) -> dict[str, Any]:
     if found is None or not found.nodes:
         return {"epsilon": None, "largest": None, "ceiling": None}
-    ceiling = f"{found.ceiling:.2f}"
-    plot, bars = draw_rows(
-        [(room.member_name(one.member_id), [(one.promised, "a"), (one.alone, "b")])
-         for one in found.nodes],
-        (found.ceiling, room.say(request, "ceiling.line", epsilon=ceiling)),
-    )  # fmt: skip
-    largest = max(one.promised for one in found.nodes)
-    message = room.say(request, "epsilon.message", largest=f"{largest:.2f}", ceiling=ceiling)
+    of_each = [(one.member_id, one.promised, one.alone) for one in found.nodes]
     return {
-        "epsilon": plot,
-        "epsilon_bars": bars,
-        "epsilon_message": message,
-        "largest": largest,
+        **spent_chart(room, request, of_each, found.ceiling),
+        "largest": max(one.promised for one in found.nodes),
         "ceiling": found.ceiling,
     }
 

@@ -1,6 +1,6 @@
 """What every page of the regulator's console is made with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,6 @@ from api.http.web.pages import Pages
 from api.http.web.routes import page_router
 from audit.database import Connection
 from audit.oversight import Oversight
-
-__all__ = ["Room", "csv_answer", "sign_out_routes"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,22 @@ class Room:
             **context,
         )
 
-    def csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
-        """A register to download."""
-        return csv_answer(name, header, rows)
+    def add_register(
+        self,
+        router: APIRouter,
+        name: str,
+        header: Sequence[str],
+        rows: Callable[[Connection], Iterable[Sequence[Any]]],
+    ) -> None:
+        """Serve the register `name`, a CSV file; `rows` are read with the leaf that says so."""
+
+        @router.get(f"/{name}")
+        def register(request: Request) -> Response:
+            """A register as a table to download."""
+            reader = self.readers.require(request)
+            with self.reading(reader, name) as connection:
+                table = list(rows(connection))
+            return csv_answer(name, header, table)
 
 
 def sign_out_routes(room: Room) -> APIRouter:
