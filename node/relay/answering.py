@@ -24,7 +24,8 @@ from protocols.relay import (
     RelayOverrun,
     RelayTruncated,
 )
-from protocols.relay_seal import AcceptedCall, End, Message
+from protocols.relay_frames import End, Message
+from protocols.relay_seal import AcceptedCall
 from protocols.v1.relay_pb2 import RelayClose, RelayFrame, RelayStatus
 
 Handler = Any  # grpc.RpcMethodHandler: its attributes have no types

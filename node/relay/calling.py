@@ -25,7 +25,8 @@ from protocols.relay import (
     RelayTruncated,
     check_frame,
 )
-from protocols.relay_seal import End, Message, SealedCall
+from protocols.relay_frames import End, Message
+from protocols.relay_seal import SealedCall
 from protocols.v1.relay_pb2 import RelayDial, RelayFrame, RelayOpening, RelayStatus, RelayTicket
 
 Open = Callable[[RelayTicket, int], tuple[RelayOpening, SealedCall]]

@@ -10,7 +10,8 @@ from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource
 from node.relay.answering import Handler
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SealingKey, SigningKey
-from protocols.relay_seal import AcceptedCall, Tickets, accept_call
+from protocols.relay_seal import AcceptedCall, accept_call
+from protocols.relay_tickets import Tickets
 from protocols.v1.relay_pb2 import RelayOpening, RelayTicket
 
 

@@ -6,7 +6,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import DecodeError
 
 from protocols.relay import DEFAULT_RELAY_LIMITS, check_frame
-from protocols.relay_seal import Incoming, SealedCall, Tickets, accept_call, open_call
+from protocols.relay_frames import Incoming
+from protocols.relay_seal import SealedCall, accept_call, open_call
+from protocols.relay_tickets import Tickets
 from protocols.v1.relay_pb2 import RelayFrame, RelayOpening, RelayTicket
 from scripts.vectors.seeds import NOW_MS, sealing, seed, seeded, signing
 from tests.fuzz.trying import attempt, network

@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.relay import RelayFrameRefused
-from protocols.relay_seal import Incoming, Message, Outgoing
+from protocols.relay_frames import Incoming, Message, Outgoing
 
 KEY, TRANSCRIPT = b"k" * 32, b"t" * 32
 PIECE, LAST = 2, 3

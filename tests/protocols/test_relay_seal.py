@@ -19,17 +19,9 @@ from protocols.relay import (
     RelayTicketRefused,
     check_frame,
 )
-from protocols.relay_seal import (
-    PIECE_BYTES,
-    TICKET_CALLS,
-    TICKET_LIFE_MS,
-    TICKET_RENEW_MS,
-    End,
-    Message,
-    Tickets,
-    accept_call,
-    open_call,
-)
+from protocols.relay_frames import PIECE_BYTES, End, Message
+from protocols.relay_seal import accept_call, open_call
+from protocols.relay_tickets import TICKET_CALLS, TICKET_LIFE_MS, TICKET_RENEW_MS, Tickets
 from protocols.v1.relay_pb2 import (
     RelayClose,
     RelayFrame,

@@ -346,7 +346,7 @@ def test_an_acknowledgement_that_the_relay_makes_up_is_not_believed(world):
 
 @pytest.mark.parametrize("of", ["bank-b", "old", "forged"])
 def test_a_ticket_that_is_not_the_callees_own_is_refused(world, of):
-    from protocols.relay_seal import TICKET_LIFE_MS, Tickets
+    from protocols.relay_tickets import TICKET_LIFE_MS, Tickets
     from tests.network import now_ms
 
     node = world.network.node(HIDDEN)
