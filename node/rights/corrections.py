@@ -12,8 +12,8 @@ from typing import Any
 from audit.database import Connection
 from models.catalogue import SignalStatus
 from node.rights.errors import ItemUnknown
-from node.storage import rights, signals
-from node.storage.rights import Correction
+from node.storage import corrections, signals
+from node.storage.corrections import Correction
 from node.storage.signals import OWN, SignalVector
 
 _NOT_HELD = (int(SignalStatus.NOT_HELD), 0.0)
@@ -66,7 +66,7 @@ def correct(
 def reapply(connection: Connection, member_id: str, now_ms: int) -> int:
     """After an ingest: correct again what was corrected; how many vectors."""
     changed: list[SignalVector] = []
-    for pseudonym, made in rights.corrections(connection).items():
+    for pseudonym, made in corrections.by_person(connection).items():
         vector = signals.find(connection, pseudonym, member_id, OWN, now_ms)
         if vector is not None and (right := _right(made, vector.as_of_ms)):
             changed.append(_with(vector, right))

@@ -36,8 +36,9 @@ from node.rights.items import Items
 from node.rights.mail import Mail
 from node.rights.steps import EITHER, STEPS, WRITTEN, Action, Clerk, require
 from node.rights.views import CaseView, PersonFile
-from node.storage import rights, rights_outbox, subjects
-from node.storage.rights import Correction, Request
+from node.storage import corrections, rights, rights_outbox, subjects
+from node.storage.corrections import Correction
+from node.storage.rights import Request
 from protocols.errors import InvalidInput
 
 MAX_REASON = 200
@@ -277,7 +278,7 @@ class RightsDesk:
         one = Correction(
             request.signal, made.as_of_ms, made.old, made.new, request.request_id, now_ms, seq
         )
-        rights.add_correction(connection, request.pseudonym, one)
+        corrections.add(connection, request.pseudonym, one)
 
     def _follow_up(
         self, connection: Connection, clerk: Clerk, request: Request, now_ms: int

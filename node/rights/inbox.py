@@ -40,10 +40,10 @@ from node.rights.errors import (
     RequestUnknown,
     WordOutdated,
 )
-from node.storage import consents, marks, rights, rights_outbox, signals
-from node.storage.freezing import set_frozen
+from node.storage import consent_lists, consents, freezing, marks, rights, rights_outbox, signals
+from node.storage.freezing import FreezeWord
 from node.storage.marks import Mark, MarkKind
-from node.storage.rights import FreezeWord, Request
+from node.storage.rights import Request
 from protocols.canonical import sha256
 from protocols.directory import Directory
 from protocols.errors import CredenceError
@@ -228,7 +228,7 @@ class RightsInbox:
 
     def _freeze(self, connection: Connection, person: bytes, notice: Notice, now_ms: int) -> None:
         state = Freeze.FROZEN if notice.topic is Topic.FREEZE else Freeze.OPEN
-        for word in rights.freeze_words(connection, person):
+        for word in freezing.words(connection, person):
             if word.controller != notice.sender:
                 continue
             if (word.state, word.at_ms) == (state, notice.at_ms):
@@ -237,8 +237,8 @@ class RightsInbox:
                 raise WordOutdated("a newer word is in effect")
         seq = self._log(connection, person, notice, now_ms)
         word = FreezeWord(notice.sender, state, notice.at_ms)
-        rights.put_freeze(connection, person, word, seq)
-        set_frozen(connection, person, word)
+        freezing.put_word(connection, person, word, seq)
+        freezing.set_frozen(connection, person, word)
 
     def _case(self, connection: Connection, person: bytes, notice: Notice) -> Request | None:
         request = rights.of_origin(connection, notice.sender, notice.request_id)
@@ -247,7 +247,7 @@ class RightsInbox:
         return request
 
     def _holds(self, connection: Connection, person: bytes, notice: Notice) -> bool:
-        kept = rights.consents_of(connection, person, notice.sender)
+        kept = consent_lists.kept_by(connection, person, notice.sender)
         return any(notice.furnisher in one.holders for one in kept)
 
     def _mark(

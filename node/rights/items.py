@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from audit.database import Connection
 from models.catalogue import Catalogue, SignalStatus
-from node.storage import marks, rights, signals
+from node.storage import consent_lists, marks, signals
+from node.storage.consent_lists import ConsentParties
 from node.storage.marks import Marks
-from node.storage.rights import ConsentParties
 from node.storage.signals import SignalVector
 from protocols.directory import Directory, UnknownMember
 
@@ -64,7 +64,7 @@ class Items:
                 signals.of_subject(connection, pseudonym, now_ms), key=lambda one: one.as_of_ms
             )
         }
-        consents = rights.consents_of(connection, pseudonym, self._member_id)
+        consents = consent_lists.kept_by(connection, pseudonym, self._member_id)
         holders = frozenset[str]().union(*(one.holders for one in consents))
         found: list[Item] = []
         for source in (self._member_id, *sorted((holders | set(vectors)) - {self._member_id})):
@@ -81,7 +81,7 @@ class Items:
             return False
         if source == self._member_id:
             return True
-        consents = rights.consents_of(connection, pseudonym, self._member_id)
+        consents = consent_lists.kept_by(connection, pseudonym, self._member_id)
         return any(_names(one, source) for one in consents)
 
     def _of_source(self, source: str, vector: SignalVector | None, marked: Marks) -> list[Item]:

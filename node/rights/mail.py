@@ -6,8 +6,9 @@ from typing import Any
 from audit.database import Connection
 from consent.right_notices import MAX_CONSENTS, Notice, Topic
 from consent.rights import Freeze
-from node.storage import rights, rights_outbox
-from node.storage.rights import ConsentParties, Request
+from node.storage import consent_lists, rights_outbox
+from node.storage.consent_lists import ConsentParties
+from node.storage.rights import Request
 from protocols.identifiers import new_id
 
 
@@ -21,7 +22,7 @@ class Mail:
     def holders(self, connection: Connection, pseudonym: bytes) -> dict[str, list[bytes]]:
         """Members that the person's consents name as holders, with those consents' hashes."""
         found: dict[str, list[bytes]] = {}
-        for one in rights.consents_of(connection, pseudonym, self._member_id):
+        for one in consent_lists.kept_by(connection, pseudonym, self._member_id):
             for member in sorted(one.holders - {self._member_id}):
                 known = found.setdefault(member, [])
                 if len(known) < MAX_CONSENTS:
@@ -57,7 +58,7 @@ class Mail:
 
     def reply(self, connection: Connection, request: Request, now_ms: int) -> None:
         """Tell the person's consent node what was found."""
-        hashes = rights.shared_consents(connection, request.pseudonym, request.origin)
+        hashes = consent_lists.hashes_kept_by(connection, request.pseudonym, request.origin)
         notice = self._notice(
             Topic.REPLY,
             request.origin,
@@ -86,7 +87,7 @@ class Mail:
             rights_outbox.promise(connection, pseudonym, "", notice)
 
     def _concerned(self, connection: Connection, request: Request) -> dict[str, list[bytes]]:
-        consents = rights.consents_of(connection, request.pseudonym, self._member_id)
+        consents = consent_lists.kept_by(connection, request.pseudonym, self._member_id)
         naming = [one for one in consents if request.source in one.holders]
         members = {request.source} | frozenset[str]().union(*(one.recipients for one in naming))
         return {

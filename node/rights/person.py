@@ -44,9 +44,10 @@ from node.rights.errors import (
 from node.rights.items import Item, Items
 from node.rights.mail import Mail
 from node.rights.views import FreezeView, Reports, RequestView
-from node.storage import rights, rights_outbox, scores, subjects
-from node.storage.freezing import set_frozen
-from node.storage.rights import FreezeWord, Report, Request
+from node.storage import credit_reports, freezing, rights, rights_outbox, scores, subjects
+from node.storage.credit_reports import Report
+from node.storage.freezing import FreezeWord
+from node.storage.rights import Request
 from node.storage.subjects import UnknownSubject
 from protocols.errors import InvalidInput
 
@@ -181,14 +182,14 @@ class PersonRights:
                     connection, pseudonym, f"rights.{event.value}", SUBJECT, now_ms
                 )
                 new = FreezeWord(self._member_id, state, at_ms)
-                rights.put_freeze(connection, pseudonym, new, seq)
-                set_frozen(connection, pseudonym, new)
+                freezing.put_word(connection, pseudonym, new, seq)
+                freezing.set_frozen(connection, pseudonym, new)
                 links = self._mail.holders(connection, pseudonym)
                 self._mail.about_freeze(connection, pseudonym, state, at_ms, links)
             return self._freeze_view(connection, pseudonym)
 
     def _word(self, connection: Connection, pseudonym: bytes) -> FreezeWord:
-        for word in rights.freeze_words(connection, pseudonym):
+        for word in freezing.words(connection, pseudonym):
             if word.controller == self._member_id:
                 return word
         return FreezeWord(self._member_id, Freeze.OPEN, 0)
@@ -294,11 +295,13 @@ class PersonRights:
         with self._database.write() as connection:
             self._known(connection, pseudonym)  # 1
             if once is not None:
-                repeated = rights.report_once(connection, pseudonym, once)
+                repeated = credit_reports.once(connection, pseudonym, once)
                 if repeated is not None:  # 2
                     return repeated
             year = report_year(now_ms)
-            given = [one for one in rights.reports(connection, pseudonym) if one.year == year]
+            given = [
+                one for one in credit_reports.of_person(connection, pseudonym) if one.year == year
+            ]
             number = len(given) + 1
             if not is_free(number):  # 6
                 raise ReportNotFree("the free reports of this calendar year were given")
@@ -306,14 +309,14 @@ class PersonRights:
                 connection, pseudonym, "rights.report", SUBJECT, now_ms, year=year, number=number
             )
             report = Report(year, number, now_ms, seq)
-            rights.add_report(connection, pseudonym, report, once)
+            credit_reports.add(connection, pseudonym, report, once)
             return report
 
     def reports(self, pseudonym: bytes) -> Reports:
         """Reports given this calendar year, and how many are still free."""
         year = report_year(self._clock())
         with self._database.read() as connection:
-            every = rights.reports(connection, pseudonym)
+            every = credit_reports.of_person(connection, pseudonym)
         given = tuple(one for one in every if one.year == year)
         return Reports(year, given, max(0, FREE_REPORTS_A_YEAR - len(given)))
 

@@ -13,7 +13,7 @@ from node.rights.mail import Mail
 from node.rights.person import PersonRights
 from node.rights.steps import Action, Clerk
 from node.rights.views import FreezeView
-from node.storage import rights, rights_outbox
+from node.storage import freezing, rights_outbox
 from node.storage.rights import Request
 
 
@@ -90,7 +90,7 @@ class RightsService:
     def _tell_new_holders(self) -> None:
         """Who froze and then granted a consent is frozen at its holders too."""
         with self.database.read() as connection:
-            frozen = rights.frozen_by(connection, self.member_id)
+            frozen = freezing.frozen_by(connection, self.member_id)
         for pseudonym, at_ms in frozen:
             with self.database.read() as connection:
                 if not self._untold(connection, pseudonym):

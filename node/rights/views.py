@@ -7,7 +7,8 @@ from consent.rights import Freeze
 from node.rights.deletion import Plan
 from node.rights.items import Item
 from node.rights.steps import Action
-from node.storage.rights import Happening, Report, Request
+from node.storage.credit_reports import Report
+from node.storage.rights import Happening, Request
 from node.storage.rights_outbox import Told
 from node.storage.subjects import Subject
 

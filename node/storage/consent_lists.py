@@ -1,12 +1,23 @@
-"""Lists of one person's consents, for a reader who pages through them."""
+"""Lists of one person's consents: for a reader who pages through them, and by who is in them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
 
 from audit.database import Connection
 from consent.lifecycle import State
 from node.storage.tables import consent, consent_outbox
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentParties:
+    """A consent of a person, whatever its state, and who is in it."""
+
+    consent_hash: bytes
+    state: str
+    holders: frozenset[str]
+    recipients: frozenset[str]
 
 
 def ids_of_subject(
@@ -58,3 +69,26 @@ def unacknowledged(connection: Connection, pseudonym: bytes, limit: int) -> dict
         .limit(limit)
     )
     return {row.consent_id: int(row.number) for row in connection.execute(query)}
+
+
+def kept_by(connection: Connection, pseudonym: bytes, controller: str) -> list[ConsentParties]:
+    """The consents of a person that `controller` keeps for them, the newest first."""
+    query = (
+        select(consent.c.consent_hash, consent.c.state, consent.c.holders, consent.c.recipients)
+        .where(consent.c.pseudonym == pseudonym, consent.c.controller == controller)
+        .order_by(consent.c.changed_seq.desc())
+    )
+    return [
+        ConsentParties(
+            row.consent_hash,
+            row.state,
+            frozenset(row.holders.split()),
+            frozenset(row.recipients.split()),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def hashes_kept_by(connection: Connection, pseudonym: bytes, controller: str) -> list[bytes]:
+    """Hashes of the consents of a person that `controller` keeps for them, newest first."""
+    return [one.consent_hash for one in kept_by(connection, pseudonym, controller)]

@@ -1,21 +1,15 @@
-"""Requests about people's rights and what happened to them; reports; freezes; corrections."""
+"""Requests about people's rights and what happened to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, case, delete, func, insert, select, update
 
 from audit.database import Connection
-from consent.rights import Event, Freeze, Kind, State
-from node.storage.rights_tables import (
-    credit_report,
-    rights_event,
-    rights_request,
-    signal_correction,
-    subject_freeze,
-)
-from node.storage.tables import consent, subject
+from consent.rights import Event, Kind, State
+from node.storage.rights_tables import rights_event, rights_request, signal_correction
+from node.storage.tables import subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +55,7 @@ class Happening:
     leaf_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One report that was given to a person."""
-
-    year: int
-    number: int
-    at_ms: int
-    leaf_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class FreezeWord:
-    """The newest word of a consent node on a person."""
-
-    controller: str
-    state: Freeze
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """What was corrected: (status, value) before and after, and why."""
-
-    signal: str
-    as_of_ms: int
-    old: tuple[int, float]
-    new: tuple[int, float]
-    request_id: str
-    at_ms: int
-    leaf_seq: int
-
-
 OPENED = "open"
-
-
-# -- requests
 
 
 def lock_person(connection: Connection, pseudonym: bytes) -> bool:
@@ -251,167 +210,6 @@ def erase_texts(connection: Connection, pseudonym: bytes) -> None:
         .values(text="", statement="", proposal="", outcome="")
     )
     connection.execute(delete(signal_correction).where(signal_correction.c.pseudonym == pseudonym))
-
-
-# -- freezes
-
-
-def freeze_words(connection: Connection, pseudonym: bytes) -> list[FreezeWord]:
-    """The newest word of each consent node on a person."""
-    query = (
-        select(subject_freeze)
-        .where(subject_freeze.c.pseudonym == pseudonym)
-        .order_by(subject_freeze.c.controller)
-    )
-    return [
-        FreezeWord(row.controller, Freeze(row.state), row.at_ms)
-        for row in connection.execute(query)
-    ]
-
-
-def put_freeze(connection: Connection, pseudonym: bytes, word: FreezeWord, leaf_seq: int) -> None:
-    """Remember the newest word of a consent node on a person."""
-    same = (subject_freeze.c.pseudonym == pseudonym) & (
-        subject_freeze.c.controller == word.controller
-    )
-    connection.execute(delete(subject_freeze).where(same))
-    connection.execute(
-        insert(subject_freeze).values(
-            pseudonym=pseudonym,
-            controller=word.controller,
-            state=word.state.value,
-            at_ms=word.at_ms,
-            leaf_seq=leaf_seq,
-        )
-    )
-
-
-def frozen_by(connection: Connection, controller: str) -> list[tuple[bytes, int]]:
-    """People that `controller` says are frozen, and since when."""
-    query = select(subject_freeze.c.pseudonym, subject_freeze.c.at_ms).where(
-        subject_freeze.c.controller == controller, subject_freeze.c.state == Freeze.FROZEN.value
-    )
-    return [(row.pseudonym, row.at_ms) for row in connection.execute(query)]
-
-
-# -- the consents that name a person to another member
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentParties:
-    """A consent of a person, whatever its state, and who is in it."""
-
-    consent_hash: bytes
-    state: str
-    holders: frozenset[str]
-    recipients: frozenset[str]
-
-
-def consents_of(connection: Connection, pseudonym: bytes, controller: str) -> list[ConsentParties]:
-    """The consents of a person that `controller` keeps for them, the newest first."""
-    query = (
-        select(consent.c.consent_hash, consent.c.state, consent.c.holders, consent.c.recipients)
-        .where(consent.c.pseudonym == pseudonym, consent.c.controller == controller)
-        .order_by(consent.c.changed_seq.desc())
-    )
-    return [
-        ConsentParties(
-            row.consent_hash,
-            row.state,
-            frozenset(row.holders.split()),
-            frozenset(row.recipients.split()),
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def shared_consents(connection: Connection, pseudonym: bytes, controller: str) -> list[bytes]:
-    """Hashes of the consents of a person that `controller` keeps for them, newest first."""
-    return [one.consent_hash for one in consents_of(connection, pseudonym, controller)]
-
-
-# -- reports
-
-
-def reports(connection: Connection, pseudonym: bytes) -> list[Report]:
-    """Reports of a person, the newest first."""
-    query = (
-        select(credit_report)
-        .where(credit_report.c.pseudonym == pseudonym)
-        .order_by(credit_report.c.year.desc(), credit_report.c.number.desc())
-    )
-    return [
-        Report(row.year, row.number, row.at_ms, row.leaf_seq) for row in connection.execute(query)
-    ]
-
-
-def report_once(connection: Connection, pseudonym: bytes, key: str) -> Report | None:
-    """The report that a form made when it was first sent, or None."""
-    query = select(credit_report).where(
-        credit_report.c.pseudonym == pseudonym, credit_report.c.once == key
-    )
-    row = connection.execute(query).first()
-    return None if row is None else Report(row.year, row.number, row.at_ms, row.leaf_seq)
-
-
-def add_report(connection: Connection, pseudonym: bytes, report: Report, key: str | None) -> None:
-    """Count a report."""
-    connection.execute(
-        insert(credit_report).values(
-            pseudonym=pseudonym,
-            year=report.year,
-            number=report.number,
-            at_ms=report.at_ms,
-            leaf_seq=report.leaf_seq,
-            once=key,
-        )
-    )
-
-
-# -- corrections
-
-
-def add_correction(connection: Connection, pseudonym: bytes, one: Correction) -> None:
-    """Record what was corrected."""
-    connection.execute(
-        insert(signal_correction).values(
-            pseudonym=pseudonym,
-            signal=one.signal,
-            as_of_ms=one.as_of_ms,
-            old_status=one.old[0],
-            old_value=one.old[1],
-            new_status=one.new[0],
-            new_value=one.new[1],
-            request_id=one.request_id,
-            at_ms=one.at_ms,
-            leaf_seq=one.leaf_seq,
-        )
-    )
-
-
-def corrections(
-    connection: Connection, pseudonyms: Sequence[bytes] | None = None
-) -> dict[bytes, list[Correction]]:
-    """Corrections by person, in order; None: of everybody."""
-    query = select(signal_correction).order_by(signal_correction.c.correction_id)
-    if pseudonyms is not None:
-        query = query.where(signal_correction.c.pseudonym.in_(pseudonyms))
-    found: dict[bytes, list[Correction]] = {}
-    for row in connection.execute(query):
-        one = Correction(
-            row.signal,
-            row.as_of_ms,
-            (row.old_status, row.old_value),
-            (row.new_status, row.new_value),
-            row.request_id,
-            row.at_ms,
-            row.leaf_seq,
-        )
-        found.setdefault(row.pseudonym, []).append(one)
-    return found
-
-
-# -- rows
 
 
 def _first(connection: Connection, condition: Any) -> Request | None:
