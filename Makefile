@@ -62,7 +62,7 @@ lint: setup ## Style, types, import arrows, stubs, wire contract, pages
 	@$(BIN)/python -m scripts.error_codes --check
 	@$(BIN)/python -m scripts.limits --check
 	@$(BIN)/python -m scripts.vectors --check
-	@$(BIN)/python scripts/check_readme.py
+	@$(BIN)/python -m scripts.check_readme
 
 bench: setup ## Measure, each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)
