@@ -6,6 +6,7 @@ import pytest
 
 from protocols.directory import Directory, MemberEntry
 from protocols.keys import SealingKey, SigningKey
+from tests.protocols.masking_cohort import Cohort, terms
 
 NOW = 1_750_000_000_000
 
@@ -75,3 +76,9 @@ def make_network() -> Network:
 @pytest.fixture(scope="session")
 def network() -> Network:
     return make_network()
+
+
+@pytest.fixture
+def five() -> Cohort:
+    """Five members with their masks agreed, threshold three."""
+    return Cohort(terms(5, 3)).agree()
