@@ -9,6 +9,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.postgresql import database_url as database_url  # noqa: PLC0414 - a fixture
 from tests.postgresql import postgresql as postgresql  # noqa: PLC0414 - a fixture
 
 # How long an example takes says more of the machine than of the code.

@@ -21,6 +21,9 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
+on_each_database = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+"""A test of what is stored, which is the same in every database that there is."""
+
 
 class Server:
     """A running server; each `url` is an empty schema, which stands for a database."""
@@ -121,3 +124,12 @@ def postgresql() -> Iterator[Server]:
         pytest.skip("PostgreSQL's programs (initdb, postgres) are not installed")
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The setting of a home: empty, SQLite in the home, but for tests `on_each_database`."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    server: Server = request.getfixturevalue("postgresql")
+    return server.url()

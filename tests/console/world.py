@@ -109,11 +109,16 @@ class ConsoleWorld:
 
 @contextmanager
 def open_console(
-    root: Path, *, names: dict[str, str] | None = None, limits: LiveLimits = QUICK
+    root: Path,
+    *,
+    names: dict[str, str] | None = None,
+    limits: LiveLimits = QUICK,
+    database_url: str = "",
 ) -> Iterator[ConsoleWorld]:
     """A network of banks by id and name, its console served."""
     home = root / "coordinator"
-    init_coordinator(home, make_settings(name="harbour", listen_console=""), NOW)
+    settings = make_settings(name="harbour", listen_console="", database_url=database_url)
+    init_coordinator(home, settings, NOW)
     coordinator = open_coordinator(home)
     for member_id, name in (names or {"bank-a": "Harbour Bank", "bank-b": "Meadow"}).items():
         join(coordinator, Named(member_id=member_id, name=name))

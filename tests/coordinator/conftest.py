@@ -11,12 +11,13 @@ from tests.coordinator.applicants import NOW, free_port
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, database_url: str) -> Path:
     path = tmp_path / "coordinator"
     settings = make_settings(
         name="test",
         listen_members=f"127.0.0.1:{free_port()}",
         listen_enrolment=f"127.0.0.1:{free_port()}",
+        database_url=database_url,
     )
     init_coordinator(path, settings, NOW)
     return path

@@ -33,6 +33,7 @@ from protocols.invitations import InvitationExpired, InvitationRefused, Invitati
 from protocols.joining import AlreadyMember, DeclarationMismatch, sign_join
 from protocols.keys import SigningKey
 from tests.coordinator.applicants import HOUR_S, NOW, Applicant, join
+from tests.postgresql import on_each_database
 
 DAY_MS = 86_400_000
 
@@ -170,6 +171,7 @@ def test_an_invitation_is_used_once(coordinator: Coordinator) -> None:
         coordinator.membership.join(applicant.attempt(invitation), NOW)
 
 
+@on_each_database
 def test_two_nodes_that_race_with_one_invitation_make_one_member(coordinator: Coordinator) -> None:
     invitation = coordinator.membership.invite("bank-a", "bank", HOUR_S, NOW)
     attempts = [Applicant().attempt(invitation) for _ in range(4)]
@@ -238,6 +240,7 @@ def test_an_invitation_for_nonsense_is_refused(
         coordinator.membership.invite(member_id, role, lifetime_s, NOW)
 
 
+@on_each_database
 def test_every_version_of_the_directory_follows_the_one_before(coordinator: Coordinator) -> None:
     key = coordinator.keys.directory.verify_key
     held = accept(None, coordinator.membership.document("directory"), key)
@@ -247,6 +250,7 @@ def test_every_version_of_the_directory_follows_the_one_before(coordinator: Coor
     assert [entry.member_id for entry in held.members] == ["bank-0", "bank-1", "bank-2"]
 
 
+@on_each_database
 def test_a_suspended_member_is_reinstated_and_a_revoked_one_never(
     coordinator: Coordinator,
 ) -> None:

@@ -17,6 +17,7 @@ from coordinator.watch.alerts import (
     advance,
 )
 from models.drift import Estimate, Findings
+from tests.postgresql import on_each_database
 
 NOW = 1_800_000_000_000
 STILL = Estimate(0.01, 0.0, 0.03)
@@ -49,6 +50,7 @@ def kinds(coordinator, after):
     return [audit.payload(seq)["rule"] for seq in range(after, head)]
 
 
+@on_each_database
 def test_a_drift_is_raised_once_and_cleared_when_it_is_over(coordinator, alerts):
     """PSI beyond .10 raises one alert, which stays one while it lasts; each change has its leaf."""
     size = coordinator.audit.head().size
@@ -64,6 +66,7 @@ def test_a_drift_is_raised_once_and_cleared_when_it_is_over(coordinator, alerts)
     assert (row.state, row.raised_at_ms, row.changed_at_ms) == ("cleared", NOW, NOW + 9)
 
 
+@on_each_database
 def test_an_acknowledged_alert_is_raised_again_when_it_gets_worse(coordinator, alerts):
     (row,) = settle(coordinator, alerts, [Condition("score_drift", "m", "warn", 0.12)])
     with coordinator.database.write() as connection:
@@ -74,12 +77,14 @@ def test_an_acknowledged_alert_is_raised_again_when_it_gets_worse(coordinator, a
     assert (again.alert_id, again.state, again.tone) == (row.alert_id, "raised", "danger")
 
 
+@on_each_database
 def test_alerts_of_rules_that_were_not_looked_at_stay(coordinator, alerts):
     settle(coordinator, alerts, [Condition("score_drift", "m", "warn")])
     settle(coordinator, alerts, [], looked_at=rules.OF_NETWORK)
     assert len(standing(coordinator)) == 1
 
 
+@on_each_database
 def test_an_alert_is_acknowledged_once_and_an_unknown_one_never(coordinator, alerts):
     (row,) = settle(coordinator, alerts, [Condition("score_drift", "m", "warn")])
     with coordinator.database.write() as connection:

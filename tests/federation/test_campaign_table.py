@@ -27,6 +27,7 @@ from coordinator.storage.migrations import upgrade
 from models.plan import CampaignExpired
 from protocols.documents import Document
 from protocols.errors import StateConflict
+from tests.postgresql import on_each_database
 
 EVENTS = sorted({event for _, event in TRANSITIONS})
 PLAN = Document("plan", 0, b"{}", bytes(64), "0" * 16)
@@ -34,8 +35,8 @@ BUNDLE = BundleRow("model-0001", "c", b"{}", bytes(64), "0" * 16, b"", 5)
 
 
 @pytest.fixture
-def database(tmp_path: Path):
-    opened = Database(f"sqlite:///{tmp_path / 'coordinator.db'}")
+def database(tmp_path: Path, database_url: str):
+    opened = Database(database_url or f"sqlite:///{tmp_path / 'coordinator.db'}")
     upgrade(opened)
     yield opened
     opened.close()
@@ -90,6 +91,7 @@ def test_only_a_running_campaign_completes():
     assert {before for (before, event) in TRANSITIONS if event == "complete"} == {"running"}
 
 
+@on_each_database
 def test_each_move_leaves_one_leaf_with_its_state(database, audit, campaigns):
     with database.write() as connection:
         for event in ("accept", "start", "pause", "resume", "fail"):
@@ -123,6 +125,7 @@ def test_a_bundle_is_not_published_when_the_campaign_cannot_complete(database, c
         assert bundles.versions(connection) == []
 
 
+@on_each_database
 def test_bundle_and_completion_are_one(database, campaigns):
     with database.write() as connection:
         campaigns.move(connection, "c", "accept", 2)
@@ -133,6 +136,7 @@ def test_bundle_and_completion_are_one(database, campaigns):
     assert (row.state, row.bundle_version, row.finished_at_ms) == ("completed", "model-0001", 3)
 
 
+@on_each_database
 def test_no_round_is_kept_of_a_campaign_that_was_ended(database, campaigns):
     with database.write() as connection:
         campaigns.move(connection, "c", "abort", 2)
@@ -141,6 +145,7 @@ def test_no_round_is_kept_of_a_campaign_that_was_ended(database, campaigns):
         campaigns.finish_round(connection, "c", row, b"state")
 
 
+@on_each_database
 def test_a_round_is_kept_once_with_its_checkpoint(database, campaigns):
     with database.write() as connection:
         campaigns.move(connection, "c", "accept", 2)
@@ -154,6 +159,7 @@ def test_a_round_is_kept_once_with_its_checkpoint(database, campaigns):
         assert rows.count_rounds(connection, "c") == 2
 
 
+@on_each_database
 def test_unknown_and_duplicate_campaigns_are_errors(database, campaigns):
     with pytest.raises(UnknownCampaign), database.write() as connection:
         campaigns.move(connection, "nope", "accept", 2)
@@ -172,6 +178,7 @@ def brief(database, audit) -> Campaigns:
     return made
 
 
+@on_each_database
 def test_a_campaign_past_its_deadline_keeps_no_round_and_publishes_nothing(database, brief):
     """From the deadline on its end is all that is written, with its code and its leaf."""
     bundle = BundleRow("model-0009", "brief", b"{}", bytes(64), "0" * 16, b"", 5)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -162,9 +162,11 @@ def make_bundle(version: str, seed: int) -> Bundle:
 
 
 @contextmanager
-def open_world(root: Path, *, model: bool = True) -> Iterator[World]:
-    """A network in which the bank can score, with a model in use."""
-    with open_network(root, [one for one in MEMBERS if one.member_id != "bank-b"]) as network:
+def open_world(root: Path, *, model: bool = True, database_url: str = "") -> Iterator[World]:
+    """A network in which the bank can score, with a model in use; `database_url`: the bank's."""
+    bank, _, *holders = MEMBERS
+    bank = replace(bank, options={"database_url": database_url})
+    with open_network(root, [bank, *holders]) as network:
         node = network.node(BANK)
         ahead = [0]
 

@@ -15,6 +15,6 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> AtRest:
 
 
 @pytest.fixture
-def registry(rest: AtRest, tmp_path: Path) -> Iterator[Registry]:
+def registry(rest: AtRest, tmp_path: Path, database_url: str) -> Iterator[Registry]:
     with ExitStack() as stack:
-        yield open_registry(rest, tmp_path, stack)
+        yield open_registry(rest, tmp_path, stack, database_url)

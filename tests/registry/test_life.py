@@ -21,6 +21,7 @@ from coordinator.storage.releases import MoveRow
 from protocols.directory import UnknownMember
 from protocols.errors import InvalidInput, SignatureInvalid
 from protocols.releases import Release
+from tests.postgresql import on_each_database
 from tests.registry.world import Registry
 
 EVENTS = sorted({event for _, event in TRANSITIONS})
@@ -56,6 +57,7 @@ def test_the_first_bundle_is_champion_at_once_and_later_ones_by_the_setting(regi
     }  # fmt: skip
 
 
+@on_each_database
 def test_challenge_stage_promote_rollback_each_make_one_release_and_one_leaf(registry):
     """Every act is one transaction: its moves, the next release, one leaf that says it all."""
     releases, audit = registry.coordinator.releases, registry.coordinator.audit
@@ -102,6 +104,7 @@ def test_one_challenger_and_one_staged_version_at_a_time(registry):
     assert releases.drop("m3", registry.order()).staged is None
 
 
+@on_each_database
 def test_withdrawing_the_champion_brings_the_one_before_back(registry):
     for version in ("m1", "m2", "m3"):
         registry.publish(version, promote=True)
@@ -182,6 +185,7 @@ def test_a_release_changed_in_the_database_is_not_signed_anew(registry):
         registry.coordinator.releases.challenge("m2", registry.order())
 
 
+@on_each_database
 def test_only_what_the_release_lets_a_member_use_is_served(registry):
     """A withdrawn version is served to nobody, a staged one to its members alone."""
     for version in ("m1", "m2", "m3", "m4"):
@@ -203,6 +207,7 @@ def test_only_what_the_release_lets_a_member_use_is_served(registry):
         next(served.pieces("bank-a", "m9"))
 
 
+@on_each_database
 def test_what_members_say_they_run_is_written_when_it_changes(registry):
     running = registry.coordinator.running
     running.said("bank-a", "", 0, 1)

@@ -127,21 +127,32 @@ class AtRest:
     nodes: dict[str, Path]
 
 
-def make_homes(root: Path, *members: str) -> AtRest:
-    """A coordinator of which `members` are members, and a home for each."""
-    home = root / "coordinator"
-    init_coordinator(home, make_settings(name="test"), NOW)
+def make_coordinator(home: Path, *members: str, database_url: str = "") -> Path:
+    """The home of a coordinator of which `members` are members."""
+    init_coordinator(home, make_settings(name="test", database_url=database_url), NOW)
     coordinator = open_coordinator(home)
     for member_id in members:
         join(coordinator, Applicant(member_id))
-        init_node(root / member_id, member_id=member_id, name="Bank", role="bank")
     coordinator.close()
+    return home
+
+
+def make_homes(root: Path, *members: str) -> AtRest:
+    """A coordinator of which `members` are members, and a home for each."""
+    for member_id in members:
+        init_node(root / member_id, member_id=member_id, name="Bank", role="bank")
+    home = make_coordinator(root / "coordinator", *members)
     return AtRest(home, {one: root / one for one in members})
 
 
-def open_registry(rest: AtRest, root: Path, stack: ExitStack) -> Registry:
-    """The coordinator's side, in a copy of its own."""
-    coordinator = open_coordinator(shutil.copytree(rest.coordinator, root / "coordinator"))
+def open_registry(rest: AtRest, root: Path, stack: ExitStack, database_url: str = "") -> Registry:
+    """The coordinator's side: in a copy of its own, or made anew in a server's database."""
+    home = root / "coordinator"
+    if database_url:
+        make_coordinator(home, *rest.nodes, database_url=database_url)
+    else:
+        shutil.copytree(rest.coordinator, home)
+    coordinator = open_coordinator(home)
     stack.callback(coordinator.close)
     return Registry(coordinator, root, stack, rest.nodes)
 

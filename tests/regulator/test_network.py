@@ -13,6 +13,7 @@ from audit.incidents import every
 from audit.leaf import parse_leaf
 from audit.verifier.note import Checkpoint, Note, NoteKey
 from tests.console.world import ConsoleWorld, open_console
+from tests.postgresql import on_each_database
 from tests.support.authenticator import Authenticator
 
 PAGES = (
@@ -22,8 +23,8 @@ PAGES = (
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[ConsoleWorld]:
-    with open_console(tmp_path) as opened:
+def world(tmp_path: Path, database_url: str) -> Iterator[ConsoleWorld]:
+    with open_console(tmp_path, database_url=database_url) as opened:
         yield opened
 
 
@@ -65,6 +66,7 @@ class Visitor:
         return self.client.get(f"/regulator/{path}", follow_redirects=False)
 
 
+@on_each_database
 def test_a_link_makes_one_passkey_which_opens_the_console(world: ConsoleWorld) -> None:
     """Once; then the passkey alone, whose answer works once; a closed account opens nothing."""
     regulators = world.face.regulators
@@ -87,6 +89,7 @@ def test_a_link_makes_one_passkey_which_opens_the_console(world: ConsoleWorld) -
         assert f"regulator.{kind}" in kinds
 
 
+@on_each_database
 def test_a_lost_passkey_opens_nothing_once_there_is_a_new_link(world: ConsoleWorld) -> None:
     """The link of a day ago does not either."""
     regulators = world.face.regulators

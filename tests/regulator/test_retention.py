@@ -1,7 +1,9 @@
 """How long records are kept: to the day, all or nothing, and not where a hold keeps them."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -21,7 +23,8 @@ from node.storage import deletions
 from node.storage.retention import HoldReleased
 from node.storage.tables import outcome, score
 from protocols.errors import InvalidInput
-from tests.regulator.world import ANNA, CUSTOMER, OTHER, World
+from tests.postgresql import on_each_database
+from tests.regulator.world import ANNA, CUSTOMER, OTHER, World, open_world
 
 FIVE = Period(years=5)
 TODAY = date(2025, 3, 1)
@@ -116,6 +119,12 @@ def test_a_public_record_is_counted_from_its_closing() -> None:
     assert not whole.changed
 
 
+@pytest.fixture
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    with open_world(tmp_path, database_url=database_url) as opened:
+        yield opened
+
+
 def service(world: World) -> RetentionService:
     return RetentionService(
         world.node.database, world.node.audit, world.node.home / "records", lambda: world.at_ms
@@ -131,6 +140,7 @@ def count(world: World, table) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
+@on_each_database
 def test_a_run_deletes_to_the_day_and_says_so(world: World) -> None:
     """A score of three years ago stays on the last day; the next day it goes; again: nothing."""
     world.score(at(2023, 2, 28, 23))
@@ -144,6 +154,7 @@ def test_a_run_deletes_to_the_day_and_says_so(world: World) -> None:
     assert counts == [{}, {"score": [1, 0]}, {}]
 
 
+@on_each_database
 def test_a_run_that_is_not_logged_deletes_nothing(world: World) -> None:
     """Rows and files of records are as they were when the leaf cannot be written."""
     store = RecordStore(world.node.home / "records")
@@ -162,6 +173,7 @@ def test_a_run_that_is_not_logged_deletes_nothing(world: World) -> None:
     assert service(world).run().counts.get("public_record", (0, 0)) == (0, 0)
 
 
+@on_each_database
 def test_once_a_day(world: World) -> None:
     """The running node's turn makes one run a day in China."""
     world.at_ms = at(2026, 3, 1, 0)
@@ -172,6 +184,7 @@ def test_once_a_day(world: World) -> None:
     assert service(world).run_if_due() is not None
 
 
+@on_each_database
 def test_a_hold_wins(world: World) -> None:
     """What it keeps stays whatever its period, of that person alone; then it goes."""
     world.score(at(2003, 1, 1))
@@ -190,6 +203,7 @@ def test_a_hold_wins(world: World) -> None:
     assert world.node.audit.is_about(placed["seq"], ANNA)
 
 
+@on_each_database
 def test_a_hold_of_one_class_keeps_no_other(world: World) -> None:
     """And one on everybody keeps everybody's."""
     world.score(at(2003, 1, 1))
@@ -205,6 +219,7 @@ def test_a_hold_of_one_class_keeps_no_other(world: World) -> None:
         service(world).hold("  ")
 
 
+@on_each_database
 def test_a_hold_stands_against_a_deletion_and_a_withdrawal(world: World) -> None:
     """Neither a person's deletion nor a consent's end takes what a court wants kept."""
     world.score(world.at_ms)
@@ -224,6 +239,7 @@ def test_every_class_has_a_schedule() -> None:
             assert (rule.period, rule.basis, rule.is_law) == (FIVE, "CRIR 16", True)
 
 
+@on_each_database
 def test_the_terminal_shows_holds_runs_and_releases(world: World, capsys) -> None:
     """Show, hold, run, release as an operator types them."""
     world.score(at(2003, 1, 1))

@@ -11,10 +11,11 @@ from node.rights import deletion
 from node.rights.corrections import reapply
 from node.rights.errors import ConsentsStillLive, FourEyes, StaffRoleMissing
 from node.rights.steps import Action, Clerk
-from node.storage import corrections, signals
+from node.storage import rights, signals
 from node.storage.signals import OWN, SignalVector
 from protocols.errors import InvalidInput
 from tests.network import AS_OF_MS, now_ms
+from tests.postgresql import on_each_database
 from tests.rights.world import ANNA, BANK, BEN, CARA, HOLDER, RightsWorld, open_rights
 
 NOBODY = Clerk("stf_nobody", frozenset({"admin", "regulator"}))
@@ -22,8 +23,8 @@ PAYMENT_ONLY = {"statement_balance": (1, 100.0), "paid_ratio_1m": (1, 0.5)}
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Iterator[RightsWorld]:
-    with open_rights(tmp_path) as world:
+def there(tmp_path: Path, database_url: str) -> Iterator[RightsWorld]:
+    with open_rights(tmp_path, database_url=database_url) as world:
         yield world
 
 
@@ -33,6 +34,7 @@ def own(there: RightsWorld, one: bytes) -> dict[str, tuple[int, float]]:
     return dict(vector.signals) if vector is not None else {}
 
 
+@on_each_database
 def test_a_correction_takes_two_people_and_keeps_what_was(there: RightsWorld) -> None:
     """Who proposed cannot agree; the old and the new value and both people stay on file."""
     one, _ = there.person(1)
@@ -50,7 +52,7 @@ def test_a_correction_takes_two_people_and_keeps_what_was(there: RightsWorld) ->
     )
     assert own(there, one)["credit_limit"] == (1, 60_000.0)
     with there.world.node.database.read() as connection:
-        (made,) = corrections.by_person(connection, [one])[one]
+        (made,) = rights.corrections(connection, [one])[one]
     assert (made.old, made.new, made.request_id) == (
         (1, 50_000.0),
         (1, 60_000.0),
@@ -86,6 +88,7 @@ def test_a_proposal_that_is_given_back_changes_nothing(there: RightsWorld) -> No
         there.bank.act(BEN, asked.request_id, Action.APPROVE)
 
 
+@on_each_database
 def test_deletion_keeps_what_law_says_and_never_serves_it(there: RightsWorld) -> None:
     """Credit records stay, restricted: answered without a value, scored without them."""
     one, terms = there.person(1)
@@ -107,6 +110,7 @@ def test_deletion_keeps_what_law_says_and_never_serves_it(there: RightsWorld) ->
     assert (told["score"], told["exclusion"]["code"]) == (None, "no_data")
 
 
+@on_each_database
 def test_deletion_where_nothing_is_kept_destroys_the_keys(there: RightsWorld) -> None:
     """Signals, texts and the keys of the log's payloads are gone; every leaf still verifies."""
     one, terms = there.person(1)

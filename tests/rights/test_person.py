@@ -19,15 +19,17 @@ from node.rights.steps import Action
 from node.storage import pseudonyms
 from node.storage.subjects import UnknownSubject
 from tests.network import person
+from tests.postgresql import on_each_database
 from tests.rights.world import ANNA, BANK, BEN, HOLDER, RightsWorld, open_rights
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Iterator[RightsWorld]:
-    with open_rights(tmp_path) as world:
+def there(tmp_path: Path, database_url: str) -> Iterator[RightsWorld]:
+    with open_rights(tmp_path, database_url=database_url) as world:
         yield world
 
 
+@on_each_database
 def test_two_parallel_requests_for_the_last_free_report_give_one(there: RightsWorld) -> None:
     """Sixteen at once: exactly two reports are given, numbered 1 and 2, the rest is not free."""
     one, _ = there.person(1)
@@ -97,6 +99,7 @@ def test_a_furnishers_case_is_not_its_own_customers_request(there: RightsWorld) 
         there.holder.person.view(one, case.request_id)
 
 
+@on_each_database
 def test_one_item_is_disputed_once_at_a_time(there: RightsWorld) -> None:
     """A second dispute is refused while the first is open, and possible after."""
     one, _ = there.person(1)
@@ -189,6 +192,7 @@ def test_a_review_is_pending_in_scores_until_it_is_decided(there: RightsWorld) -
     assert there.world.score(one, terms).answer["review_pending"] is False
 
 
+@on_each_database
 def test_a_change_of_pseudonyms_keeps_every_right(there: RightsWorld) -> None:
     """After a key change the flag, the freeze, the requests and the reports are the person's."""
     one, terms = there.person(1)

@@ -67,8 +67,9 @@ class RightsWorld:
         node = self.world.network.node(member)
         with node.database.read() as connection:
             return [
-                parse_leaf(next(node.audit.leaves(connection, seq, seq + 1)).leaf)["kind"]
+                parse_leaf(found.leaf)["kind"]
                 for seq in node.audit.about(one, connection)
+                for found in node.audit.leaves(connection, seq, seq + 1)
             ]
 
 
@@ -77,7 +78,7 @@ class Refused(Exception):
 
 
 @contextmanager
-def open_rights(root: Path) -> Iterator[RightsWorld]:
-    """The world; closed at the end."""
-    with open_world(root) as world:
+def open_rights(root: Path, *, database_url: str = "") -> Iterator[RightsWorld]:
+    """The world, the bank's database anywhere; closed at the end."""
+    with open_world(root, database_url=database_url) as world:
         yield RightsWorld(world)
