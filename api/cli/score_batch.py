@@ -75,6 +75,12 @@ def batch(
             if batch_id is not None:
                 console.err.print(f"go on with --resume {batch_id} --out {out}", markup=False)
             raise
+    _tell(state, out, as_json=as_json)
+    if state.state != COMPLETED:
+        raise SystemExit(1)
+
+
+def _tell(state: "BatchState", out: Path, *, as_json: bool) -> None:
     told = {"batch_id": state.batch_id, "state": state.state, "total": state.total,
             "scored": state.scored, "refused": state.refused, "results": str(out)}  # fmt: skip
     if as_json:
@@ -85,8 +91,6 @@ def batch(
             f"results in {out}",
             markup=False,
         )
-    if state.state != COMPLETED:
-        raise SystemExit(1)
 
 
 def _fetch(node: "Client", batch_id: str, out: Path) -> "BatchState":

@@ -1,6 +1,6 @@
 """The HTTP application of a node, put together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -128,29 +128,8 @@ def create_app(
     take(oauth_routes(node.access))
     handler = score_handler(node.scoring, node.clients)
     scores = score_routes(node.scoring, node.clients, handler)
-    take(scores)
-    around = node.around_scores
-    take(decision_routes(around, node.clients))
-    take(score_request_routes(around.jobs, around.reader, node.clients))
-    take(batch_routes(around.jobs, around.results, node.clients))
-    for router in event_routes(node):
+    for router in (scores, *_around(node), *_standing(node), *faces):
         take(router)
-    reader = node.log_reader
-    proofs = ScoreProofs(reader, node.scoring, node.clients)
-    take(node_log_routes(reader, node.clients, proofs))
-    take(
-        health_routes(
-            {
-                "database": node.clients.every,
-                "directory": node.documents.directory,
-                "model": node.scoring.check_model,
-                "witnesses": lambda: node.witnessing.gate.require(Operation.SCORE),
-            }
-        )
-    )
-    take(metrics_routes(node.telemetry.measures, node.gauges.read, node.metrics_token))
-    for face in faces:
-        take(face)
     if late is not None:
         app.router.default = late
     openapi.install(app)
@@ -160,6 +139,30 @@ def create_app(
     app.add_middleware(LimitedBodies, limits=limits or BodyLimits())
     app.add_middleware(RequestContext, telemetry=node.telemetry)
     return app
+
+
+def _around(node: ScoringNode) -> Iterator[APIRouter]:
+    """What may be asked around scores, and of the log that they are in."""
+    around, clients = node.around_scores, node.clients
+    yield decision_routes(around, clients)
+    yield score_request_routes(around.jobs, around.reader, clients)
+    yield batch_routes(around.jobs, around.results, clients)
+    yield from event_routes(node)
+    reader = node.log_reader
+    yield node_log_routes(reader, clients, ScoreProofs(reader, node.scoring, clients))
+
+
+def _standing(node: ScoringNode) -> Iterator[APIRouter]:
+    """How the node is."""
+    yield health_routes(
+        {
+            "database": node.clients.every,
+            "directory": node.documents.directory,
+            "model": node.scoring.check_model,
+            "witnesses": lambda: node.witnessing.gate.require(Operation.SCORE),
+        }
+    )
+    yield metrics_routes(node.telemetry.measures, node.gauges.read, node.metrics_token)
 
 
 def _creating(scores: APIRouter) -> APIRoute:

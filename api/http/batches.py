@@ -59,7 +59,12 @@ class BatchState(BaseModel):
 def batch_routes(jobs: ScoreJobs, results: BatchResults, clients: Clients) -> APIRouter:
     """The routes, over a node's jobs and its clients."""
     router = APIRouter(prefix="/v1/batches", tags=["scores"])
+    _taken_in(router, jobs, clients)
+    _told(router, jobs, results, clients)
+    return router
 
+
+def _taken_in(router: APIRouter, jobs: ScoreJobs, clients: Clients) -> None:
     @router.post(
         "",
         operation_id="createBatch",
@@ -107,6 +112,8 @@ def batch_routes(jobs: ScoreJobs, results: BatchResults, clients: Clients) -> AP
         response.headers["Location"] = f"/v1/batches/{job.job_id}"
         return _state(job, response)
 
+
+def _told(router: APIRouter, jobs: ScoreJobs, results: BatchResults, clients: Clients) -> None:
     @router.get(
         "/{batch_id}",
         operation_id="getBatch",
@@ -155,8 +162,6 @@ def batch_routes(jobs: ScoreJobs, results: BatchResults, clients: Clients) -> AP
         """End it; twice is as once. Lines that are done stay, no other is begun."""
         client = caller(clients, credentials, "batches:write")
         return _state(jobs.cancel(batch_id, client.client_id, "batch"), response)
-
-    return router
 
 
 def _state(job: JobRow, response: Response) -> BatchState:

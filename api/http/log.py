@@ -136,7 +136,12 @@ def coordinator_log_routes(reader: LogReader, signed_in: Callable[[Request], boo
 def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., None]) -> None:
     """Add what every log serves to `router`; `guard` is a dependency that refuses by raising."""
     needed = [Depends(guard)]
+    _heads(router, reader, needed)
+    _leaves(router, reader, needed)
+    _tiles(router, reader, needed)
 
+
+def _heads(router: APIRouter, reader: LogReader, needed: list[Any]) -> None:
     @router.get(
         "/checkpoint",
         operation_id="getLogCheckpoint",
@@ -180,6 +185,8 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         """The consistency proof of RFC 9162 section 2.1.4."""
         return _proof(reader, reader.consistency(old, new))
 
+
+def _leaves(router: APIRouter, reader: LogReader, needed: list[Any]) -> None:
     @router.get(
         "/leaves",
         operation_id="getLogLeaves",
@@ -205,6 +212,8 @@ def add_log_routes(router: APIRouter, reader: LogReader, guard: Callable[..., No
         """The public part of one leaf."""
         return _leaf(reader.leaf(seq))
 
+
+def _tiles(router: APIRouter, reader: LogReader, needed: list[Any]) -> None:
     @router.get(
         "/tile/{name:path}",
         operation_id="getLogTile",

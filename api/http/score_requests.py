@@ -1,6 +1,6 @@
 """`/v1/score-requests`: ask for a score now, fetch it later."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,20 +97,7 @@ def score_request_routes(jobs: ScoreJobs, reader: ScoreReader, clients: Clients)
         """Its state; once it is completed the score, read under the consent as any other."""
         client = caller(clients, credentials, "scores:read")
         job = jobs.find(request_id, client.client_id, "request")
-        state = _state(job, response)
-        lines = jobs.lines(job, 0, 1)
-        if job.state in {JobState.OPEN, JobState.RECEIVING} or not lines:
-            return state
-        (line,) = lines
-        if line.code is not None:
-            return state.model_copy(update={"state": "failed", "error": Failure(code=line.code)})
-        if line.score_id is None:
-            return state
-        try:
-            scored = reader.read(line.score_id, client.client_id)
-        except CredenceError as error:
-            return state.model_copy(update={"error": Failure(code=error.code)})
-        return state.model_copy(update={"score": ScoreAnswer.model_validate_json(scored.body)})
+        return _state(job, response).model_copy(update=_outcome(jobs, reader, job))
 
     @router.delete(
         "/{request_id}",
@@ -127,6 +114,23 @@ def score_request_routes(jobs: ScoreJobs, reader: ScoreReader, clients: Clients)
         return _state(jobs.cancel(request_id, client.client_id, "request"), response)
 
     return router
+
+
+def _outcome(jobs: ScoreJobs, reader: ScoreReader, job: JobRow) -> dict[str, Any]:
+    """What there is to say of a job that ended, as fields of its state."""
+    lines = jobs.lines(job, 0, 1)
+    if job.state in {JobState.OPEN, JobState.RECEIVING} or not lines:
+        return {}
+    (line,) = lines
+    if line.code is not None:
+        return {"state": "failed", "error": Failure(code=line.code)}
+    if line.score_id is None:
+        return {}
+    try:
+        scored = reader.read(line.score_id, job.client_id)
+    except CredenceError as error:
+        return {"error": Failure(code=error.code)}
+    return {"score": ScoreAnswer.model_validate_json(scored.body)}
 
 
 def _state(job: JobRow, response: Response) -> ScoreRequestState:

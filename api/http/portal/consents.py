@@ -85,6 +85,13 @@ def consent_routes(
             raise ConsentUnknown("this consent was not withdrawn")
         return show(request, "portal/withdrawal.html", session, detail=detail, step=step)
 
+    _receipts(router, sessions, own, show)
+    return router
+
+
+def _receipts(
+    router: APIRouter, sessions: PortalSessions, own: OwnConsents, show: Callable[..., Response]
+) -> None:
     @router.get("/consents/{consent_id}/training-proof.json")
     def training_proof(request: Request, consent_id: str) -> Response:
         session = sessions.require(request)
@@ -101,8 +108,6 @@ def consent_routes(
     def receipt_json(request: Request, consent_id: str) -> Response:
         session = sessions.require(request)
         return _file(f"{consent_id}.json", own.receipt(session.pseudonym, consent_id))
-
-    return router
 
 
 def _file(name: str, content: dict[str, Any]) -> Response:
