@@ -6,7 +6,6 @@ calibration (Kull, Silva Filho and Flach 2017), whose three parameters no single
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,17 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fields import Fields
-from models.privacy.counting import noisy_counts
-from models.privacy.noise import GRID
 from models.scale import BAND_FLOORS, Band, Scale, band_index
 from protocols.errors import InvalidInput
 
 # Public bins of the raw log-odds; the two outer bins are open.
 EDGES = np.linspace(-5.0, 3.0, 33)
 BINS = len(EDGES) + 1
-_CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
+# Middle of each bin, of the outer ones their end.
+CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
 _RIDGE = 2.0
 _FLATTEST, _STEEPEST = 0.05, 10.0
+_LOWEST = np.array([-50.0, _FLATTEST, _FLATTEST])  # of shift, above and below
+_HIGHEST = np.array([50.0, _STEEPEST, _STEEPEST])
+_STEPS, _HALVINGS = 100, 30  # of Newton's method; 4 and 0 are usual
 LEVEL = 0.95
 _Z = 1.959964  # of the standard normal distribution, two-sided at LEVEL
 _MAX_DEVIATION = 50.0
@@ -65,7 +66,7 @@ class Calibration:
         """
         if not self.deviations:
             return None
-        reach = _Z * np.interp(raw, _CENTRES, np.array(self.deviations))
+        reach = _Z * np.interp(raw, CENTRES, np.array(self.deviations))
         middle = self.logit(raw)
         return sigmoid(middle - reach), sigmoid(middle + reach)
 
@@ -90,41 +91,6 @@ class Calibration:
         return calibration
 
 
-def noisy_histogram(
-    raw: Floats, labels: NDArray[np.floating | np.integer], noise_multiplier: float
-) -> NDArray[np.int64]:
-    """A histogram released by itself, charged as one Gaussian mechanism of this noise multiplier.
-
-    Args:
-        raw: float64[n], raw log-odds of the training rows, one per subject.
-        labels: [n], 1 = default.
-        noise_multiplier: standard deviation in subjects.
-
-    Returns:
-        int64[BINS, 2] in units of 1 / GRID subjects; column 1 counts defaults.
-    """
-    cell = np.searchsorted(EDGES, raw) * 2 + (np.asarray(labels) == 1)
-    counts = np.bincount(cell, minlength=BINS * 2).reshape(BINS, 2)
-    return noisy_counts(counts, noise_multiplier)
-
-
-def add_histograms(histograms: Sequence[NDArray[np.int64]]) -> Floats:
-    """Sum of the nodes' histograms in subjects, float64[BINS, 2].
-
-    Raises:
-        InvalidInput: none, or one of another type, shape or an impossible size.
-    """
-    if not histograms:
-        raise InvalidInput("no calibration histogram arrived")
-    for histogram in histograms:
-        if histogram.dtype != np.int64 or histogram.shape != (BINS, 2):
-            raise InvalidInput(f"a calibration histogram is int64[{BINS}, 2]")
-        if histogram.min() < -(2**50) or histogram.max() > 2**60:
-            raise InvalidInput("a calibration histogram holds an impossible count")
-    total: Floats = np.stack(histograms).astype(np.float64).sum(axis=0)
-    return total / GRID
-
-
 def fit(counts: Floats, noise: float) -> Calibration:
     """Maximum likelihood on the noisy counts with a little ridge towards the identity.
 
@@ -132,26 +98,51 @@ def fit(counts: Floats, noise: float) -> Calibration:
     pulls to neither side.
 
     Args:
-        counts: float64[BINS, 2] as `add_histograms` gives it.
+        counts: float64[BINS, 2], people by score bin; column 1 counts defaults.
         noise: standard deviation of a cell, in subjects.
     """
     total = counts.sum(axis=1)
     used = total > max(2 * math.sqrt(2) * noise, 1.0)
-    features, total, bad = _features(_CENTRES[used]), total[used], counts[used, 1]
-    identity = np.array([0.0, 1.0, 1.0])
-    parameters = identity.copy()
-    for _ in range(100):
-        p = sigmoid(features @ parameters)
-        gradient = features.T @ (bad - total * p) - _RIDGE * (parameters - identity)
-        hessian = (features * (total * p * (1 - p))[:, None]).T @ features + _RIDGE * np.eye(3)
-        step = np.linalg.solve(hessian, gradient)
-        step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
-        parameters = _bounded(parameters + step)
-        if float(np.abs(step).max()) < 1e-9:
-            break
+    features, total, bad = _features(CENTRES[used]), total[used], counts[used, 1]
+    parameters = _most_likely(features, total, bad)
     shift, above, below = (float(value) for value in parameters)
     sure = deviations(counts, noise, parameters, used)
     return Calibration(shift=shift, above=above, below=below, deviations=sure)
+
+
+def _most_likely(features: Floats, total: Floats, bad: Floats) -> Floats:
+    """Parameters within their bounds that make the counts most likely, float64[3].
+
+    Newton's method on a convex loss within a box (Bertsekas 1982): a parameter that presses against
+    its bound stays there and the others move without it; a step that gains less than it promises is
+    halved. Noise presses a slope against its bound often.
+    """
+    identity = np.array([0.0, 1.0, 1.0])
+
+    def loss(at: Floats) -> float:
+        z = features @ at
+        ridge = _RIDGE / 2 * float(((at - identity) ** 2).sum())
+        return float((total * np.logaddexp(0, z) - bad * z).sum()) + ridge
+
+    found, least = identity.copy(), loss(identity)
+    for _ in range(_STEPS):
+        p = sigmoid(features @ found)
+        slope = features.T @ (total * p - bad) + _RIDGE * (found - identity)
+        hessian = (features * (total * p * (1 - p))[:, None]).T @ features + _RIDGE * np.eye(3)
+        free = ~(((found <= _LOWEST) & (slope > 0)) | ((found >= _HIGHEST) & (slope < 0)))
+        step = np.zeros(3)
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], slope[free])
+        for halved in range(_HALVINGS):
+            moved = np.clip(found - step / 2**halved, _LOWEST, _HIGHEST)
+            reached = loss(moved)
+            if reached <= least - 1e-4 * float(slope @ (found - moved)):
+                break
+        else:
+            break
+        found, before, least = moved, found, reached
+        if float(np.abs(found - before).max()) < 1e-9:
+            break
+    return found
 
 
 def deviations(
@@ -170,7 +161,7 @@ def deviations(
     place of one person within a bin, missing signals, a population that changes.
 
     Args:
-        counts: float64[BINS, 2] as `add_histograms` gives it.
+        counts: float64[BINS, 2], people by score bin; column 1 counts defaults.
         noise: standard deviation of a cell, in subjects.
         parameters: float64[3], shift, above, below, as fitted.
         used: bool[BINS], bins that the fit rests on; without any nothing is known.
@@ -178,7 +169,7 @@ def deviations(
     if not used.any():
         return ()
     total, bad = counts[used].sum(axis=1), counts[used, 1]
-    features = _features(_CENTRES[used])
+    features = _features(CENTRES[used])
     p = sigmoid(features @ parameters)
     drawn = total * p * (1 - p)
     variance = drawn + noise**2 * (p**2 + (1 - p) ** 2)
@@ -189,7 +180,7 @@ def deviations(
     ridge = _RIDGE * np.eye(3)
     inverse = np.linalg.inv((features * drawn[:, None]).T @ features + ridge)
     covariance = inverse @ ((features * variance[:, None]).T @ features + ridge) @ inverse
-    everywhere = _features(_CENTRES)
+    everywhere = _features(CENTRES)
     found = np.sqrt(np.einsum("ij,jk,ik->i", everywhere, covariance, everywhere))
     return tuple(round(float(one), 6) for one in np.minimum(found, _MAX_DEVIATION))
 
@@ -200,9 +191,9 @@ def bands(counts: Floats, calibration: Calibration, scale: Scale) -> tuple[Band,
     A band without subjects gets the PD of its middle.
     """
     weight = np.maximum(counts.sum(axis=1), 0.0)
-    pd = calibration.pd(_CENTRES)
+    pd = calibration.pd(CENTRES)
     floors = [floor for _, floor in BAND_FLOORS]
-    member = band_index(scale.points(calibration.logit(_CENTRES)), floors)
+    member = band_index(scale.points(calibration.logit(CENTRES)), floors)
     ceilings = [scale.high, *floors[:-1]]
     everyone = max(float(weight.sum()), 1.0)
     found = []
@@ -239,12 +230,6 @@ def _known(fields: Fields) -> tuple[float, ...]:
     if len(found) != BINS or not all(0 <= one <= _MAX_DEVIATION for one in found):
         raise InvalidInput(f"calibration: deviations are {BINS} numbers in 0..{_MAX_DEVIATION:g}")
     return found
-
-
-def _bounded(parameters: Floats) -> Floats:
-    parameters[0] = np.clip(parameters[0], -50, 50)
-    parameters[1:] = np.clip(parameters[1:], _FLATTEST, _STEEPEST)
-    return parameters
 
 
 def _pd_at(points: float, scale: Scale) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import BINS, EDGES, Calibration
+from models.calibration import BINS, CENTRES, EDGES, Calibration
 from models.encoder import Columns, Encoder
 from models.evaluation import CALIBRATION, People, evaluation_layout
 from models.fields import Fields
@@ -43,7 +43,6 @@ _SIGNAL = "signal."
 _DRAWS = 400
 _SEED = 20_240_229
 _TAIL = 5.0  # per cent on each side: an interval holds 90 of 100
-_CENTRES = np.concatenate([[EDGES[0]], (EDGES[:-1] + EDGES[1:]) / 2, [EDGES[-1]]])
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.int64]
@@ -272,7 +271,7 @@ def read_counts(layout: Layout, total: Cells, noise_multiplier: float, nodes: in
 
 def findings(now: Counted, reference: Counted, calibration: Calibration) -> Findings:
     """Read a watch against its reference."""
-    pd = calibration.pd(_CENTRES)
+    pd = calibration.pd(CENTRES)
     places = _groups(reference.score.sum(axis=1), reference.score_noise * np.sqrt(2))
     draws = _drawn(now.score, now.score_noise)
     then, present = _grouped(reference.score, places), _grouped(now.score, places)

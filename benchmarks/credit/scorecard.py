@@ -11,12 +11,14 @@ import numpy as np
 from benchmarks.credit.federated import Cohort
 from models.baselines import federated_woe
 from models.baselines.additive import Additive
-from models.calibration import Calibration, add_histograms, fit, noisy_histogram
+from models.calibration import BINS, EDGES, Calibration, fit
 from models.encoder import Encoded, Encoder
+from models.evaluation import outcome_cells
 from models.plan import TrustMode
 from models.privacy.accountant import epsilon as epsilon_of
 from models.privacy.accountant import noise_multiplier_for
 from models.privacy.charge import tally_charge
+from models.tally import Block, Layout
 
 CALIBRATION = "scorecard_calibration"
 CALIBRATION_NOISE = 12.0
@@ -78,8 +80,10 @@ def make_scorecard(
     ]
     core = federated_woe.scorecard(encoder, found, np.sum(sums, axis=0, dtype=np.int64))
     least = CALIBRATION_NOISE * own
-    histograms = [noisy_histogram(core.raw(one.x), one.y, least) for one in cohorts]
-    curve = fit(add_histograms(histograms), least * float(np.sqrt(nodes)))
+    table = Layout((Block(CALIBRATION, (BINS, 2)),))
+    risks = [{CALIBRATION: outcome_cells(core.raw(one.x), one.y, EDGES)} for one in cohorts]
+    total = np.sum([table.noisy(table.add(one), least) for one in risks], axis=0, dtype=np.int64)
+    curve = fit(table.read(total)[CALIBRATION], table.deviation(CALIBRATION, least, nodes))
     spent = [
         epsilon_of(
             [

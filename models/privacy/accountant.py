@@ -82,53 +82,6 @@ def epsilon(charges: Charges, delta: float) -> float:
     return Accountant().epsilon(charges, delta)
 
 
-class EpsilonCurve:
-    """Epsilon after each round of one plan on top of what was spent before, ready to read.
-
-    Built once when a campaign is accepted (about 10 ms a round), then a look-up.
-
-    Args:
-        step: charge of one round.
-        rounds: number of rounds.
-        delta: where epsilon is read.
-        spent: charges paid before the first round (earlier campaigns, the cohort count).
-        reserved: charges that will follow; they count in `total` only.
-
-    Attributes:
-        after: epsilon after 0, 1, ..., `rounds` rounds.
-        total: epsilon after all rounds and the reserved charges.
-    """
-
-    def __init__(
-        self,
-        step: Charge,
-        rounds: int,
-        delta: float,
-        *,
-        spent: Charges = (),
-        reserved: Charges = (),
-    ) -> None:
-        self.after, self.total = _curve(step, rounds, delta, tuple(spent), tuple(reserved))
-
-
-@lru_cache(maxsize=_CACHED)
-def _curve(
-    step: Charge,
-    rounds: int,
-    delta: float,
-    spent: tuple[tuple[Charge, int], ...],
-    reserved: tuple[tuple[Charge, int], ...],
-) -> tuple[tuple[float, ...], float]:
-    accountant = Accountant()
-    one = _single(step)
-    running = accountant.compose(spent)
-    after = [_read(running, delta)]
-    for _ in range(rounds):
-        running = running.compose(one)
-        after.append(_read(running, delta))
-    return tuple(after), _read(running.compose(accountant.compose(reserved)), delta)
-
-
 def noise_multiplier_for(
     epsilon: float,
     delta: float,

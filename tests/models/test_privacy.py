@@ -7,7 +7,7 @@ import time
 import pytest
 from opacus.accountants import PRVAccountant, RDPAccountant
 
-from models.privacy.accountant import Accountant, EpsilonCurve, epsilon, noise_multiplier_for
+from models.privacy.accountant import Accountant, epsilon, noise_multiplier_for
 from models.privacy.budget import Budget, BudgetSpent
 from models.privacy.charge import COUNT, EVALUATION, STEP, Charge
 from protocols.errors import InvalidInput
@@ -63,16 +63,6 @@ def test_the_noise_multiplier_keeps_the_ceiling_and_little_less_would_not():
     sigma = noise_multiplier_for(2.0, DELTA, 0.2, 50, extra)
     assert epsilon([(Charge(STEP, sigma, 0.2), 50), *extra], DELTA) <= 2.0
     assert epsilon([(Charge(STEP, sigma - 0.005, 0.2), 50), *extra], DELTA) > 2.0
-
-
-def test_the_curve_reads_what_the_accountant_computes():
-    step, before, after = Charge(STEP, 3.3, 0.2), Charge(COUNT, 20, 1.0), Charge(EVALUATION, 12, 1)
-    curve = EpsilonCurve(step, 30, DELTA, spent=[(before, 1)], reserved=[(after, 1)])
-    assert curve.after[0] == pytest.approx(epsilon([(before, 1)], DELTA))
-    assert curve.after[30] == pytest.approx(epsilon([(before, 1), (step, 30)], DELTA), abs=1e-6)
-    assert curve.total == pytest.approx(
-        epsilon([(before, 1), (step, 30), (after, 1)], DELTA), abs=1e-6
-    )
 
 
 def test_the_ledger_of_a_running_campaign_is_quick_to_read():
