@@ -166,13 +166,6 @@ class Acknowledgement:
     signature: bytes
 
 
-def sign_notice(notice: Notice, key: SigningKey) -> tuple[bytes, bytes]:
-    """Body and signature."""
-    notice.check()
-    body = notice.body()
-    return body, key.sign(DOMAIN, body)
-
-
 def verify_notice(body: bytes, signature: bytes, sender: MemberEntry, now_ms: int) -> Notice:
     """Read a notice and check that `sender` signed it.
 

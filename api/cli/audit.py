@@ -14,6 +14,7 @@ import typer
 
 from api.cli import audit_verify, console
 from api.cli.audit_verify import say
+from api.cli.homes import opened_node
 
 app = typer.Typer(
     help="Verify, prove, export and inspect tamper-evident audit logs.", no_args_is_help=True
@@ -166,19 +167,14 @@ def reconcile(
     """
     from tempfile import TemporaryDirectory
 
-    from node.bootstrap import open_node
-
     end_ms = int(datetime.now(UTC).timestamp() * 1000) if until is None else _ms(until)
-    node = open_node(home)
-    try:
+    with opened_node(home) as node:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             verdict = node.reconciler().reconcile(peer, _ms(since), end_ms, out)
         else:
             with TemporaryDirectory(prefix="credence-") as folder:
                 verdict = node.reconciler().reconcile(peer, _ms(since), end_ms, Path(folder))
-    finally:
-        node.close()
     audit_verify.tell(verdict, as_json=as_json)
 
 

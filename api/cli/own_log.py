@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.cli.homes import opened_coordinator, opened_node
 from api.cli.times import now_ms
 
 if TYPE_CHECKING:
@@ -24,18 +25,12 @@ def own_log(home: Path) -> "Iterator[tuple[LogReader, str]]":
 
     with ExitStack() as stack:
         if _is_coordinator(home):
-            from coordinator.bootstrap import open_coordinator
-
-            coordinator = open_coordinator(home)
-            stack.callback(coordinator.close)
+            coordinator = stack.enter_context(opened_coordinator(home))
             keys = coordinator.keys
             log, database, name = coordinator.audit, coordinator.database, coordinator.settings.name
             reader = LogReader(log, database, lambda: keys.directory, now_ms)
         else:
-            from node.bootstrap import open_node
-
-            node = open_node(home)
-            stack.callback(node.close)
+            node = stack.enter_context(opened_node(home))
             name = node.member_id
             log, database, reader = node.audit, node.database, node.log_reader
         with database.read() as connection:

@@ -5,13 +5,14 @@ members and the coordinator are witnesses of each other without any.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli import console
+from api.cli.homes import opened_coordinator, opened_node
 from api.cli.options import AsJson
 from api.cli.stopping import Parent
 from api.cli.times import now_ms
@@ -232,20 +233,11 @@ def _opened(home: Path) -> "Iterator[tuple[Database, LogKeeper]]":
     """The database and the keeper of a node or coordinator."""
     from coordinator.home import DATABASE_FILE as COORDINATORS
 
-    process: Coordinator | Node
-    if (home / COORDINATORS).exists():
-        from coordinator.bootstrap import open_coordinator
-
-        process = open_coordinator(home)
-    else:
-        from node.bootstrap import open_node
-
-        process = open_node(home)
-    try:
+    opened: AbstractContextManager[Coordinator | Node]
+    opened = opened_coordinator(home) if (home / COORDINATORS).exists() else opened_node(home)
+    with opened as process:
         process.witnessing.keeper.open()
         yield process.database, process.witnessing.keeper
-    finally:
-        process.close()
 
 
 def _evidence_in(home: Path) -> "list[EvidenceRow]":

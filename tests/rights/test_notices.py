@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.right_notices import (
+    DOMAIN,
     MAX_NOTICE_BYTES,
     Notice,
     Topic,
     decimal_value,
-    sign_notice,
     verify_acknowledgement,
 )
 from consent.rights import DAY_MS
 from node.rights.errors import ConsentNotHere, NotTheirs
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
 from protocols.identifiers import new_id
+from protocols.keys import SigningKey
 from tests.network import now_ms, person
 from tests.rights.world import ANNA, BANK, HOLDER, RightsWorld, open_rights
 
@@ -54,9 +55,14 @@ def notice(topic: Topic, consents: tuple[bytes, ...], **changes: object) -> Noti
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def signed(made: Notice, key: SigningKey) -> tuple[bytes, bytes]:
+    """Its body, and a signature of it."""
+    return made.body(), key.sign(DOMAIN, made.body())
+
+
 def tell(there: RightsWorld, made: Notice, *, peer: str = BANK, to: str = HOLDER) -> str:
     """The refusal with which `to` answers a notice that `peer` signed and brought."""
-    body, signature = sign_notice(made, there.world.network.node(peer).keys.signing)
+    body, signature = signed(made, there.world.network.node(peer).keys.signing)
     receiver = there.world.network.node(to)
     answer = receiver.rights.receive(peer, body, signature)
     entry = receiver.documents.directory().member(to)
@@ -87,11 +93,11 @@ def test_a_notice_of_another_sender_or_for_another_member_is_refused(there: Righ
     """Signed by one and brought by another, or addressed elsewhere: the call fails, unsigned."""
     _, terms = there.person(1)
     made = notice(Topic.FREEZE, (terms.consent_hash,))
-    body, signature = sign_notice(made, there.world.node.keys.signing)
+    body, signature = signed(made, there.world.node.keys.signing)
     with pytest.raises(SignatureInvalid):
         there.holder.receive(OTHER, body, signature)
     elsewhere = notice(Topic.FREEZE, (terms.consent_hash,), receiver=OTHER)
-    body, signature = sign_notice(elsewhere, there.world.node.keys.signing)
+    body, signature = signed(elsewhere, there.world.node.keys.signing)
     with pytest.raises(NotTheirs):
         there.holder.receive(BANK, body, signature)
     with pytest.raises(SignatureInvalid):
