@@ -81,3 +81,13 @@ def base32_lower(data: bytes) -> str:
 def new_id(prefix: str) -> str:
     """A fresh random identifier, `<prefix>_` and 26 base32 characters (128 random bits)."""
     return f"{prefix}_{base32_lower(secrets.token_bytes(16))}"
+
+
+def new_ordered_id(prefix: str, at_ms: int) -> str:
+    """A fresh identifier that sorts by time, `<prefix>_` and 32 hex digits.
+
+    48 bits of UTC milliseconds and 80 random ones, as version 7 of RFC 9562 orders them: rows that
+    are stored one after the other lie beside each other in an index, and a database that holds
+    millions writes few pages of it. It tells whoever sees it when it was made.
+    """
+    return f"{prefix}_{at_ms:012x}{secrets.token_hex(10)}"

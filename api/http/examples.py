@@ -22,7 +22,7 @@ _OF_FORMAT = {"date": "2026-09-21", "date-time": "2026-09-21T14:13:20Z"}
 _PREFIXES = {
     "subject": "sub_7x3k2m4p6q7r2s5t5v7w2x4y6z",
     "consent_id": "con_2b4d6f2h7j3l5n7p2r2t4v6x4z",
-    "score_id": "scr_5c7e2g2i4k6m4o7q3s5u7w2y2a",
+    "score_id": "scr_019a3f5b2c4e8d17f0a6b3c5e2d49f81",
     "client_id": "cli_3d5f7h2j4l6n4p2r6t5v3x7z2b",
     "request_id": "req_0123456789abcdef",
     "code": "",

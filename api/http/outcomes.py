@@ -14,7 +14,7 @@ from node.outcomes.service import OutcomeReport, OutcomeService
 from node.storage.reported_outcomes import Reported
 
 SCOPE = "outcomes:write"
-_SCORE = "scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"
+_SCORE = "scr_019a3f5b2c4e8d17f0a6b3c5e2d49f81"
 _OUTCOME = "out_2d4f6h8j2l4n6p8r2t4v6x8z2b"
 OutcomeName = Literal["performing", "default", "charged_off", "repaid", "prepaid", "not_funded"]
 _REFUSALS = {

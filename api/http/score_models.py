@@ -155,7 +155,7 @@ class ScoreAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    score_id: str = Field(examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])
+    score_id: str = Field(examples=["scr_019a3f5b2c4e8d17f0a6b3c5e2d49f81"])
     subject: str = Field(examples=[_SUBJECT])
     consent_id: str = Field(examples=[_CONSENT])
     purpose: str = Field(examples=["score"])

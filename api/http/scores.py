@@ -29,7 +29,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-ScoreId = Annotated[str, Path(max_length=40, examples=["scr_5c7e9g2i4k6m8o1q3s5u7w9y2a"])]
+ScoreId = Annotated[str, Path(max_length=40, examples=["scr_019a3f5b2c4e8d17f0a6b3c5e2d49f81"])]
 
 _REFUSALS = {
     400: "The request is not what it must be.",

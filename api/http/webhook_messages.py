@@ -38,7 +38,7 @@ class ScoreRequestEnded(BaseModel):
     state: Literal["completed", "expired"]
     score_id: str | None = Field(
         description="What to read; null: there is none.",
-        examples=["scr_5c7e2g2i4k6m4o7q3s5u7w2y2a"],
+        examples=["scr_019a3f5b2c4e8d17f0a6b3c5e2d49f81"],
     )
     code: str | None = Field(description="Why there is none.", examples=[None])
 

@@ -371,9 +371,9 @@ class ScoreGroups:
                 scores.free_key(connection, *named)
             given.append(row_of(one.request, facts, body, leaf.seq))
         scores.add_many(connection, given)
-        self._inputs.keep(
-            connection, [input_of(one, facts) for one, facts in zip(ready, told, strict=True)]
-        )
+        people = [one.granted.terms.pseudonym for one in ready]
+        kept = [input_of(one, facts) for one, facts in zip(ready, told, strict=True)]
+        self._inputs.keep(connection, list(zip(people, kept, strict=True)))
         return [Scored(row.score_id, row.result) for row in given]
 
 

@@ -34,16 +34,12 @@ class ScoreInput:
 
     Attributes:
         score_id: of which score.
-        pseudonym: of whom.
-        consent_id: under which consent.
         language: of the reasons' texts.
         merged: signal id -> (status, value), as the model read them.
         expires_at_ms: until when it may be kept.
     """
 
     score_id: str
-    pseudonym: bytes
-    consent_id: str
     language: str
     merged: Signals
     expires_at_ms: int
@@ -55,18 +51,15 @@ class ScoreInputs:
     def __init__(self, data_keys: DataKeys) -> None:
         self._data_keys = data_keys
 
-    def keep(self, connection: Connection, kept: Sequence[ScoreInput]) -> None:
-        """Store the inputs, in the transaction that stores their scores."""
-        keys = self._data_keys.keys_for((one.pseudonym, KEY_PURPOSE) for one in kept)
+    def keep(self, connection: Connection, kept: Sequence[tuple[bytes, ScoreInput]]) -> None:
+        """Store inputs, each with whose it is, in the transaction that stored their scores."""
+        keys = self._data_keys.keys_for((person, KEY_PURPOSE) for person, _ in kept)
         rows = []
-        for one in kept:
-            key = keys[one.pseudonym, KEY_PURPOSE]
+        for person, one in kept:
+            key = keys[person, KEY_PURPOSE]
             plain = orjson.dumps({"language": one.language, "signals": one.merged})
             sealed = aead.encrypt(key.key, plain, _identity(one.score_id))
-            rows.append(
-                InputRow(one.score_id, one.pseudonym, one.consent_id, key.key_id, sealed,
-                         one.expires_at_ms)
-            )  # fmt: skip
+            rows.append(InputRow(one.score_id, key.key_id, sealed, one.expires_at_ms))
         score_inputs.add_many(connection, rows)
 
     def open(self, connection: Connection, score_id: str, now_ms: int) -> ScoreInput:
@@ -85,9 +78,7 @@ class ScoreInputs:
         plain = orjson.loads(aead.decrypt(key.key, row.sealed, _identity(score_id)))
         pairs: Mapping[str, Sequence[float]] = plain["signals"]
         merged = {name: (int(status), float(value)) for name, (status, value) in pairs.items()}
-        return ScoreInput(
-            score_id, row.pseudonym, row.consent_id, plain["language"], merged, row.expires_at_ms
-        )
+        return ScoreInput(score_id, plain["language"], merged, row.expires_at_ms)
 
 
 def _identity(score_id: str) -> bytes:

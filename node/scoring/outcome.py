@@ -12,7 +12,7 @@ from node.scoring.result import ScoreFacts, ScoreVersions
 from node.storage.marks import Marks
 from node.storage.scores import ScoreRow
 from node.storage.signals import Signals
-from protocols.identifiers import new_id
+from protocols.identifiers import new_ordered_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,7 @@ def _outcome(facts: ScoreFacts) -> dict[str, int | str]:
 
 def input_of(one: Ready, facts: ScoreFacts) -> ScoreInput:
     """What the answer was computed from."""
-    return ScoreInput(
-        score_id=facts.score_id,
-        pseudonym=one.granted.terms.pseudonym,
-        consent_id=facts.consent_id,
-        language=one.request.language,
-        merged=one.merged,
-        expires_at_ms=facts.expires_at_ms,
-    )
+    return ScoreInput(facts.score_id, one.request.language, one.merged, facts.expires_at_ms)
 
 
 def row_of(request: ScoreRequest, facts: ScoreFacts, body: str, leaf_seq: int) -> ScoreRow:
@@ -100,7 +93,7 @@ def facts_of(
         if said.vector is not None and said.vector.expires_at_ms is not None
     ]
     return ScoreFacts(
-        score_id=new_id("scr"),
+        score_id=new_ordered_id("scr", now_ms),
         subject=one.request.subject_ref,
         consent_id=one.request.consent_id,
         purpose=one.request.purpose,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 
 from audit.bulk import BulkInsert
 from audit.database import Connection
 from node.storage.scoring_tables import score_input
+from node.storage.tables import score, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,6 @@ class InputRow:
     """The sealed input of one score; `key_id` names the person's data key."""
 
     score_id: str
-    pseudonym: bytes
-    consent_id: str
     key_id: bytes
     sealed: bytes
     expires_at_ms: int
@@ -43,20 +42,25 @@ def find(connection: Connection, score_id: str, now_ms: int) -> InputRow | None:
 
 def delete_by_consent(connection: Connection, consent_id: str) -> int:
     """Delete what was kept under a consent; how many."""
-    return connection.execute(
-        delete(score_input).where(score_input.c.consent_id == consent_id)
-    ).rowcount
+    made = select(score.c.score_id).where(score.c.consent_id == consent_id)
+    return _delete_of(connection, made)
 
 
 def delete_of_person(connection: Connection, pseudonym: bytes) -> int:
     """Delete what was kept about a person; how many."""
-    return connection.execute(
-        delete(score_input).where(score_input.c.pseudonym == pseudonym)
-    ).rowcount
+    names = select(subject.c.subject_ref).where(subject.c.pseudonym == pseudonym)
+    made = select(score.c.score_id).where(score.c.subject_ref.in_(names))
+    return _delete_of(connection, made)
 
 
 def delete_expired(connection: Connection, now_ms: int) -> int:
     """Delete what has outlived its data life; how many."""
     return connection.execute(
         delete(score_input).where(score_input.c.expires_at_ms <= now_ms)
+    ).rowcount
+
+
+def _delete_of(connection: Connection, scores: Select[tuple[str]]) -> int:
+    return connection.execute(
+        delete(score_input).where(score_input.c.score_id.in_(scores))
     ).rowcount

@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -26,18 +27,17 @@ score_product = Table(
     Column("max_age_s", BigInteger, nullable=True),  # of signals released before; null: their life
 )
 
-# What a score was computed from, sealed under the person's data key; gone with its data life.
+# What a score was computed from, sealed under the person's data key; gone with its data life, or
+# with the score. Whose it is, and under which consent, the score's row says.
 score_input = Table(
     "score_input",
     metadata,
-    Column("score_id", String(40), primary_key=True),
-    Column("pseudonym", LargeBinary(32), nullable=False),
-    Column("consent_id", String(40), nullable=False),
+    Column(
+        "score_id", String(40), ForeignKey("score.score_id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("key_id", LargeBinary(16), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
-    Index("ix_score_input_consent", "consent_id"),
-    Index("ix_score_input_pseudonym", "pseudonym"),
     Index("ix_score_input_expiry", "expires_at_ms"),
 )
 

@@ -20,7 +20,7 @@ from node.scoring.products import (
 )
 from node.scoring.requests import ScoreExpired, ScoreUnknown
 from node.scoring.what_if import Choice, changes
-from node.storage import bundles, score_inputs
+from node.storage import bundles, deletions, pseudonyms, score_inputs
 from node.storage.products import EVERY_CLIENT, ProductRow
 from protocols.documents import sign_document
 from protocols.errors import InvalidInput
@@ -268,6 +268,21 @@ def test_inputs_are_sealed_and_go_with_the_consent_or_with_the_person(world: Wor
     with world.node.database.write() as connection:
         assert score_inputs.delete_by_consent(connection, consent.consent_id) == 1
         assert score_inputs.delete_of_person(connection, one) == 0
+
+
+def test_inputs_of_a_person_are_found_after_a_change_of_pseudonyms(world: World) -> None:
+    one, _, _ = scored(world)
+    with world.node.database.write() as connection:
+        pseudonyms.rename(connection, {one: bytes(31) + b"7"})
+        assert score_inputs.delete_of_person(connection, one) == 0
+        assert score_inputs.delete_of_person(connection, bytes(31) + b"7") == 1
+
+
+def test_inputs_go_with_their_score(world: World) -> None:
+    _, consent, answer = scored(world)
+    with world.node.database.write() as connection:
+        assert deletions.delete_scores(connection, consent.consent_id) == 1
+        assert score_inputs.find(connection, answer["score_id"], now_ms()) is None
 
 
 def test_a_past_decision_of_a_model_that_is_not_kept_says_so(world: World) -> None:
