@@ -59,3 +59,11 @@ def bank(settled_bank: Bank, accountant: Accountant, tmp_path: Path) -> Iterator
     copied = settled_bank.moved_to(home, accountant)
     yield copied
     copied.node.close()
+
+
+@pytest.fixture
+def accepted(bank: Bank, campaign: Campaign) -> Campaign:
+    """The campaign, answered by the bank."""
+    answer = bank.worker.trainer.accept(campaign.document)
+    assert (answer.refusal, answer.campaign_id) == ("", "camp-1")
+    return campaign

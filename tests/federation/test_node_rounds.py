@@ -1,143 +1,25 @@
-"""What a node does with plans and rounds, and what it refuses."""
+"""What a node does with rounds of a plan that it accepted, and what it refuses."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from audit.merkle import Frontier, leaf_hash
-from models.aggregation_plan import IN_CLEAR
 from models.evaluation import evaluation_layout
 from models.evaluation_plan import EvaluationPlan
-from models.plan import CampaignExpired
 from models.privacy.accountant import Accountant
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import Charge
 from models.weights import parameter_count
-from node.federation.acceptance import Answer, CampaignNotAccepted
-from node.federation.cohort import CohortChanged, Cohorts
+from node.federation.acceptance import CampaignNotAccepted
 from node.federation.held_out import HeldOut
-from node.federation.policy import CohortTooSmall
 from node.federation.trainer import RoundReplayed, RoundUnknown
 from node.federation.wiring import build_worker
-from node.storage import consents, privacy_ledger, training
-from protocols.errors import CredenceError, SignatureInvalid
+from node.storage import privacy_ledger, training
 from protocols.federation import PREVIOUS
-from protocols.keys import SigningKey
 from protocols.tensors import TensorRefused
-from tests.federation.rounds import Campaign, of_type
-from tests.federation.world import Bank, now_ms
-
-
-@pytest.fixture
-def accepted(bank: Bank, campaign: Campaign) -> Campaign:
-    answer = bank.worker.trainer.accept(campaign.document)
-    assert (answer.refusal, answer.campaign_id) == ("", "camp-1")
-    return campaign
-
-
-def ledger(bank: Bank) -> list[privacy_ledger.ChargeRow]:
-    with bank.node.database.read() as connection:
-        return privacy_ledger.charge_lines(connection, bank.member_id)
-
-
-def leaves(bank: Bank) -> int:
-    return bank.node.audit.head().size
-
-
-def test_a_plan_is_answered_with_a_band_and_the_count_is_charged(bank, accepted):
-    with bank.node.database.read() as connection:
-        row = training.find_campaign(connection, "camp-1")
-    assert 50 <= row.cohort_band <= 110
-    assert [(line.round, line.mechanism) for line in ledger(bank)] == [(0, "cohort_count")]
-
-
-def test_a_plan_that_comes_again_gets_the_same_answer_and_no_new_noise(bank, accepted):
-    trainer = bank.worker.trainer
-    with bank.node.database.read() as connection:
-        band = training.find_campaign(connection, "camp-1").cohort_band
-    for _ in range(3):
-        # The band itself travels only inside masked sums.
-        assert trainer.accept(accepted.document) == Answer("camp-1", "", 0)
-    with bank.node.database.read() as connection:
-        assert training.find_campaign(connection, "camp-1").cohort_band == band
-    assert len(ledger(bank)) == 1
-
-
-def test_a_tampered_plan_gets_no_answer(bank, campaign):
-    body = campaign.document.body.replace(b'"rounds":5', b'"rounds":6')
-    with pytest.raises(SignatureInvalid):
-        bank.worker.trainer.accept(replace(campaign.document, body=body))
-    assert ledger(bank) == []
-
-
-def test_a_plan_signed_by_another_key_gets_no_answer(bank, campaign):
-    forged = replace(campaign, key=SigningKey.generate())
-    with pytest.raises(SignatureInvalid):
-        bank.worker.trainer.accept(forged.document)
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"members": ("bank-b", "bank-c")}, "plan_not_for_us"),
-        ({"catalogue_version": 2}, "catalogue_unknown"),
-        ({"catalogue_sha256": "0" * 64}, "catalogue_unknown"),
-        ({"quorum": 1, "aggregation": IN_CLEAR}, "too_few_members"),
-        ({"aggregation": IN_CLEAR}, "plan_not_masked"),
-        ({"rounds": 50}, "privacy_plan_inconsistent"),
-        ({"minimum_cohort": 10_000}, "cohort_too_small"),
-    ],
-)
-def test_a_plan_outside_this_nodes_limits_is_refused_by_code(bank, campaign, change, code):
-    answer = bank.worker.trainer.accept(campaign.changed(**change).document)
-    assert (answer.refusal, answer.cohort_band) == (code, 0)
-    with pytest.raises(CampaignNotAccepted):
-        bank.worker.trainer.train(campaign.changed(**change).round(1))
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"epsilon": 9.0}, "epsilon_above_limit"),
-        ({"delta": 1e-4}, "epsilon_above_limit"),
-        ({"noise_multiplier": 0.5}, "privacy_plan_inconsistent"),
-        ({"epsilon": 2.0}, "privacy_plan_inconsistent"),
-    ],
-)
-def test_inflated_privacy_parameters_are_refused_by_code(bank, campaign, change, code):
-    privacy = replace(campaign.plan.privacy, **change)
-    answer = bank.worker.trainer.accept(campaign.changed(privacy=privacy).document)
-    assert answer.refusal == code
-    assert ledger(bank) == []
-
-
-def test_a_plan_past_its_deadline_is_refused_and_so_are_its_rounds(bank, campaign):
-    """Whoever holds a round back, or a plan, gets nothing for it after the deadline."""
-    trainer, soon = bank.worker.trainer, now_ms() + 60_000
-    late = campaign.changed(deadline_at_ms=now_ms() - 1)
-    assert trainer.accept(late.document).refusal == "campaign_expired"
-    assert ledger(bank) == []
-    short = campaign.changed(deadline_at_ms=soon)
-    assert trainer.accept(short.document).refusal == ""
-    trainer.train(short.round(1))
-    trainer._now_ms = trainer._acceptance._now_ms = lambda: soon
-    for number in (1, 2):
-        with pytest.raises(CampaignExpired):
-            trainer.train(short.round(number))
-    assert len(ledger(bank)) == 2
-
-
-def test_a_larger_network_than_allowed_is_refused(bank, campaign):
-    architecture = replace(campaign.plan.architecture, hidden=129)
-    answer = bank.worker.trainer.accept(campaign.changed(architecture=architecture).document)
-    assert answer.refusal == "architecture_refused"
-
-
-def test_another_plan_under_an_answered_id_is_refused(bank, accepted):
-    answer = bank.worker.trainer.accept(accepted.changed(seed=9).document)
-    assert answer.refusal == "campaign_not_accepted"
+from tests.federation.books import leaves, ledger
+from tests.federation.rounds import of_type
 
 
 def test_a_step_gives_one_noised_vector_and_is_charged_with_its_leaf(bank, accepted):
@@ -351,82 +233,3 @@ def test_the_ledger_only_grows(bank, accepted):
         connection.exec_driver_sql("DELETE FROM privacy_charge")
     with bank.node.database.read() as connection, pytest.raises(Exception, match="append-only"):
         connection.exec_driver_sql("UPDATE privacy_charge SET noise_multiplier = 100")
-
-
-def test_a_withdrawn_subject_is_in_no_later_cohort(bank, accepted):
-    trainer = bank.worker.trainer
-    trainer.train(accepted.round(1))
-    held = HeldOut(bank.node.keys.local_key, accepted.plan.evaluation)
-    gone = next(one for one in bank.people if not held.has(one))
-    bank.withdraw(gone)
-    trainer.train(accepted.round(2))
-    with bank.node.database.read() as connection:
-        terms = consents.terms_by_id(connection, [bank.consent_of[gone]])
-        gone_hash = terms[bank.consent_of[gone]].consent_hash
-        roots = dict(training.round_roots(connection, "camp-1"))
-        first, second = (training.cohort_hashes(connection, roots[number]) for number in (1, 2))
-    assert gone_hash in first
-    assert gone_hash not in second
-    assert len(second) == len(first) - 1
-    assert second == sorted(second)
-    assert Frontier().extend(map(leaf_hash, second)).root() == roots[2]
-
-
-class RacingCohorts(Cohorts):
-    """A withdrawal commits between freezing and charging."""
-
-    race: Callable[[], None] | None = None
-
-    def freeze(self, at_ms: int):
-        frozen = super().freeze(at_ms)
-        if self.race is not None:
-            race, self.race = self.race, None
-            race()
-        return frozen
-
-
-def test_a_withdrawal_while_a_step_is_computed_throws_its_result_away(bank, accepted):
-    acceptance = bank.worker.trainer._acceptance
-    node = bank.node
-    racing = RacingCohorts(node.database, node.member_id, accepted.encoder, 8.0)
-    racing.race = lambda: bank.withdraw(bank.people[0])
-    acceptance._open = replace(acceptance._open, cohorts=racing)
-    bank.worker.trainer.train(accepted.round(1))
-    with node.database.read() as connection:
-        ((_, root),) = training.round_roots(connection, "camp-1")
-        assert len(training.cohort_hashes(connection, root)) == len(bank.people) - 1
-    assert len(ledger(bank)) == 2
-
-
-def test_a_frozen_cohort_does_not_survive_a_withdrawal(bank, accepted):
-    cohorts = Cohorts(bank.node.database, bank.member_id, accepted.encoder, 8.0)
-    frozen = cohorts.freeze(now_ms())
-    with bank.node.database.write() as connection:
-        cohorts.check(connection, frozen, now_ms())
-    bank.withdraw(bank.people[5])
-    with bank.node.database.write() as connection, pytest.raises(CohortChanged):
-        cohorts.check(connection, frozen, now_ms())
-
-
-def test_too_many_withdrawals_end_a_nodes_part(bank, accepted):
-    for pseudonym in bank.people[:45]:
-        bank.withdraw(pseudonym)
-    with pytest.raises(CohortTooSmall):
-        bank.worker.trainer.train(accepted.round(1))
-    assert len(ledger(bank)) == 1
-
-
-def test_every_refusal_of_a_plan_is_logged(bank, campaign):
-    before = leaves(bank)
-    bank.worker.trainer.accept(campaign.changed(quorum=1, aggregation=IN_CLEAR).document)
-    assert leaves(bank) == before + 1
-    assert bank.node.audit.payload(before) == {"code": "too_few_members"}
-
-
-def test_all_refusals_have_codes():
-    from node.federation import policy
-
-    classes = [cls for cls in vars(policy).values() if isinstance(cls, type)]
-    codes = [cls.code for cls in classes if issubclass(cls, CredenceError)]
-    assert len(set(codes)) == len(codes)
-    assert all(len(code) <= 40 for code in codes)

@@ -2,12 +2,7 @@
 
 from dataclasses import replace
 
-from protocols.envelope import (
-    Query,
-    new_request,
-    seal_answer,
-    verify_request,
-)
+from protocols.envelope import Query, new_request, seal_answer, verify_request
 from protocols.v1.exchange_pb2 import (
     AnswerBody,
     RequestBody,

@@ -8,21 +8,11 @@ import nacl.bindings
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from protocols.envelope import (
-    RequestExpired,
-    SuiteUnsupported,
-    open_answer,
-    seal_answer,
-)
+from protocols.envelope import RequestExpired, SuiteUnsupported, open_answer, seal_answer
 from protocols.errors import SignatureInvalid
 from protocols.padding import unpad
 from protocols.suites import MLKEM768_X25519, SUPPORTED, strongest, suite
-from protocols.v1.exchange_pb2 import (
-    AnswerBody,
-    SealedAnswer,
-    SealedRequest,
-    SubjectAnswer,
-)
+from protocols.v1.exchange_pb2 import AnswerBody, SealedAnswer, SealedRequest, SubjectAnswer
 from tests.protocols.envelopes import QUERIES, answer_to, ask, receive, seal, speaking
 
 # The whole way

@@ -7,18 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.directory import MemberNotActive
-from protocols.envelope import (
-    AnswerMismatch,
-    Limits,
-    open_answer,
-    seal_answer,
-)
+from protocols.envelope import AnswerMismatch, Limits, open_answer, seal_answer
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
-from protocols.v1.exchange_pb2 import (
-    SealedAnswer,
-    SignalStatus,
-    SubjectAnswer,
-)
+from protocols.v1.exchange_pb2 import SealedAnswer, SignalStatus, SubjectAnswer
 from tests.protocols.envelopes import (
     NO_CONSENT,
     NOW,

@@ -16,11 +16,7 @@ from protocols.envelope import (
     WrongAudience,
 )
 from protocols.errors import CredenceError, InvalidInput, Malformed, SignatureInvalid
-from protocols.v1.exchange_pb2 import (
-    RequestBody,
-    SealedRequest,
-    SubjectQuery,
-)
+from protocols.v1.exchange_pb2 import RequestBody, SealedRequest, SubjectQuery
 from tests.protocols.envelopes import NOW, QUERIES, ask, receive, resigned, speaking
 
 

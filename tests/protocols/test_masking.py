@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.masking.errors import (
-    CohortOfFew,
-)
+from protocols.masking.errors import CohortOfFew
 from protocols.masking.opening import Opening
-from tests.protocols.masking_cohort import (
-    Cohort,
-    member_ids,
-    terms,
-)
+from tests.protocols.masking_cohort import Cohort, member_ids, terms
 
 A, B, C, D, E = member_ids(5)
 ROUNDS = count(1)

@@ -22,13 +22,7 @@ from protocols.masking.seeds import derive
 from protocols.masking.shares import open_share, read_deal
 from protocols.masking.wire import Unmasked
 from protocols.oprf import ProofInvalid
-from tests.protocols.masking_cohort import (
-    CAMPAIGN,
-    PLAN,
-    Cohort,
-    member_ids,
-    terms,
-)
+from tests.protocols.masking_cohort import CAMPAIGN, PLAN, Cohort, member_ids, terms
 
 A, B, C, D, E = member_ids(5)
 

@@ -16,13 +16,7 @@ from protocols.masking.errors import (
 )
 from protocols.masking.party import recovery_inputs
 from protocols.masking.ring import RingOverflow
-from tests.protocols.masking_cohort import (
-    BOUND,
-    MODEL,
-    Cohort,
-    member_ids,
-    terms,
-)
+from tests.protocols.masking_cohort import BOUND, MODEL, Cohort, member_ids, terms
 
 A, B, C, D, E = member_ids(5)
 

@@ -10,7 +10,8 @@ import pytest
 
 from protocols.errors import CredenceError
 from scripts.vectors.__main__ import FOLDER, FORMAT, pages
-from tests.protocols.vector_checks import CHECKS, Mismatch
+from tests.protocols.vector_checks import CHECKS
+from tests.protocols.vector_fields import Mismatch
 
 FREE = {"check", "name", "rejection_seed"}  # these bind nothing
 FILES = sorted(Path(FOLDER).glob("*.json"))

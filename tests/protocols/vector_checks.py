@@ -3,25 +3,12 @@
 They read a vector as another implementer would, from its fields alone, then make it again.
 """
 
-import base64
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from audit.checkpoint import Checkpoint, NoteKey, open_checkpoint, sign_checkpoint
-from audit.leaf import commitment, open_ciphertext
-from audit.merkle import (
-    Frontier,
-    consistency_proof,
-    inclusion_proof,
-    leaf_hash,
-    verify_consistency,
-    verify_inclusion,
-)
-from audit.shredding import DataKey
 from consent.artefact import Artefact, grant, verify_artefact
 from consent.delivery import Acknowledgement, Delivery, Kind, verify_acknowledgement
 from consent.events import ConsentEvent, countersign_event, sign_event, verify_event
@@ -40,19 +27,10 @@ from protocols.secret_sharing import verification_share
 from protocols.suites import suite
 from protocols.v1.exchange_pb2 import RequestBody, SealedAnswer, SealedRequest
 from scripts.vectors import hpke
+from tests.protocols.log_vector_checks import checkpoint, consistency, inclusion, leaf, tree
+from tests.protocols.vector_fields import Mismatch, Vector, same, unhex
 
-Vector = Mapping[str, Any]
 BUCKETS = {"smallest": 512, "largest": 2 * 1024 * 1024}
-TREE = [leaf_hash(bytes([number]) * number) for number in range(9)]
-
-
-class Mismatch(Exception):
-    """A field is not what today's code makes."""
-
-
-def same(made: object, given: object) -> None:
-    if made != given:
-        raise Mismatch
 
 
 def canonical(vector: Vector, _context: Vector) -> None:
@@ -264,62 +242,6 @@ def one_use_public(private: bytes) -> bytes:
     return MLKEM768PrivateKey.from_seed_bytes(private[:64]).public_key().public_bytes_raw() + curve
 
 
-def leaf(vector: Vector, _context: Vector) -> None:
-    key = DataKey(key_id=unhex(vector["key_id"]), key=unhex(vector["key"]))
-    text, ciphertext = vector["leaf"].encode(), unhex(vector["ciphertext"])
-    same(leaf_hash(text).hex(), vector["leaf_hash"])
-    fields = json.loads(text)
-    same((fields["pc"], fields["ch"]), (vector["pc"], vector["ch"]))
-    same(sha256(ciphertext).hex(), vector["ch"])
-    same(ciphertext[:16], key.key_id)
-    same(
-        commitment(unhex(vector["salt"]), vector["payload"].encode()).hex(),
-        vector["pc"],
-    )
-    opening = open_ciphertext(text, ciphertext, key)
-    same((opening.salt.hex(), opening.payload.decode()), (vector["salt"], vector["payload"]))
-
-
-def tree(vector: Vector, _context: Vector) -> None:
-    hashes = [leaf_hash(unhex(one)) for one in vector["leaves"]]
-    same([one.hex() for one in hashes], vector["leaf_hashes"])
-    same(hashes, TREE)
-    same([root(size).hex() for size in range(len(hashes) + 1)], vector["roots"])
-
-
-def root(size: int) -> bytes:
-    same(max(size, len(TREE)), len(TREE))
-    return Frontier().extend(TREE[:size]).root()
-
-
-def node(level: int, index: int) -> bytes:
-    return Frontier().extend(TREE[index << level : (index + 1) << level]).root()
-
-
-def inclusion(vector: Vector, _context: Vector) -> None:
-    index, size = vector["index"], vector["size"]
-    proof = [unhex(item) for item in vector["proof"]]
-    verify_inclusion(index, size, unhex(vector["leaf_hash"]), proof, unhex(vector["root"]))
-    same(inclusion_proof(index, size, node), proof)
-    same(root(size).hex(), vector["root"])
-
-
-def consistency(vector: Vector, _context: Vector) -> None:
-    old, new = vector["old"], vector["new"]
-    proof = [unhex(item) for item in vector["proof"]]
-    verify_consistency(old, new, unhex(vector["old_root"]), unhex(vector["new_root"]), proof)
-    same(consistency_proof(old, new, node), proof)
-    same((root(old).hex(), root(new).hex()), (vector["old_root"], vector["new_root"]))
-
-
-def checkpoint(vector: Vector, _context: Vector) -> None:
-    named = Checkpoint(vector["origin"], vector["size"], unhex(vector["root"]))
-    key = NoteKey.parse(vector["verifier_key"])
-    same(open_checkpoint(vector["note"].encode(), [key]), named)
-    same(sign_checkpoint(named, SigningKey(unhex(vector["seed"]))).decode(), vector["note"])
-    same(base64.b64encode(named.root).decode(), vector["note"].split("\n")[2])
-
-
 def evaluation(vector: Vector, _context: Vector) -> None:
     blinded = oprf.blind(unhex(vector["input"]), scalar=unhex(vector["blind"]))
     same(blinded.element.hex(), vector["blinded"])
@@ -360,13 +282,6 @@ def ceremony(vector: Vector, _context: Vector) -> None:
     for member, share in vector["shares"].items():
         trustee = dkg.Trustee(agreed, member, keys[member], publics)
         same(trustee.conclude(board)[1].hex(), share)
-
-
-def unhex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError as error:
-        raise Mismatch from error
 
 
 CHECKS: dict[str, Callable[[Vector, Vector], object]] = {
