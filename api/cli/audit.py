@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from api.cli import audit_verify, console
-from api.cli.audit_verify import say
 from api.cli.homes import opened_node
 
 app = typer.Typer(
@@ -60,8 +59,8 @@ def export(
         fields = {"from": written.start, "size": written.size, "root": written.root.hex()}
         console.print_json({"out": str(out), **fields})
     else:
-        say(f"{written.size - written.start} leaves in {out}")
-        say(f"root {written.root.hex()}")
+        console.say(f"{written.size - written.start} leaves in {out}")
+        console.say(f"root {written.root.hex()}")
 
 
 @app.command()
@@ -83,7 +82,7 @@ def receipt(
     with own_log(home) as (reader, _):
         found = reader.receipt(seq, opened=opened)
     _write(out, found.to_json())
-    say(f"{out}: give {found.key.encode()} with it")
+    console.say(f"{out}: give {found.key.encode()} with it")
 
 
 @app.command()
@@ -97,7 +96,7 @@ def backup(home: Home, out: Out) -> None:
 
     with own_log(home) as (reader, _):
         size = copy_log(reader.database, out)
-    say(f"{size} leaves in {out}; check it with `credence audit verify log {out}`")
+    console.say(f"{size} leaves in {out}; check it with `credence audit verify log {out}`")
 
 
 @app.command()
@@ -120,7 +119,7 @@ def consistency(
     with own_log(home) as (reader, _):
         fields = reader.consistency_file(kept)
     _write(out, fields)
-    say(f"{out}: give {fields['key']} with it")
+    console.say(f"{out}: give {fields['key']} with it")
 
 
 @app.command()
@@ -141,7 +140,7 @@ def statement(
 
     with own_log(home) as (reader, name):
         entries = write_statement(reader, name, peer, _ms(since), _ms(until), out)
-    say(f"{entries} entries in {out}")
+    console.say(f"{entries} entries in {out}")
 
 
 @app.command()
@@ -190,8 +189,8 @@ def head(home: Home, as_json: AsJson = False) -> None:
     if as_json:
         console.print_json({"size": now.size, "root": now.root.hex()})
     else:
-        say(f"size {now.size}")
-        say(f"root {now.root.hex()}")
+        console.say(f"size {now.size}")
+        console.say(f"root {now.root.hex()}")
 
 
 def _write(out: Path, fields: dict[str, Any]) -> None:

@@ -187,13 +187,8 @@ def tell(verdict: "Verdict", *, as_json: bool) -> None:
         console.print_json(verdict.to_dict())
     else:
         for line in verdict.lines:
-            say(line)
+            console.say(line)
     raise typer.Exit(int(verdict.outcome))
-
-
-def say(line: str) -> None:
-    """One line, as it is: a path may look like markup, and a root must not be broken."""
-    console.out.print(line, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

@@ -46,6 +46,11 @@ def _tell(error: "CredenceError") -> None:
     err.print(f"  {error.next_step}", markup=False, soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """One line, as it is: a path may look like markup, and a root must not be broken."""
+    out.print(line, markup=False, emoji=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Write `value` as JSON to standard output, nothing else with it."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -49,13 +49,13 @@ def list_(home: CoordinatorHome, as_json: AsJson = False) -> None:
         })  # fmt: skip
         return
     if not found.versions:
-        _say(f"no model is published yet; train one with `credence train {home}`")
+        console.say(f"no model is published yet; train one with `credence train {home}`")
         return
     if found.release is not None:
-        _say(f"release {found.release.serial}, {_utc(found.release.at_ms)}")
+        console.say(f"release {found.release.serial}, {_utc(found.release.at_ms)}")
     for one in reversed(found.versions):
         said = f"  {kinds[one.version]:<17} {one.version:<18} {one.state:<11} {_run_by(one)}"
-        _say(said.rstrip())
+        console.say(said.rstrip())
     if found.release is None:
         return
     behind = [
@@ -64,7 +64,7 @@ def list_(home: CoordinatorHome, as_json: AsJson = False) -> None:
         if one.serial != found.release.serial
     ]
     if behind:
-        _say(f"  not at this release yet: {', '.join(behind)}")
+        console.say(f"  not at this release yet: {', '.join(behind)}")
 
 
 @app.command(epilog="Example: credence coordinator models show ./coordinator model-0002")
@@ -89,14 +89,16 @@ def show(home: CoordinatorHome, version: Version, as_json: AsJson = False) -> No
             }
         )
         return
-    _say(f"{one.version}, a {kind}, is {one.state}")
-    _say(f"  campaign  {campaign_id}")
-    _say(f"  manifest  {manifest_sha256 or 'in no release any more'}")
-    _say(f"  members   {_run_by(one) or 'none answers with it'}")
+    console.say(f"{one.version}, a {kind}, is {one.state}")
+    console.say(f"  campaign  {campaign_id}")
+    console.say(f"  manifest  {manifest_sha256 or 'in no release any more'}")
+    console.say(f"  members   {_run_by(one) or 'none answers with it'}")
     for move in one.moves:
         by = f" by {move.who}" if move.who else ""
         why = f": {move.why}" if move.why else ""
-        _say(f"  {_utc(move.at_ms)}  release {move.serial}  {move.before} -> {move.after}{by}{why}")
+        console.say(
+            f"  {_utc(move.at_ms)}  release {move.serial}  {move.before} -> {move.after}{by}{why}"
+        )
 
 
 @app.command(epilog="Example: credence coordinator models challenge ./coordinator model-0003")
@@ -193,15 +195,15 @@ def expert(home: CoordinatorHome, as_json: AsJson = False) -> None:
     if as_json:
         console.print_json({"version": version})
         return
-    _say(f"{version} is in the registry; its PD rests on an assumed default rate")
-    _say(f"next: credence coordinator models challenge {home} {version}")
+    console.say(f"{version} is in the registry; its PD rests on an assumed default rate")
+    console.say(f"next: credence coordinator models challenge {home} {version}")
 
 
 def _done(text: str, release: "Release", as_json: bool) -> None:
     if as_json:
         console.print_json(_release(release))
         return
-    _say(f"{text} (release {release.serial}; members follow within ten seconds)")
+    console.say(f"{text} (release {release.serial}; members follow within ten seconds)")
 
 
 def _release(release: "Release") -> dict[str, Any]:
@@ -256,10 +258,6 @@ def _order(by: str, why: str) -> "Order":
     from coordinator.releases import Order
 
     return Order(now_ms(), by, why)
-
-
-def _say(text: str) -> None:
-    console.out.print(text, markup=False, soft_wrap=True)
 
 
 def _utc(at_ms: int) -> str:

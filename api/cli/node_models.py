@@ -42,18 +42,18 @@ def list_(home: NodeHome, as_json: AsJson = False) -> None:
         })  # fmt: skip
         return
     if found.release is None:
-        _say("the network has released no model that this node has seen")
+        console.say("the network has released no model that this node has seen")
         return
-    _say(f"release {found.release.serial}; answers with {found.choice.active or 'nothing'}")
+    console.say(f"release {found.release.serial}; answers with {found.choice.active or 'nothing'}")
     if found.named != found.choice.active:
-        _say(f"  the network names {found.named or 'nothing'} for this node")
+        console.say(f"  the network names {found.named or 'nothing'} for this node")
     for one in versions:
         marks = [one["part"], *(["kept here"] if one["kept"] else [])]
         if one["rule"]:
             marks.append(f"{one['rule']} by this node" + (f": {one['why']}" if one["why"] else ""))
-        _say(f"  {one['version']:<14} {', '.join(marks)}")
+        console.say(f"  {one['version']:<14} {', '.join(marks)}")
     for compared in found.comparisons:
-        _say(f"  {_sentence(compared)}")
+        console.say(f"  {_sentence(compared)}")
 
 
 @app.command(epilog="Example: credence node models pin ./bank-a model-0001 --why 'validated'")
@@ -151,14 +151,10 @@ def _done(text: str, active: str | None, as_json: bool) -> None:
     if as_json:
         console.print_json({"answers_with": active})
         return
-    _say(f"{text}; this node answers with {active or 'nothing'}")
+    console.say(f"{text}; this node answers with {active or 'nothing'}")
 
 
 def _line(why: str) -> str:
     if len(why) > 200 or not why.isprintable():
         raise console.usage_error("--why is one line of at most 200 characters")
     return why
-
-
-def _say(text: str) -> None:
-    console.out.print(text, markup=False, soft_wrap=True)

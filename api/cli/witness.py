@@ -59,9 +59,9 @@ def init(
     if as_json:
         console.print_json({"home": str(home), "key": key, "witnesses": line})
         return
-    _say(f"witness of {organisation} in {home}")
-    _say(f"  what a log writes into `witnesses`: {line}")
-    _say(f"next: credence witness run {home}")
+    console.say(f"witness of {organisation} in {home}")
+    console.say(f"  what a log writes into `witnesses`: {line}")
+    console.say(f"next: credence witness run {home}")
 
 
 @app.command(epilog="Example: credence witness run ./w")
@@ -113,8 +113,8 @@ def status(home: Home, as_json: AsJson = False) -> None:
         )
         return
     for one in held:
-        _say(f"{one.checkpoint.origin}: {one.checkpoint.size} leaves")
-    _say(f"{len(kept)} pieces of evidence" if kept else "no evidence of a fork")
+        console.say(f"{one.checkpoint.origin}: {one.checkpoint.size} leaves")
+    console.say(f"{len(kept)} pieces of evidence" if kept else "no evidence of a fork")
 
 
 @app.command(epilog="Example: credence witness evidence ./bank-b --out ./evidence")
@@ -130,7 +130,9 @@ def evidence(
     out.mkdir(parents=True, exist_ok=True)
     for row in rows:
         (out / f"fork-{row.sha256.hex()[:16]}.json").write_bytes(row.body)
-    _say(f"{len(rows)} files in {out}; check each with `credence audit verify evidence FILE`")
+    console.say(
+        f"{len(rows)} files in {out}; check each with `credence audit verify evidence FILE`"
+    )
 
 
 def register(audit: typer.Typer, verify: typer.Typer) -> None:
@@ -153,7 +155,7 @@ def continue_log(
     """
     with _opened(home) as (_, keeper):
         epoch = keeper.confirm(reason)
-    _say(f"{epoch.origin} is confirmed; scores and releases go on once it is witnessed")
+    console.say(f"{epoch.origin} is confirmed; scores and releases go on once it is witnessed")
 
 
 def policy(home: ProcessHome) -> None:
@@ -220,11 +222,13 @@ def verify_evidence(
             }
         )
     else:
-        _say(f"{verdict}: the log {found.held.origin} signed two heads")
-        _say(f"  {found.held.size} leaves, root {found.held.root.hex()}")
-        _say(f"  {found.shown.size} leaves, root {found.shown.root.hex()}")
+        console.say(f"{verdict}: the log {found.held.origin} signed two heads")
+        console.say(f"  {found.held.size} leaves, root {found.held.root.hex()}")
+        console.say(f"  {found.shown.size} leaves, root {found.shown.root.hex()}")
         if not found.keys_given:
-            _say("  the key stands in the file itself: give --key as the member publishes it")
+            console.say(
+                "  the key stands in the file itself: give --key as the member publishes it"
+            )
     raise typer.Exit(int(found.outcome))
 
 
@@ -253,7 +257,3 @@ def _evidence_in(home: Path) -> "list[EvidenceRow]":
             witness.close()
     with _opened(home) as (database, _), database.read() as connection:
         return kept(connection)
-
-
-def _say(line: str) -> None:
-    console.out.print(line, markup=False, emoji=False, soft_wrap=True)
