@@ -186,8 +186,8 @@ def _stay(
     from deploy.sandbox import network
 
     console.out.print("\nThe network stays up; Ctrl-C stops it all.")
-    for member in placed.members:
-        console.out.print(f"  {member.name:<24} {member.http_url}/openapi.json", highlight=False)
+    for member in placed.serving:
+        console.out.print(f"  {member.name:<24} {member.http_url}/docs", highlight=False)
     if invitation is not None:
         console.out.print(
             f"\nThe portal of {invitation.bank}, as one of its customers: {invitation.address}\n"

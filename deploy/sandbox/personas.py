@@ -70,7 +70,7 @@ _FULL = (95_000, 96_500, 97_000, 98_000, 98_500, 99_000)
 _LITTLE = (1_000, 900, 800, 500, 0, 0)
 
 PERSONAS: tuple[Persona, ...] = (
-    Persona("prime", "a high score", 800_000, "CCCCCC", _STEADY, _STEADY),
+    Persona("prime", "the best score, no reason against it", 800_000, "CCCCCC", _STEADY, _STEADY),
     Persona("thinfile", "no score: `too_thin`", 10_000, ""),
     Persona("disputed", "a score with a disputed item", 80_000, "NNN1NN", _STEADY, _STEADY),
     Persona("frozen", "refused: `subject_frozen`", 80_000, "NNNNNN", _STEADY, _STEADY),

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from api.sdk import Client, ClientKey, Identity
+from api.sdk import Client, ClientKey, Identity, calls
 from api.sdk.errors import ConsentRefused, SubjectFrozen
+from api.sdk.webhooks import verify_webhook
+from tests.node.webhook_world import receiving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -100,3 +102,19 @@ def test_every_persona_gets_its_kind_of_answer(place: Path) -> None:
     late = {one.source: (one.status, one.code) for one in slow.coverage}
     assert late["silent-registry"] == ("unavailable", "deadline_exceeded")
     assert late["payments"] == ("fetched", "")
+
+
+def test_a_developer_is_told_on_the_machine_of_the_sandbox(place: Path) -> None:
+    """A webhook comes to a plain server on loopback, and verifies."""
+    found = json.loads((place / "sandbox" / "developer.json").read_text())
+    who = Identity(found["client_id"], ClientKey.read(found["key"]))
+    with receiving() as receiver, Client(found["url"], who) as node:
+        endpoint = node.make(calls.create_webhook_endpoint(receiver.url))
+        node.make(calls.test_webhook_endpoint(endpoint.endpoint_id))
+        deadline = time.monotonic() + 20
+        while not receiver.heard:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    (heard,) = receiver.heard
+    event = verify_webhook(heard.headers, heard.body, endpoint.public_keys)
+    assert (event.type, event.data) == ("endpoint.test", {"endpoint_id": endpoint.endpoint_id})
