@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from audit.database import Connection
 from audit.export import ExportFailed
@@ -20,6 +20,7 @@ from audit.verifier.reconcile import GRACE_MS
 from audit.verifier.statement import DOMAIN, MAX_ROWS, STATEMENT_FORMAT, blind
 from node.storage import exchange as storage
 from protocols.errors import InvalidInput
+from protocols.keys import SigningKey
 
 _BATCH = 256
 
@@ -52,6 +53,7 @@ def write_statement(
     now_ms = reader.now_ms()
     if not 0 <= since_ms < until_ms:
         raise InvalidInput("a period begins before it ends")
+    period = {"since_ms": since_ms, "until_ms": until_ms, "taken_at_ms": now_ms}
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}.partial")
     try:
         try:
@@ -64,22 +66,27 @@ def write_statement(
                     raise InvalidInput(
                         f"a statement has at most {most} entries here; take a shorter period"
                     )
-                digest = hashlib.sha256()
-                period = {"since_ms": since_ms, "until_ms": until_ms, "taken_at_ms": now_ms}
-                for fields in _lines(reader, connection, member_id, peer, period, seqs):
-                    line = _line(fields)
-                    digest.update(line)
-                    stream.write(line)
-                signature = reader.signing_key().sign(DOMAIN, digest.digest())
-                stream.write(_line({"signature": signature.hex()}))
-                stream.flush()
-                os.fsync(stream.fileno())
+                lines = _lines(reader, connection, member_id, peer, period, seqs)
+                _write_signed(stream, lines, reader.signing_key)
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise ExportFailed(f"{file} cannot be written ({error.strerror})") from error
     return len(seqs)
+
+
+def _write_signed(
+    stream: BinaryIO, lines: Iterable[dict[str, Any]], key: Callable[[], SigningKey]
+) -> None:
+    digest = hashlib.sha256()
+    for fields in lines:
+        line = _line(fields)
+        digest.update(line)
+        stream.write(line)
+    stream.write(_line({"signature": key().sign(DOMAIN, digest.digest()).hex()}))
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _lines(
