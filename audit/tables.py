@@ -21,6 +21,7 @@ from sqlalchemy import (
 from audit.bulk import Blob
 from audit.database import Connection
 from audit.merkle import EMPTY_ROOT
+from audit.triggers import protect
 
 metadata = MetaData()
 
@@ -146,54 +147,12 @@ def create_audit_schema(connection: Connection) -> None:
     For a migration: `create_audit_schema(op.get_bind())`. The caller commits.
     """
     metadata.create_all(connection)
-    _protect(connection, _REFUSED)
+    protect(connection, _REFUSED)
     if connection.execute(select(audit_head.c.id)).first() is None:
         empty = {"id": 1, "size": 0, "root": EMPTY_ROOT, "frontier": b""}
         connection.execute(insert(audit_head), empty)
     if connection.dialect.name == "postgresql":
         server_metadata.create_all(connection)
-        _protect(connection, _REFUSED_ON_A_SERVER)
+        protect(connection, _REFUSED_ON_A_SERVER)
         if connection.execute(select(audit_sequencer.c.id)).first() is None:
             connection.execute(insert(audit_sequencer), {"id": 1, "epoch": 0})
-
-
-def _protect(connection: Connection, tables: dict[str, dict[str, str]]) -> None:
-    dialect = connection.dialect.name
-    for table, refused in tables.items():
-        for operation, condition in refused.items():
-            for statement in _trigger(dialect, table, operation, condition):
-                connection.exec_driver_sql(statement)
-        if dialect == "postgresql":
-            connection.exec_driver_sql(_REFUSE_TRUNCATE)
-            connection.exec_driver_sql(_truncate_trigger(table))
-
-
-def _trigger(dialect: str, table: str, operation: str, condition: str) -> list[str]:
-    name = f"{table}_{operation.lower()}_refused"
-    message = f"{table} is append-only"
-    if dialect == "sqlite":
-        guard = f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{message}'); END"
-        return [f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {operation} ON {table} {guard}"]
-    # PostgreSQL: a trigger's WHEN takes no subquery, so that the function decides.
-    refuse = f"IF {condition} THEN RAISE EXCEPTION '{message}' USING ERRCODE = '23000'; END IF"
-    body = f"BEGIN {refuse}; RETURN {'OLD' if operation == 'DELETE' else 'NEW'}; END"
-    when = f"BEFORE {operation} ON {table} FOR EACH ROW"
-    return [
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",
-        f"CREATE OR REPLACE TRIGGER {name} {when} EXECUTE FUNCTION {name}()",
-    ]
-
-
-_REFUSE_TRUNCATE = """
-CREATE OR REPLACE FUNCTION audit_truncate_refused() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION USING ERRCODE = '23000', MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$
-"""
-
-
-def _truncate_trigger(table: str) -> str:
-    """TRUNCATE fires no row trigger."""
-    when = f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
-    return (
-        f"CREATE OR REPLACE TRIGGER {table}_truncate_refused {when}"
-        " EXECUTE FUNCTION audit_truncate_refused()"
-    )

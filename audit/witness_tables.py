@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from audit.bulk import Blob
 from audit.database import Connection
+from audit.triggers import protect
 
 metadata = MetaData()
 
@@ -115,22 +116,4 @@ _REFUSED: dict[str, dict[str, str]] = {
 def create_witness_schema(connection: Connection) -> None:
     """Create the tables and their triggers; does nothing where they exist. The caller commits."""
     metadata.create_all(connection)
-    for table, refused in _REFUSED.items():
-        for operation, condition in refused.items():
-            for statement in _trigger(connection.dialect.name, table, operation, condition):
-                connection.exec_driver_sql(statement)
-
-
-def _trigger(dialect: str, table: str, operation: str, condition: str) -> list[str]:
-    name = f"{table}_{operation.lower()}_refused"
-    message = f"{table} may not be changed so"
-    if dialect == "sqlite":
-        guard = f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{message}'); END"
-        return [f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {operation} ON {table} {guard}"]
-    refuse = f"IF {condition} THEN RAISE EXCEPTION '{message}' USING ERRCODE = '23000'; END IF"
-    body = f"BEGIN {refuse}; RETURN {'OLD' if operation == 'DELETE' else 'NEW'}; END"
-    when = f"BEFORE {operation} ON {table} FOR EACH ROW"
-    return [
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$",
-        f"CREATE OR REPLACE TRIGGER {name} {when} EXECUTE FUNCTION {name}()",
-    ]
+    protect(connection, _REFUSED, "may not be changed so")

@@ -22,6 +22,7 @@ from protocols.errors import InvalidInput, Malformed, SignatureInvalid
 from protocols.keys import SigningKey
 from tests.audit.naive import mth as root
 from tests.audit.naive import proof as consistency_proof
+from tests.postgresql import Server
 
 NOW_MS = 1_700_000_000_000
 ORIGIN = "bank-a.members.credence"
@@ -187,6 +188,17 @@ def test_the_database_itself_refuses_to_take_a_witness_back(stand):
             connection.execute(witness_state.update().values(**change))
     with pytest.raises(IntegrityError), stand.database.write() as connection:
         connection.execute(witness_state.delete())
+
+
+def test_no_table_of_heads_or_evidence_is_emptied_on_a_server(postgresql: Server) -> None:
+    """TRUNCATE fires no trigger of a row; a witness that forgot would sign a fork."""
+    database = Database(postgresql.url())
+    with database.write() as connection:
+        create_witness_schema(connection)
+    for table in ("witness_state", "witness_evidence", "audit_checkpoint", "audit_epoch"):
+        with pytest.raises(IntegrityError, match="append-only"), database.write() as connection:
+            connection.exec_driver_sql(f"TRUNCATE {table}")
+    database.close()
 
 
 def test_the_cosignature_of_the_specifications_form_verifies():
