@@ -5,6 +5,7 @@
 
 Each act writes business rows and their leaves in one transaction. When it is answered for (the
 commit came back; for a parallel act, its leaves have their numbers) the rows go to standard output.
+Before the first act a process gives out the head that it finds, as one that signs heads would.
 A process with a DIE_AT kills itself (SIGKILL) at that database event of its own: a statement sent,
 a commit about to be sent, or an answer about to be given.
 """
@@ -21,6 +22,7 @@ from sqlalchemy import event, text
 from audit.tiles import TILE_WIDTH
 from tests.audit.world import World, entry, open_world
 
+HEAD = "head"
 ROWS = 8  # of every third act, from the first on
 
 
@@ -83,6 +85,9 @@ def run(home: Path, url: str, die_at: int = 0) -> None:
     room = -world.log.head().size % TILE_WIDTH
     if room > ROWS - 2:  # so that the first act makes a tile full
         act(world, [f"fill.{os.getpid()}.{row}" for row in range(room - ROWS + 2)])
+    head = world.log.checkpoint()
+    sys.stdout.write(f"{HEAD} {head.size} {head.root.hex()}\n")
+    sys.stdout.flush()
     point = FailPoint(die_at)
     point.watch(world)
     for turn in itertools.count():

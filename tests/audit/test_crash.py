@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from audit.database import DatabaseUnavailable
 from audit.leaf import parse_leaf
 from audit.merkle import Frontier, leaf_hash
 from audit.verifier import Outcome, verify_path
-from tests.audit.appender import act, create_business_table
+from tests.audit.appender import HEAD, act, create_business_table
 from tests.audit.world import World, entry, open_world
 from tests.postgresql import Server, serving
 
@@ -36,16 +36,24 @@ class Appender:
 
     def wait_for_an_answer(self) -> None:
         deadline = time.monotonic() + 60
-        while not self.answers.stat().st_size:
+        while not self.answers.read_text().partition("\n")[2]:  # after the head
             assert self.process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.005)
 
     def acknowledged(self, ended: int = -signal.SIGKILL) -> set[str]:
-        """What it answered before it ended."""
+        """The rows that it answered for before it ended."""
         assert self.process.wait(timeout=3_600) == ended
+        return {line for line in self._lines() if not line.startswith(HEAD)} - {""}
+
+    def heads(self) -> list[tuple[int, bytes]]:
+        """Sizes and roots that it gave out."""
+        said = [line.split(" ") for line in self._lines() if line.startswith(HEAD)]
+        return [(int(size), bytes.fromhex(root)) for _, size, root in said]
+
+    def _lines(self) -> list[str]:
         complete, _, _ = self.answers.read_text().rpartition("\n")
-        return set(complete.split("\n")) - {""}
+        return complete.split("\n")
 
 
 Start = Callable[..., Appender]
@@ -70,8 +78,10 @@ def start() -> Iterator[Start]:
         appender.process.wait()
 
 
-def check(world: World, acknowledged: set[str]) -> set[str]:
-    """The promise; returns the rows that there are."""
+def check(
+    world: World, acknowledged: set[str], given: Sequence[tuple[int, bytes]] = ()
+) -> set[str]:
+    """The promise; returns the rows that there are. Each head given out is the log's of then."""
     if world.log.sequencer is not None:
         world.log.sequencer.step()  # as whoever leads next does
     with world.database.read() as connection:
@@ -82,7 +92,13 @@ def check(world: World, acknowledged: set[str]) -> set[str]:
     assert Counter(correlations) == Counter(list(rows))
     assert acknowledged <= rows
     assert [leaf.seq for leaf in leaves] == list(range(head.size))
-    assert head.root == Frontier().extend(leaf_hash(leaf.leaf) for leaf in leaves).root()
+    tree, roots = Frontier(), {0: Frontier().root()}
+    for leaf in leaves:
+        tree = tree.extend([leaf_hash(leaf.leaf)])
+        roots[leaf.seq + 1] = tree.root()
+    assert head.root == tree.root()
+    assert [size for size, _ in given] == sorted(size for size, _ in given)
+    assert all(roots[size] == root for size, root in given)
     for seq in (0, head.size // 2, head.size - 1):
         world.log.payload(seq)  # its data key was committed before it
     if world.log.sequencer is None:
@@ -105,7 +121,9 @@ def test_a_process_killed_at_any_step_of_an_act_leaves_rows_and_leaves_in_pairs(
     appender = start(home, url, ",".join(map(str, events)))
     known = appender.acknowledged(ended=0)
     world = open_world(home, url)
-    rows = check(world, known)
+    heads = appender.heads()
+    assert len(heads) == len(events)
+    rows = check(world, known, heads)
     world.close()
     # In its first act: died before the commit, between commit and answer, after the answer.
     seen = {_first_act(name) for name in rows} - {"fill"}

@@ -16,6 +16,7 @@ from audit.shredding import PayloadErased, data_key
 from audit.snapshot import FileExists, copy_log
 from audit.verifier import Outcome, Report, verify_path
 from tests.audit.world import World, entry
+from tests.postgresql import Server
 
 ANNA, BAO = b"a" * 32, b"b" * 32
 RENAME = (
@@ -78,6 +79,29 @@ def test_a_disk_that_takes_no_more_writes_nothing_and_the_log_goes_on_after(
     with fault(database), pytest.raises(DatabaseUnavailable):
         world.append(*many)
     healthy(world, 1)
+
+
+def test_every_commit_is_on_disk_before_it_is_answered_for(world: World) -> None:
+    """Catalogue item 2: else a power cut takes a leaf back whose head was signed already."""
+    for database in (world.database, world.keys_database):
+        for way in (database.write, database.read):
+            with way() as connection:
+                said = [
+                    connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                    for name in ("synchronous", "journal_mode")
+                ]
+            assert said == [2, "wal"]  # FULL
+
+
+def test_a_servers_default_of_not_waiting_for_the_disk_is_overruled(postgresql: Server) -> None:
+    """Catalogue item 2, on PostgreSQL; who asks for more than `on` keeps it."""
+    for default, in_force in (("off", "on"), ("remote_apply", "remote_apply")):
+        database = Database(f"{postgresql.url()}%20-csynchronous_commit%3D{default}")
+        for parallel in (False, True):
+            with database.write(parallel=parallel) as connection:
+                said = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+            assert said == in_force
+        database.close()
 
 
 @pytest.mark.parametrize("code", ["53100", "58030"])  # disk_full, io_error
