@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.database import Database
+from audit.witness_tables import create_witness_schema
+from tests.audit.witness_world import Clock, LocalPeer
 from tests.audit.world import World, open_world
 from tests.postgresql import Server
 
@@ -39,3 +42,21 @@ def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/any.db"
     server: Server = request.getfixturevalue("postgresql")
     return server.url()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def peers(tmp_path: Path, clock: Clock) -> Iterator[list[LocalPeer]]:
+    made = []
+    for name in ("bank-b", "payments", "regulator"):
+        database = Database(f"sqlite:///{tmp_path}/{name}.db")
+        with database.write() as connection:
+            create_witness_schema(connection)
+        made.append(LocalPeer(name, database, clock))
+    yield made
+    for peer in made:
+        peer.database.close()
