@@ -57,7 +57,7 @@ def test_the_evaluation_counts_everybody_and_the_steps_never_who_is_held_out(ban
         roots = dict(training.round_roots(connection, "camp-1"))
         sizes = {key: len(training.cohort_hashes(connection, one)) for key, one in roots.items()}
     apart = int(held.sum())
-    assert 4 <= apart <= 32
+    assert 1 <= apart <= 38  # a fifth of 80 by the node's own key: 2e-8 lie outside
     assert sizes == dict.fromkeys(range(1, 6), 80 - apart) | {6: 80}
     layout = evaluation_layout(accepted.encoder.catalogue, accepted.plan.evaluation)
     noise = accepted.plan.privacy.node_tally_noise

@@ -71,9 +71,11 @@ def test_the_attack_succeeds_on_a_model_that_remembers_and_fails_on_a_private_on
     assert found > 0.75
     assert low > 0.7
     parts = cohorts(len(X), COINS)
-    private, _ = train(plan, ENCODER, [trained_on(part) for part in parts])
-    found, _, _ = attack(plan, private.averaged, parts, 0.3)
-    assert abs(found - 0.5) < 0.06
+    seen = []
+    for _ in range(4):  # of 300 campaigns the mean was .5135, with a deviation of .0092
+        private, _ = train(plan, ENCODER, [trained_on(part) for part in parts])
+        seen.append(attack(plan, private.averaged, parts, 0.3)[0])
+    assert abs(np.mean(seen) - 0.5) < 0.045
 
 
 def trained_on(part: Cohort) -> Cohort:
