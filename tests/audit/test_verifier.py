@@ -18,7 +18,15 @@ from audit.checkpoint import NoteKey, sign_checkpoint
 from audit.verifier import NO_TRUST, Outcome, Report, Trust, verify_path
 from protocols.errors import Malformed, SignatureInvalid
 from protocols.keys import SigningKey
-from tests.audit.world import ORIGIN, World, by_hand, entry, open_world
+from tests.audit.world import (
+    ORIGIN,
+    World,
+    by_hand,
+    entry,
+    first_failure,
+    flip,
+    open_world,
+)
 
 KEY = SigningKey.from_seed(bytes(32))
 NOTE_KEY = NoteKey(ORIGIN, KEY.verify_key)
@@ -57,13 +65,6 @@ def against_checkpoint(home: Path) -> Report:
     return verify_path(home, Trust.of([NOTE_KEY], None, [(home / "checkpoint").read_bytes()]))
 
 
-def first_failure(home: Path) -> int | None:
-    report = verify_path(home)
-    assert report.outcome is Outcome.INVALID
-    assert report.first_failure is not None
-    return report.first_failure.seq
-
-
 def test_an_untouched_log_is_valid_and_matches_its_checkpoint(copied: World) -> None:
     report = against_checkpoint(copied.home)
     head = copied.log.head()
@@ -83,14 +84,6 @@ def test_a_log_that_is_written_meanwhile_is_verified_in_one_snapshot(copied: Wor
         copied.log.append(connection, entry(SIZE))
         assert verify_path(copied.home).size == SIZE
     assert verify_path(copied.home).size == SIZE + 1
-
-
-def flip(value: object, bit: int) -> object:
-    if isinstance(value, int):
-        return value ^ (1 << bit % 8)
-    assert isinstance(value, bytes)
-    at = bit // 8 % len(value)
-    return value[:at] + bytes([value[at] ^ (1 << bit % 8)]) + value[at + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -365,41 +358,3 @@ def test_the_verifier_runs_without_the_database_library_and_exits_by_its_verdict
     assert "leaf 300" in bad.stdout
     (home / "checkpoint").write_text("nonsense")
     assert run(*checkpoint).returncode == 1
-
-
-def test_progress_is_told(tmp_path: Path) -> None:
-    world = open_world(tmp_path / "home")
-    world.prefill(9_000)
-    world.close()
-    told: list[tuple[int, int]] = []
-    verify_path(world.home, progress=lambda *args: told.append(args))
-    assert told == [(8_192, 9_000)]
-
-
-def test_a_log_with_more_than_one_level_of_tiles_is_proved_and_checked(tmp_path: Path) -> None:
-    world = open_world(tmp_path / "large")
-    world.prefill(65_400)
-    world.fill(300, batch=100)
-    report = verify_path(world.home)
-    assert (report.outcome, report.root) == (Outcome.VALID, world.log.head().root)
-    check_large_proofs(world)
-    world.close()
-    with by_hand(world.home) as connection:
-        query = "SELECT hashes FROM audit_tile WHERE level = 1"
-        (hashes,) = connection.execute(query).fetchone()
-        update = "UPDATE audit_tile SET hashes = ? WHERE level = 1"
-        connection.execute(update, (flip(hashes, 256 * 17),))
-    assert first_failure(world.home) == 256 * 17
-
-
-def check_large_proofs(world: World) -> None:
-    size = world.log.head().size
-    with world.database.read() as connection:
-        hashes = [row.leaf_hash for row in world.log.leaves(connection, 0, size)]
-    for old in (1, 255, 65_535, 65_536, 65_537, size - 1):
-        old_root = merkle.Frontier().extend(hashes[:old]).root()
-        root = world.log.head().root
-        inclusion = world.log.inclusion_proof(old, size)
-        merkle.verify_inclusion(old, size, hashes[old], inclusion, root)
-        consistency = world.log.consistency_proof(old, size)
-        merkle.verify_consistency(old, size, old_root, root, consistency)

@@ -17,6 +17,7 @@ from audit.shredding import DataKeys
 from audit.store import AuditLog, create_audit_schema
 from audit.tables import audit_head, audit_leaf, audit_payload
 from audit.tree_rows import store_tiles
+from audit.verifier import Outcome, verify_path
 from audit.witness_tables import create_witness_schema
 
 KEK = bytes(range(32))
@@ -120,3 +121,20 @@ def by_hand(home: Path) -> Iterator[sqlite3.Connection]:
         connection.commit()
     finally:
         connection.close()
+
+
+def flip(value: object, bit: int) -> object:
+    """A value of a row with one bit changed."""
+    if isinstance(value, int):
+        return value ^ (1 << bit % 8)
+    assert isinstance(value, bytes)
+    at = bit // 8 % len(value)
+    return value[:at] + bytes([value[at] ^ (1 << bit % 8)]) + value[at + 1 :]
+
+
+def first_failure(home: Path) -> int | None:
+    """The first leaf that the verifier names in a damaged log."""
+    report = verify_path(home)
+    assert report.outcome is Outcome.INVALID
+    assert report.first_failure is not None
+    return report.first_failure.seq
