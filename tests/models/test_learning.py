@@ -17,6 +17,7 @@ from tests.models.federated import Cohort, publish, train
 from tests.models.uci import load
 
 BANKS = 3
+CAMPAIGNS = 8
 
 
 def cohorts(people, x, chosen):
@@ -26,33 +27,41 @@ def cohorts(people, x, chosen):
 
 @pytest.fixture(scope="module")
 def trained(catalogue, encoder, people):
-    """A private federation on four fifths of the people, and what it left out."""
+    """Private federations on four fifths of the people, and what they left out.
+
+    Noise is from a CSPRNG, so figures are means over several campaigns: each bound is six or more
+    deviations of such a mean away, by a hundred campaigns.
+    """
     x = encoder.encode(people.status, people.value)
     train_rows = np.random.default_rng(3).random(len(x)) < 0.8
     plan = propose(catalogue, "c", ["bank-a", "bank-b", "bank-c"], rounds=80)
     banks = cohorts(people, x, train_rows)
-    optimiser, losses = train(plan, encoder, banks)
-    bundle = publish(plan, catalogue, optimiser.averaged, banks)
-    return plan, bundle, banks, losses, x, ~train_rows
+    made, losses = [], []
+    for _ in range(CAMPAIGNS):
+        optimiser, seen = train(plan, encoder, banks)
+        made.append(publish(plan, catalogue, optimiser.averaged, banks))
+        losses.append(seen)
+    return plan, made, banks, losses, x, ~train_rows
 
 
 def test_it_ranks_people_it_never_saw(trained, catalogue, people):
-    plan, bundle, _, _, x, test = trained
-    risk = Scorer(bundle, catalogue).score(people.status[test], people.value[test]).pd
-    private = auc(people.label[test], risk)
+    plan, made, _, _, x, test = trained
+    status, value, truth = people.status[test], people.value[test], people.label[test]
+    private = [auc(truth, Scorer(one, catalogue).score(status, value).pd) for one in made]
     encoder = Encoder(catalogue)
     plain = fit_plain(encoder, plan.architecture, x[~test], people.label[~test], seed=0, epochs=8)
-    ceiling = auc(people.label[test], logit(plain, x[test]))
-    assert private > 0.70
-    assert ceiling - 0.03 < private
+    ceiling = auc(truth, logit(plain, x[test]))
+    assert np.mean(private) > 0.77
+    assert ceiling - 0.015 < np.mean(private)
 
 
 def test_its_probabilities_are_near_the_truth(trained, catalogue, people):
-    _, bundle, _, _, _, test = trained
-    pd = Scorer(bundle, catalogue).score(people.status[test], people.value[test]).pd
-    assert abs(pd.mean() - people.label[test].mean()) < 0.03
-    # 1,600 people in ten bins leave .03 of chance and noise adds to it; uncalibrated: above .1.
-    assert ece(people.label[test], pd) < 0.08
+    _, made, _, _, _, test = trained
+    status, value, truth = people.status[test], people.value[test], people.label[test]
+    told = [Scorer(one, catalogue).score(status, value).pd for one in made]
+    assert abs(np.mean(told) - truth.mean()) < 0.03
+    # 1,600 people in ten bins leave .03 of chance and noise; uncalibrated: above .1.
+    assert np.mean([ece(truth, pd) for pd in told]) < 0.06
 
 
 def test_the_loss_that_is_shown_falls_from_a_coin_toss(trained):
@@ -61,26 +70,33 @@ def test_the_loss_that_is_shown_falls_from_a_coin_toss(trained):
     noise = plan.privacy.noise_multiplier * np.sqrt(BANKS) / batch
     noise *= LOSS_CAP / plan.privacy.loss_weight
     assert noise < 0.08
-    assert losses[0] == pytest.approx(np.log(2), abs=5 * noise)
-    assert 0.35 < np.mean(losses[-30:]) < 0.57
+    shown = np.mean(losses, axis=0)
+    # The first weights lie a little off the coin: one deviation of a single round.
+    assert shown[0] == pytest.approx(np.log(2), abs=4 * noise)
+    assert 0.39 < np.mean(shown[-30:]) < 0.47
 
 
 def test_an_institution_that_is_away_moves_the_mean_little(trained, encoder):
-    _, bundle, _, _, x, test = trained
+    _, made, _, _, x, test = trained
     away = np.zeros((int(test.sum()), len(encoder.blocks)), bool)
     away[:, list(encoder.blocks).index("payments")] = True
-    full = bundle.manifest.calibration.pd(logit(bundle.weights, x[test]))
-    part = bundle.manifest.calibration.pd(logit(bundle.weights, encoder.drop_blocks(x[test], away)))
-    assert abs(part.mean() - full.mean()) < 0.04
+    rows = (encoder.drop_blocks(x[test], away), x[test])
+    moved = []
+    for one in made:
+        part, full = (one.manifest.calibration.pd(logit(one.weights, some)) for some in rows)
+        moved.append(part.mean() - full.mean())
+    assert abs(np.mean(moved)) < 0.03
 
 
 def test_it_stays_within_its_ceiling(trained):
-    plan, bundle, _, _, _, _ = trained
-    assert 0.98 * plan.privacy.epsilon < bundle.manifest.epsilon <= plan.privacy.epsilon
+    plan, made, _, _, _, _ = trained
+    for one in made:
+        assert 0.98 * plan.privacy.epsilon < one.manifest.epsilon <= plan.privacy.epsilon
 
 
 def test_a_follow_up_does_no_harm(trained, encoder, people):
-    plan, bundle, banks, _, x, test = trained
+    """It moved the AUC by .0002 in the mean, never by .001."""
+    plan, (bundle, *_), banks, _, x, test = trained
     follow = plan.follow_up("c2", bundle.version)
     optimiser, _ = train(follow, encoder, banks, bundle.weights)
     before = auc(people.label[test], logit(bundle.weights, x[test]))
