@@ -11,7 +11,7 @@ from node.rights import deletion
 from node.rights.corrections import reapply
 from node.rights.errors import ConsentsStillLive, FourEyes, StaffRoleMissing
 from node.rights.steps import Action, Clerk
-from node.storage import rights, signals
+from node.storage import corrections, signals
 from node.storage.signals import OWN, SignalVector
 from protocols.errors import InvalidInput
 from tests.network import AS_OF_MS, now_ms
@@ -52,7 +52,7 @@ def test_a_correction_takes_two_people_and_keeps_what_was(there: RightsWorld) ->
     )
     assert own(there, one)["credit_limit"] == (1, 60_000.0)
     with there.world.node.database.read() as connection:
-        (made,) = rights.corrections(connection, [one])[one]
+        (made,) = corrections.by_person(connection, [one])[one]
     assert (made.old, made.new, made.request_id) == (
         (1, 50_000.0),
         (1, 60_000.0),
