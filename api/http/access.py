@@ -63,8 +63,12 @@ _MEANING = {
 Credentials = Annotated[Presented, Security(AccessToken())]
 
 
-def caller(clients: Clients, credentials: Presented, scope: str | None) -> Client:
+def caller(
+    clients: Clients, credentials: Presented, scope: str | None, *, asked_again: bool = False
+) -> Client:
     """The calling client, which has `scope`; None: any will do, or what it calls asks for one.
+
+    `asked_again` as in `Clients.recognise`.
 
     Raises:
         TokenRefused: no token, or not one of a valid client.
@@ -72,7 +76,7 @@ def caller(clients: Clients, credentials: Presented, scope: str | None) -> Clien
         RateLimited, QuotaExceeded: too many calls.
         ScopeMissing: the token lacks the scope.
     """
-    client = credentials.client or clients.recognise(credentials)
+    client = credentials.client or clients.recognise(credentials, asked_again=asked_again)
     if scope is not None:
         clients.require(client, scope)
     return client

@@ -12,7 +12,7 @@ from api.http.refusals import refused
 from api.http.score_models import ScoreAnswer, ScoreRequestBody
 from api.http.waiting import Waiting
 from node.access.clients import Clients
-from node.access.presented import Presented
+from node.access.presented import Presented, TokenRefused
 from node.scoring.requests import Scored, ScoreRequest
 from node.scoring.service import ScoringService
 from node.scoring.wiring import AroundScores
@@ -48,7 +48,9 @@ refusals = partial(refused, _REFUSALS)
 """Problem documents that a route about scores may answer, for OpenAPI."""
 
 
-def asked(body: ScoreRequestBody, client_id: str, key: str | None) -> ScoreRequest:
+def asked(
+    body: ScoreRequestBody, client_id: str, key: str | None, generation: int | None = None
+) -> ScoreRequest:
     """What a body asks, of that client, under that idempotency key."""
     return ScoreRequest(
         subject_ref=body.subject,
@@ -58,6 +60,7 @@ def asked(body: ScoreRequestBody, client_id: str, key: str | None) -> ScoreReque
         language=body.language,
         idempotency_key=key,
         product=body.product,
+        generation=generation,
     )
 
 
@@ -66,8 +69,13 @@ def score_handler(scoring: ScoringService, clients: Clients) -> ScoreHandler:
     waiting = Waiting()
 
     async def handler(body: ScoreRequestBody, credentials: Presented, key: str | None) -> Scored:
-        client = caller(clients, credentials, "scores:write")
-        return await waiting.result(scoring.begin(asked(body, client.client_id, key)))
+        client = caller(clients, credentials, "scores:write", asked_again=True)
+        request = asked(body, client.client_id, key, client.generation)
+        try:
+            return await waiting.result(scoring.begin(request))
+        except TokenRefused as error:
+            clients.not_any_more(client, error)
+            raise
 
     return handler
 

@@ -35,6 +35,7 @@ from node.access.presented import (
     TokenRefused,
 )
 from node.access.proofs import Proofs
+from node.access.recent import RecentClients
 from node.access.refusals import Refusals
 from node.access.tokens import AccessToken, AccessTokens
 from node.storage import access, clients
@@ -80,6 +81,7 @@ class Clients:
         proofs: Proofs,
         limits: CallLimits,
         plain_tokens: bool,
+        recent: RecentClients | None = None,
     ) -> None:
         self._database = database
         self._journal = ClientJournal(audit)
@@ -88,6 +90,7 @@ class Clients:
         self._proofs = proofs
         self._limits = limits
         self._plain_tokens = plain_tokens
+        self._recent = recent or RecentClients()
 
     # -- what an operator does
 
@@ -160,6 +163,7 @@ class Clients:
                 ending=sorted(ending),
                 until_ms=now_ms + overlap_ms,
             )
+        self._recent.forget(row.client_id)
         return row, new, ending
 
     def limit(
@@ -193,6 +197,7 @@ class Clients:
                 now_ms,
                 limits=[None if one is None else str(one) for one in (rate, burst, daily_quota)],
             )
+        self._recent.forget(row.client_id)
         return row
 
     def revoke(self, name: str, now_ms: int) -> ClientRow:
@@ -207,6 +212,7 @@ class Clients:
             self._journal.note(
                 connection, "client.revoked", row.client_id, now_ms, scopes=row.scopes
             )
+        self._recent.forget(row.client_id)
         return row
 
     def every(self) -> list[ClientRow]:
@@ -221,8 +227,13 @@ class Clients:
 
     # -- what a call shows
 
-    def recognise(self, presented: Presented) -> Client:
+    def recognise(self, presented: Presented, *, asked_again: bool = False) -> Client:
         """The client that a call comes from, by checks 1 to 5.
+
+        Args:
+            presented: what came with the call.
+            asked_again: whether the call's own transaction makes check 3 again, with the
+                generation that is given here; then a row read a moment ago does here.
 
         Raises:
             TokenRefused: check 1, 2 or 3, or another way of showing the token than it takes.
@@ -231,10 +242,15 @@ class Clients:
         """
         named: list[str] = []
         try:
-            return self._recognised(presented, named)
+            return self._recognised(presented, named, asked_again)
         except (TokenRefused, ProofRefused, RateLimited, QuotaExceeded) as error:
             self._refused(named[0] if named else None, error)
             raise
+
+    def not_any_more(self, client: Client, error: TokenRefused) -> None:
+        """A client that was recognised was refused by check 3 when it was made again."""
+        self._recent.forget(client.client_id)
+        self._refused(client.client_id, error)
 
     def require(self, client: Client, scope: str) -> None:
         """Check for a scope; that it was missing is logged.
@@ -248,25 +264,34 @@ class Clients:
             self._refused(client.client_id, error)
             raise
 
-    def _recognised(self, presented: Presented, named: list[str]) -> Client:
+    def _recognised(self, presented: Presented, named: list[str], asked_again: bool) -> Client:
         scheme, text = _authorization(presented)  # 1
         plain = _PLAIN.fullmatch(text)
         if plain is not None:  # 2
-            row, scopes = self._plain(scheme, plain[1], plain[2], named)
+            row, scopes = self._plain(scheme, self._find(plain[1], asked_again), plain[2], named)
         else:
             token = self._tokens.read(text)
             if token.audience not in _origins(presented):
                 raise TokenRefused("the access token is for another API")
-            row, scopes = self._in_force(token, named)  # 3
+            row, scopes = self._in_force(
+                token, self._find(token.client_id, asked_again), named
+            )  # 3
             self._bound(token, text, scheme, presented)  # 4
         self._limits.take(row, presented.told)  # 5
-        return Client(row.client_id, row.name, scopes)
+        return Client(row.client_id, row.name, scopes, row.generation)
+
+    def _find(self, client_id: str, asked_again: bool) -> ClientRow | None:
+        row = self._recent.find(client_id) if asked_again else None
+        if row is None:
+            with self._database.glance() as connection:
+                row = clients.find(connection, client_id)
+            if row is not None:
+                self._recent.keep(row)
+        return row
 
     def _plain(
-        self, scheme: str, client_id: str, secret: str, named: list[str]
+        self, scheme: str, row: ClientRow | None, secret: str, named: list[str]
     ) -> tuple[ClientRow, frozenset[str]]:
-        with self._database.glance() as connection:
-            row = clients.find(connection, client_id)
         # An unknown id takes the same path as a wrong secret.
         expected = row.token_sha256 if row is not None else None
         matches = hmac.compare_digest(sha256(secret.encode()), expected or bytes(32))
@@ -277,9 +302,9 @@ class Clients:
             raise TokenRefused("the token is not one of a valid client")
         return row, frozenset(row.scopes.split())
 
-    def _in_force(self, token: AccessToken, named: list[str]) -> tuple[ClientRow, frozenset[str]]:
-        with self._database.glance() as connection:
-            row = clients.find(connection, token.client_id)
+    def _in_force(
+        self, token: AccessToken, row: ClientRow | None, named: list[str]
+    ) -> tuple[ClientRow, frozenset[str]]:
         named.append(token.client_id)
         if row is None or row.revoked_at_ms is not None or row.generation != token.generation:
             raise TokenRefused("the access token is not valid here, or not any more")

@@ -54,11 +54,16 @@ class QuotaExceeded(Unavailable):
 
 @dataclass(frozen=True)
 class Client:
-    """A client that was recognised."""
+    """A client that was recognised.
+
+    Attributes:
+        generation: of its access tokens, when it was recognised.
+    """
 
     client_id: str
     name: str
     scopes: frozenset[str]
+    generation: int = 0
 
     def require(self, scope: str) -> None:
         """Check for a scope.

@@ -129,22 +129,6 @@ def disputes(contributions: Iterable[Contribution], marked: Marks) -> tuple[Disp
     return tuple(sorted(found, key=lambda one: (one.source, one.signal)))
 
 
-def evaluate(scorer: Scorer, merged: Signals, language: str) -> Evaluated:
-    """Score one subject.
-
-    Args:
-        scorer: the model in use.
-        merged: signal id -> (status, value).
-        language: of the reasons' texts, one of `models.reasons.LANGUAGES`.
-
-    Raises:
-        InsufficientData: no signal says anything.
-        InvalidInput: no such language.
-    """
-    check_enough(merged)
-    return evaluate_many(scorer, [merged], [language])[0]
-
-
 def evaluate_many(
     scorer: Scorer, people: Sequence[Signals], languages: Sequence[str]
 ) -> list[Evaluated]:

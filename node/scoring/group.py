@@ -3,7 +3,8 @@
 A group of calls is answered in one transaction. Of each call, in this order, the first check that
 fails is its answer:
 
-  1. the subject is known here, and the client has the product it names, for this purpose;
+  1. the client is valid still, where the call says which it was; the subject is known here, and
+     the client has the product it names, for this purpose;
   2. the consent is kept here, is the subject's own, is in force, names this node as a recipient
      and grants the purpose (`consent.policy.decide`), with the uses that calls before it in the
      group take; after holders were asked, it is still the version they were asked under;
@@ -37,6 +38,7 @@ from audit.store import AuditLog
 from consent.policy import Refusal, ReleaseFacts
 from consent.refusals import refusal_error
 from models.evaluate import Scorer
+from node.access.presented import TokenRefused
 from node.exchange.report import HolderReport
 from node.scoring.active_model import ActiveModel
 from node.scoring.consent import Granted, ScoreConsent
@@ -53,7 +55,7 @@ from node.scoring.requests import IdempotencyKeyReused, Scored, ScoreRequest
 from node.scoring.result import ScoreReceipt
 from node.scoring.shadow import Shadow
 from node.scoring.sources import AskedUnder, Kept, ScoreSources
-from node.storage import products, scores, subjects
+from node.storage import clients, products, scores, subjects
 from node.storage.products import ProductRow
 from node.storage.scores import ScoreRow
 from node.storage.subjects import Subject, UnknownSubject
@@ -108,6 +110,7 @@ Outcome = Answered | Exception
 class _Read:
     """What the transaction says about everybody in the group."""
 
+    generations: Mapping[str, int]
     known: Mapping[str, Subject]
     repeats: Mapping[tuple[str, str], ScoreRow]
     facts: Mapping[int, ReleaseFacts]
@@ -219,7 +222,9 @@ class ScoreGroups:
         facts = self._consent.facts(
             connection, [(people[place], requests[place]) for place in people], now_ms
         )
+        named_clients = {one.client_id for one in requests if one.generation is not None}
         return _Read(
+            generations=clients.generations(connection, sorted(named_clients)),
             known=known,
             repeats=scores.under_keys(connection, named) if named else {},
             facts=dict(zip(people, facts, strict=True)),
@@ -273,7 +278,10 @@ class ScoreGroups:
         uses: Mapping[str, int],
     ) -> "Ready | Answered":
         request = call.request
-        if request.subject_ref not in read.known:  # 1
+        valid = request.generation in {None, read.generations.get(request.client_id)}
+        if not valid:  # 1
+            raise TokenRefused("the client is not valid any more")
+        if request.subject_ref not in read.known:
             raise UnknownSubject("no such subject here")
         product = product_of(read.products, request.client_id, request.product, request.purpose)
         facts = read.facts[place]

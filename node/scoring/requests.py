@@ -46,6 +46,8 @@ class ScoreRequest:
         language: of the reasons' texts, one of `models.reasons.LANGUAGES`.
         idempotency_key: the client's name for this call, or None.
         product: what is asked for; `node.scoring.products`.
+        generation: of the client's tokens when it was recognised; None: it is not asked whether
+            the client is still valid.
     """
 
     subject_ref: str
@@ -55,6 +57,7 @@ class ScoreRequest:
     language: str = "en"
     idempotency_key: str | None = None
     product: str = STANDARD
+    generation: int | None = None
 
     @property
     def named(self) -> tuple[str, str] | None:

@@ -1,12 +1,12 @@
 """Financing platforms that may call this node's API; a plain token stands here as its SHA-256."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from audit.bulk import Prepared
+from audit.bulk import Prepared, SelectByKeys
 from audit.database import Connection
 from node.storage.tables import api_client
 
@@ -44,6 +44,18 @@ _BY_ID = Prepared(
         api_client.c.client_id == bindparam("one")
     )
 )
+
+
+_GENERATIONS = SelectByKeys(
+    lambda keys: select(api_client.c.client_id, api_client.c.generation).where(
+        api_client.c.client_id.in_(keys), api_client.c.revoked_at_ms.is_(None)
+    )
+)
+
+
+def generations(connection: Connection, client_ids: Sequence[str]) -> dict[str, int]:
+    """The generation of each of these clients that is valid."""
+    return {str(row[0]): int(row[1]) for row in _GENERATIONS(connection, client_ids)}
 
 
 def add(connection: Connection, row: ClientRow) -> None:

@@ -4,7 +4,7 @@ from sqlalchemy import Select, delete, select
 
 from audit.database import Connection
 from consent.lifecycle import State
-from node.storage import monitors, reported_outcomes, score_inputs
+from node.storage import monitors, reported_outcomes, score_inputs, scores
 from node.storage.scoring_tables import score_job_line
 from node.storage.signals import OWN
 from node.storage.tables import consent, outcome, score, signal_vector, subject
@@ -39,7 +39,7 @@ def delete_own(connection: Connection, pseudonym: bytes) -> None:
     reported_outcomes.delete_of_refs(connection, reference)
     monitors.delete_of_refs(connection, reference)
     connection.execute(delete(score_job_line).where(score_job_line.c.subject_ref.in_(reference)))
-    connection.execute(delete(score).where(score.c.subject_ref.in_(reference)))
+    connection.execute(delete(score).where(scores.of_person(pseudonym)))
     for table in (signal_vector, outcome):
         connection.execute(delete(table).where(table.c.pseudonym == pseudonym))
 

@@ -8,8 +8,9 @@ from sqlalchemy import Select, delete, select
 
 from audit.bulk import BulkInsert
 from audit.database import Connection
+from node.storage import scores
 from node.storage.scoring_tables import score_input
-from node.storage.tables import score, subject
+from node.storage.tables import score
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ def delete_by_consent(connection: Connection, consent_id: str) -> int:
 
 def delete_of_person(connection: Connection, pseudonym: bytes) -> int:
     """Delete what was kept about a person; how many."""
-    names = select(subject.c.subject_ref).where(subject.c.pseudonym == pseudonym)
-    made = select(score.c.score_id).where(score.c.subject_ref.in_(names))
+    made = select(score.c.score_id).where(scores.of_person(pseudonym))
     return _delete_of(connection, made)
 
 
@@ -60,7 +60,5 @@ def delete_expired(connection: Connection, now_ms: int) -> int:
     ).rowcount
 
 
-def _delete_of(connection: Connection, scores: Select[tuple[str]]) -> int:
-    return connection.execute(
-        delete(score_input).where(score_input.c.score_id.in_(scores))
-    ).rowcount
+def _delete_of(connection: Connection, made: Select[tuple[str]]) -> int:
+    return connection.execute(delete(score_input).where(score_input.c.score_id.in_(made))).rowcount

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 
 from audit.bulk import BulkInsert, SelectByKeys
 from audit.database import Connection
-from node.storage.tables import score
+from node.storage.tables import consent, score, subject
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ def add_many(connection: Connection, rows: Sequence[ScoreRow]) -> None:
     _INSERT(connection, [tuple(getattr(row, name) for name in names) for row in rows])
 
 
-def add(connection: Connection, row: ScoreRow) -> None:
-    """Store one score; see `add_many`."""
-    add_many(connection, [row])
-
-
 def find(connection: Connection, score_id: str) -> ScoreRow | None:
     """The score by that id, or None."""
     return _one(connection, score.c.score_id == score_id)
@@ -60,7 +55,12 @@ def find(connection: Connection, score_id: str) -> ScoreRow | None:
 
 def newest_of(connection: Connection, subject_ref: str, limit: int) -> list[ScoreRow]:
     """Up to `limit` scores of one person, the newest first."""
-    query = select(score).where(score.c.subject_ref == subject_ref)
+    granted = (
+        select(consent.c.consent_id)
+        .join(subject, subject.c.pseudonym == consent.c.pseudonym)
+        .where(subject.c.subject_ref == subject_ref)
+    )
+    query = select(score).where(score.c.consent_id.in_(granted))
     rows = connection.execute(query.order_by(score.c.at_ms.desc()).limit(limit))
     return [_row(row) for row in rows.mappings()]
 
@@ -90,9 +90,10 @@ def under_keys(
     return found
 
 
-def under_key(connection: Connection, client_id: str, idempotency_key: str) -> ScoreRow | None:
-    """The score that a client was given under that key, or None."""
-    return under_keys(connection, [(client_id, idempotency_key)]).get((client_id, idempotency_key))
+def of_person(pseudonym: bytes) -> ColumnElement[bool]:
+    """The condition that a score is about a person, whether this node still knows them or not."""
+    granted = select(consent.c.consent_id).where(consent.c.pseudonym == pseudonym)
+    return score.c.consent_id.in_(granted)
 
 
 def free_key(connection: Connection, client_id: str, idempotency_key: str) -> None:

@@ -54,6 +54,19 @@ def test_a_revoked_client_is_out_at_its_next_call(world: World, http: httpx.Clie
         world.clients.revoke(row.client_id, now_ms())
 
 
+def test_a_client_that_another_process_revoked_is_given_no_score(
+    world: World, http: httpx.Client
+) -> None:
+    """Its row may be one of a moment ago; the score's own transaction asks again."""
+    row, token = world.clients.add("revoked-elsewhere", now_ms())
+    http.headers["Authorization"] = f"Bearer {token}"
+    assert http.post("/v1/scores", json=body_for(world)).status_code == 201
+    with world.node.database.write() as connection:
+        clients.revoke(connection, row.client_id, now_ms())
+    assert is_problem(http.post("/v1/scores", json=body_for(world)), 401, "token_refused")
+    assert is_problem(http.post("/v1/scores", json=body_for(world)), 401, "token_refused")
+
+
 def test_a_scope_that_is_missing_is_named(world: World, http: httpx.Client) -> None:
     _, token = world.clients.add("reader", now_ms(), ["scores:read"])
     http.headers["Authorization"] = f"Bearer {token}"
