@@ -199,7 +199,8 @@ def _depth(value: Any) -> int:
         value = list(value.values())
     if not isinstance(value, list | tuple):
         return 0
-    return 1 + max(map(_depth, value), default=0)
+    deeper = (_depth(one) for one in value if not isinstance(one, str | int))
+    return 1 + max(deeper, default=0)
 
 
 def _associated_data(pc: bytes) -> bytes:

@@ -12,6 +12,7 @@ import math
 import re
 from typing import Any, Final, NoReturn
 
+import orjson
 import rfc8785
 
 from protocols.errors import Malformed
@@ -34,19 +35,17 @@ def canonical_json(value: Any) -> bytes:
     """
     try:
         if _is_plain(value):
-            return json.dumps(
-                value, ensure_ascii=False, separators=(",", ":"), sort_keys=True
-            ).encode()
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(value)
     except (ValueError, TypeError, RecursionError) as error:
         raise Malformed("the value has no canonical JSON form") from error
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether the standard encoder writes JCS for `value`; it does unless floats or keys differ.
+    """Whether the quick encoder writes JCS for `value`; it does unless floats or keys differ.
 
     It sorts keys by code point where JCS sorts by UTF-16 unit (equal for ASCII), and writes
-    floats as Python does. Measured on a consent artefact: a third of the general encoder's time.
+    floats in a way of its own.
     """
     kind = type(value)
     if kind is str or kind is bool or value is None:

@@ -30,7 +30,9 @@ Status = Literal["own", "cached", "fetched", "refused", "unavailable"]
 # Of two sources for one signal the one that says more is read.
 FROZEN_CODE = "subject_frozen"  # `consent.policy.Refusal.SUBJECT_FROZEN`, as holders answer it
 
-_SAYS = {int(SignalStatus.PRESENT): 2, int(SignalStatus.NONE_ON_RECORD): 1}
+_PRESENT, _NONE = int(SignalStatus.PRESENT), int(SignalStatus.NONE_ON_RECORD)
+_DISPUTED, _FROZEN = int(SignalStatus.DISPUTED), int(SignalStatus.FROZEN)
+_SAYS = {_PRESENT: 2, _NONE: 1}
 
 
 class InsufficientData(CredenceError):
@@ -95,9 +97,7 @@ def merge(contributions: Iterable[Contribution]) -> Signals:
 def coverage(one: Contribution) -> SourceCoverage:
     """What one institution contributed, counted over the signals it could have given."""
     said = [status for status, _ in one.said.values()]
-    present = said.count(int(SignalStatus.PRESENT))
-    none = said.count(int(SignalStatus.NONE_ON_RECORD))
-    disputed = said.count(int(SignalStatus.DISPUTED))
+    present, none, disputed = said.count(_PRESENT), said.count(_NONE), said.count(_DISPUTED)
     return SourceCoverage(
         source=one.source,
         status=one.status,
@@ -107,7 +107,7 @@ def coverage(one: Contribution) -> SourceCoverage:
         missing=len(one.readable) - present - none - disputed,
         as_of_ms=one.vector.as_of_ms if one.vector else None,
         disputed=disputed,
-        frozen=one.code == FROZEN_CODE or int(SignalStatus.FROZEN) in said,
+        frozen=one.code == FROZEN_CODE or _FROZEN in said,
     )
 
 
@@ -115,9 +115,7 @@ def disputes(contributions: Iterable[Contribution], marked: Marks) -> tuple[Disp
     """Items that are disputed or stated about, by this node's marks or by what a holder said."""
     found: list[DisputedItem] = []
     for one in contributions:
-        flagged = {
-            name for name, (status, _) in one.said.items() if status == int(SignalStatus.DISPUTED)
-        }
+        flagged = {name for name, (status, _) in one.said.items() if status == _DISPUTED}
         for mark in marked.items(MarkKind.DISPUTED, MarkKind.STATED):
             if mark.source == one.source and mark.signal in one.readable:
                 status = "disputed" if mark.kind is MarkKind.DISPUTED else "stated"
