@@ -34,6 +34,7 @@ Versioned = TypeVar("Versioned", Directory, Catalogue)
 KEPT_VERSIONS = 8
 DISBELIEF_S = 60.0  # who said it has a newer directory and did not give it is not asked so long
 ON_DEMAND_S = 1.0
+UNDER_WAY_S = 3.0  # how long one who needs the newest waits for another's refresh
 
 log = structlog.get_logger("node.documents")
 
@@ -221,9 +222,9 @@ class Documents:
     def look_again(self) -> None:
         """Somebody is not in the directory who should be: refresh, unless that was just done.
 
-        Waits for a refresh that is under way; failures are logged, not raised.
+        Waits a while for a refresh that is under way; failures are logged, not raised.
         """
-        self._try_refresh(ON_DEMAND_S, wait_s=ON_DEMAND_S)
+        self._try_refresh(ON_DEMAND_S, wait_s=UNDER_WAY_S)
 
     def _try_refresh(self, seconds: float, wait_s: float) -> None:
         if not self._refreshing.acquire(timeout=wait_s):

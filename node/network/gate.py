@@ -15,7 +15,6 @@ import grpc
 from node.network.announcing import announced_version
 from node.network.rpc_errors import TooManyRequests, errors_as_status
 from node.network.transport import (
-    ON_DEMAND_REFRESH_S,
     DeadlineRequired,
     DirectorySource,
     Handler,
@@ -84,7 +83,7 @@ class MemberGate(grpc.ServerInterceptor):
             self._check(member_id, certificate)
         except CredenceError:
             # The directory here may be older than the member's certificate.
-            self._source.refresh_if_older_than(ON_DEMAND_REFRESH_S)
+            self._source.look_again()
             self._check(member_id, certificate)
         return member_id
 

@@ -34,8 +34,6 @@ from protocols.certificates import COORDINATOR_DNS, fingerprint, member_dns, mem
 from protocols.directory import Directory
 from protocols.errors import CredenceError
 
-ON_DEMAND_REFRESH_S = 1.0
-
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
@@ -102,8 +100,8 @@ class DirectorySource(Protocol):
         """The directory in force."""
         ...
 
-    def refresh_if_older_than(self, seconds: float) -> None:
-        """Ask the coordinator, unless that was done within `seconds`; never raises."""
+    def look_again(self) -> None:
+        """Ask the coordinator, unless that was just done, or wait for it; never raises."""
         ...
 
     def heard_of(self, version: int, member_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource
+from node.network.transport import DirectorySource
 from node.relay.calling import Codec, RelayedCall
 from protocols.errors import CredenceError
 from protocols.keys import SigningKey
@@ -99,7 +99,7 @@ class RelayDialler:
             return attempt()
         except CredenceError:
             # The directory here may be older than the callee's keys.
-            self._source.refresh_if_older_than(ON_DEMAND_REFRESH_S)
+            self._source.look_again()
             return attempt()
 
 

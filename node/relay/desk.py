@@ -6,7 +6,7 @@ from typing import Any, cast
 import grpc
 
 from node.network.gate import MemberGate
-from node.network.transport import ON_DEMAND_REFRESH_S, DirectorySource
+from node.network.transport import DirectorySource
 from node.relay.answering import Handler
 from protocols.errors import CredenceError, NotFound
 from protocols.keys import SealingKey, SigningKey
@@ -101,7 +101,7 @@ class Desk:
             accepted = self._accept(opening)
         except CredenceError:
             # The directory here may be older than the caller's membership or key.
-            self._source.refresh_if_older_than(ON_DEMAND_REFRESH_S)
+            self._source.look_again()
             accepted = self._accept(opening)
         return accepted, self._handler(accepted.method)
 

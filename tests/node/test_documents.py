@@ -1,5 +1,6 @@
 """The network's documents: believed under one key, never taken back, all or none."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -142,6 +143,31 @@ def test_refreshing_on_demand_asks_no_more_often_than_it_is_told(documents, coor
         documents.refresh_if_older_than(60)
     assert coordinator.asked == 2
     assert documents.directory().version == 2
+
+
+def test_who_looks_again_while_a_refresh_is_under_way_sees_what_it_brings(documents, coordinator):
+    documents.install(directory(1), catalogue(1))
+    coordinator.documents = {"directory": directory(2), "catalogue": catalogue(1)}
+    fetch, asked, answer = coordinator.fetch, threading.Event(), threading.Event()
+
+    def slow(kind):
+        asked.set()
+        assert answer.wait(10)
+        return fetch(kind)
+
+    documents._fetch = slow
+    refreshing = threading.Thread(target=documents.refresh_if_older_than, args=(0,))
+    looking = threading.Thread(target=documents.look_again)
+    refreshing.start()
+    assert asked.wait(10)
+    looking.start()
+    looking.join(0.2)
+    assert looking.is_alive()  # it does not go on with what is about to be replaced
+    answer.set()
+    looking.join(10)
+    refreshing.join(10)
+    assert documents.directory().version == 2
+    assert coordinator.asked == 2  # both documents, once
 
 
 class Peers:
