@@ -215,7 +215,7 @@ class CampaignPlan:
             released for it and nothing of it is published; None: it has no end of its own.
         evaluation: what is measured of the model, and on whom.
         watch: what is looked at, in a plan that trains nobody: it has no rounds, starts from the
-            bundle that is watched, and takes a tally of its own (models/drift.py).
+            bundle that is watched, and takes a tally of its own (models/watch_tally.py).
     """
 
     campaign_id: str

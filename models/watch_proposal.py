@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from models.aggregation_plan import IN_CLEAR, AggregationPlan
 from models.bundle import Bundle
-from models.drift import main_signals, watch_layout
 from models.encoder import Encoder
 from models.plan import CampaignPlan, OptimiserPlan, PrivacyPlan, TrustMode
 from models.privacy.accountant import noise_multiplier_for
 from models.privacy.charge import WATCH_COUNT, Charge
 from models.watch_plan import WatchPlan
+from models.watch_tally import watch_layout
+from models.weights import Weights
 
 SIGNALS = 6
 EPSILON = 0.5
@@ -101,3 +104,11 @@ def propose_watch(
     )
     # A coordinator must not propose what a node would refuse.
     return CampaignPlan.from_body(plan.to_body())
+
+
+def main_signals(encoder: Encoder, weights: Weights, count: int) -> tuple[str, ...]:
+    """Ids of the signals that move the additive part of a model most, the first the most."""
+    wide = np.abs(weights["wide.weight"][0].astype(np.float64))
+    pull = [wide[place.start : place.stop].sum() for place in encoder.columns]
+    order = np.argsort(-np.array(pull), kind="stable")[:count]
+    return tuple(encoder.catalogue.signals[int(position)].id for position in order)

@@ -21,9 +21,9 @@ from coordinator.federation.strategy import DpSgdStrategy
 from coordinator.storage import bundles as bundle_rows
 from coordinator.storage import campaigns as rows
 from models.bundle import Bundle
-from models.drift import Counted, read_counts
 from models.encoder import Encoder
 from models.plan import CampaignPlan
+from models.watch_tally import Counted, read_counts
 from models.weights import Weights
 from protocols import federation as names
 from protocols.canonical import sha256

@@ -28,9 +28,9 @@ from coordinator.federation.flower import (
     Strategy,
 )
 from models.aggregation import Aggregate, aggregate, check_tally, check_update
-from models.drift import plan_layout
 from models.optimiser import ServerOptimiser
 from models.plan import CampaignPlan
+from models.watch_tally import plan_layout
 from models.weights import Weights
 from protocols import federation as names
 from protocols.errors import CredenceError, Malformed, StateConflict

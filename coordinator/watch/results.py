@@ -16,8 +16,9 @@ from coordinator.storage.watch import ResultRow
 from coordinator.watch.alerts import Alerts
 from coordinator.watch.rules import DRIFT, OF_WATCHES, of_watch
 from models.bundle import Bundle
-from models.drift import Counted, Estimate, Findings, findings
+from models.drift import Estimate, Findings, findings
 from models.plan import CampaignPlan
+from models.watch_tally import Counted
 from protocols.canonical import canonical_json
 from protocols.documents import Document, sign_document, verify_document
 from protocols.keys import SigningKey, VerifyKey

@@ -13,7 +13,6 @@ import structlog
 
 from audit.database import Database
 from audit.witness_state import LogNotTrusted
-from models.drift import WatchTally
 from models.encoder import Encoder
 from models.evaluation import Tally
 from models.local_step import LocalStep
@@ -21,6 +20,7 @@ from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import campaign_charges, cohort_prices
 from models.privacy.counting import cohort_band
+from models.watch_tally import WatchTally
 from node.federation.cohort import CohortChanged, Cohorts
 from node.federation.held_out import HeldOut
 from node.federation.ledger import PrivacyLedger

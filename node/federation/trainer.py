@@ -24,11 +24,11 @@ import structlog
 from numpy.typing import NDArray
 
 from audit.database import Connection, Database
-from models.drift import NotTheWatchedModel
 from models.evaluation import People
 from models.plan import Architecture, CampaignPlan
 from models.privacy.budget import BudgetSpent
 from models.privacy.charge import Prices, step_prices, tally_prices
+from models.watch_tally import NotTheWatchedModel
 from models.weights import Weights, shapes
 from node.federation.acceptance import ATTEMPTS, Acceptance, Answer, OpenCampaign
 from node.federation.cohort import Cohort, CohortChanged

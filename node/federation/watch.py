@@ -7,7 +7,7 @@ plan is checked for (`node.federation.policy`), one of a watch is accepted only 
       allows watching to cost;
   W3. the model that it watches is the one that this node answers with, or scores in the shadow of
       its answers: what is asked about is a model in force, and no other. Its weights, sent with
-      the question, must be those very ones (`models.drift.WatchTally`).
+      the question, must be those very ones (`models.watch_tally.WatchTally`).
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from coordinator.watch import rules
 from coordinator.watch.alerts import Alerts
 from coordinator.watch.results import Watches
 from models.calibration import BINS
-from models.drift import Counted
+from models.watch_tally import Counted
 from tests.console.world import ConsoleWorld
 from tests.coordinator.applicants import NOW
 from tests.node.scoring_world import make_bundle

@@ -16,12 +16,12 @@ from coordinator.watch.templates import PlanMaker
 from coordinator.watch.wiring import make_scheduler, make_watches
 from models.bundle import Bundle
 from models.catalogue import Catalogue
-from models.drift import NotTheWatchedModel, watch_layout
 from models.encoder import Encoder
 from models.plan import CampaignPlan, PlanInvalid
 from models.privacy.accountant import Accountant
 from models.watch_plan import WatchPlan
 from models.watch_proposal import propose_watch
+from models.watch_tally import NotTheWatchedModel, watch_layout
 from node.federation.ledger_wiring import build_watch_policy
 from node.federation.trainer import RoundUnknown
 from node.score_drift import score_drift

@@ -1,30 +1,13 @@
 """What a watch reads out of a noised tally."""
 
-import json
-
 import numpy as np
 import pytest
 
 from models.calibration import BINS, EDGES, Calibration
-from models.catalogue import load_default
-from models.drift import (
-    PSI_ALERT,
-    PSI_WATCH,
-    Counted,
-    findings,
-    main_signals,
-    read_counts,
-    watch_cells,
-    watch_layout,
-)
-from models.encoder import Encoder
+from models.drift import PSI_ALERT, PSI_WATCH, findings
 from models.metrics import auc, psi
-from models.plan import Architecture
-from models.weights import initial_weights
-from protocols.errors import InvalidInput
+from models.watch_tally import Counted
 
-ENCODER = Encoder(load_default())
-SIGNALS = tuple(spec.id for spec in ENCODER.catalogue.signals[:4])
 HONEST = Calibration()  # PD is the logistic of the log-odds
 
 
@@ -92,63 +75,6 @@ def test_figures_are_those_of_the_people_themselves():
 def test_a_score_that_no_longer_says_how_many_default_is_seen():
     found = findings(counted(*people(20_000)), counted(*people(20_000)), Calibration(shift=0.7))
     assert found.ratio.low > 1.3
-
-
-def test_a_tally_of_encoded_people_is_read_back_signal_by_signal():
-    random = np.random.default_rng(1)
-    signals = ENCODER.catalogue.signals
-    status = random.choice([1, 1, 1, 2, 3], (5000, len(signals))).astype(np.uint8)
-    value = np.exp(random.normal(0, 3, (5000, len(signals))))
-    x = ENCODER.encode(status, value)
-    raw, labels = people(5000)
-    layout = watch_layout(ENCODER, SIGNALS)
-    counts = layout.add(watch_cells(ENCODER, SIGNALS, raw, labels, x))
-    found = read_counts(layout, layout.noisy(counts, 0.5), 0.5, 1)
-    assert abs(found.score.sum() - 5000) < 100
-    for spec, position in ((one, ENCODER.catalogue.index[one]) for one in SIGNALS):
-        edges = np.asarray(signals[position].edges)
-        shown = (value[:, position][status[:, position] == 1][:, None] > edges).sum(axis=1)
-        bins = np.bincount(shown, minlength=len(edges) + 1)
-        told = found.signals[spec]
-        assert np.abs(told[: len(edges) + 1] - bins).max() < 12
-        assert abs(told[-1] - (status[:, position] == 3).sum()) < 12
-    assert Counted.from_json(json.loads(json.dumps(found.to_json()))).score.shape == (BINS, 2)
-    same = findings(found, found, HONEST)
-    assert set(same.signals) == set(SIGNALS)
-    assert max(one.value for one in same.signals.values()) < 0.02
-
-
-def test_one_person_moves_a_tally_by_no_more_than_its_sensitivity():
-    layout = watch_layout(ENCODER, SIGNALS)
-    raw, labels = people(1)
-    x = ENCODER.encode(
-        np.ones((1, len(ENCODER.catalogue.signals)), np.uint8),
-        np.zeros((1, len(ENCODER.catalogue.signals))),
-    )
-    one = layout.add(watch_cells(ENCODER, SIGNALS, raw, labels, x))
-    assert np.linalg.norm(one) == pytest.approx(layout.sensitivity)
-
-
-def test_the_main_signals_are_those_with_the_most_weight():
-    weights = initial_weights(Architecture(hidden=2), ENCODER, 0)
-    place = ENCODER.columns[3]
-    weights["wide.weight"][0, place.start : place.stop] = 5.0
-    assert main_signals(ENCODER, weights, 3)[0] == ENCODER.catalogue.signals[3].id
-
-
-@pytest.mark.parametrize("signals", [("no_such_signal",), (SIGNALS[0], SIGNALS[0])])
-def test_a_watch_of_unknown_or_doubled_signals_is_refused(signals):
-    with pytest.raises(InvalidInput):
-        watch_layout(ENCODER, signals)
-
-
-@pytest.mark.parametrize(
-    "change", [{"score": [[1.0]]}, {"signals": 3}, {"score_noise": -1}, {"more": 1}]
-)
-def test_counts_of_another_form_are_refused(change):
-    body = counted(*people(100)).to_json() | change
-    with pytest.raises(InvalidInput):
-        Counted.from_json(body)
 
 
 def test_the_index_is_the_one_of_the_metrics():
