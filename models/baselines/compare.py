@@ -14,7 +14,7 @@ from models.baselines.kept import (
     SharedScore,
     fit_kept,
 )
-from models.baselines.trees import DecisionTree, LocalGbdt, RandomForest
+from models.baselines.trees import LocalGbdt, decision_tree, random_forest
 from models.baselines.woe import WoeLogistic
 from models.calibration import sigmoid
 from models.encoder import Encoded, Encoder
@@ -82,8 +82,8 @@ def baselines(encoder: Encoder, kinds: Sequence[str] = KINDS) -> tuple[Baseline,
     single: tuple[Learner, ...] = (
         ExpertScorecard(encoder),
         WoeLogistic(encoder),
-        DecisionTree(encoder),
-        RandomForest(encoder),
+        decision_tree(encoder),
+        random_forest(encoder),
         LocalGbdt(encoder),
     )
     every = (*single, Fusion(encoder, single))

@@ -58,42 +58,45 @@ class _Trees:
 
 
 @dataclass(frozen=True)
-class DecisionTree:
+class TreeLearner:
+    """One of scikit-learn's classifiers, kept to the catalogue's directions.
+
+    Attributes:
+        encoder: of the rows.
+        kind: its name here.
+        module, classifier: where scikit-learn has it.
+        settings: what it is made with.
+        monotone: whether the directions hold.
+    """
+
+    encoder: Encoder
+    kind: str
+    module: str
+    classifier: str
+    settings: Mapping[str, Any]
+    monotone: bool = True
+
+    def learn(self, x: Encoded, y: Labels, seed: int) -> _Trees:
+        """Fit.
+
+        Raises:
+            BaselinesNotInstalled: there is no scikit-learn.
+        """
+        make = getattr(load(self.module), self.classifier)
+        model = make(**self.settings, random_state=seed, monotonic_cst=_signs(self.encoder))
+        return _Trees(model.fit(x, y), self.settings)
+
+
+def decision_tree(encoder: Encoder) -> TreeLearner:
     """One tree."""
-
-    encoder: Encoder
-    kind: str = "decision_tree"
-    monotone: bool = True
-
-    def learn(self, x: Encoded, y: Labels, seed: int) -> _Trees:
-        """Fit.
-
-        Raises:
-            BaselinesNotInstalled: there is no scikit-learn.
-        """
-        make = load("sklearn.tree").DecisionTreeClassifier
-        model = make(**TREE, random_state=seed, monotonic_cst=_signs(self.encoder))
-        return _Trees(model.fit(x, y), TREE)
+    return TreeLearner(encoder, "decision_tree", "sklearn.tree", "DecisionTreeClassifier", TREE)
 
 
-@dataclass(frozen=True)
-class RandomForest:
+def random_forest(encoder: Encoder) -> TreeLearner:
     """Trees on drawn rows and columns, averaged."""
-
-    encoder: Encoder
-    kind: str = "random_forest"
-    monotone: bool = True
-
-    def learn(self, x: Encoded, y: Labels, seed: int) -> _Trees:
-        """Fit.
-
-        Raises:
-            BaselinesNotInstalled: there is no scikit-learn.
-        """
-        make = load("sklearn.ensemble").RandomForestClassifier
-        signs = _signs(self.encoder)
-        model = make(**FOREST, random_state=seed, n_jobs=1, monotonic_cst=signs)
-        return _Trees(model.fit(x, y), FOREST)
+    return TreeLearner(
+        encoder, "random_forest", "sklearn.ensemble", "RandomForestClassifier", FOREST
+    )
 
 
 @dataclass(frozen=True)
