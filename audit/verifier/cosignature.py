@@ -12,58 +12,29 @@ The first line keeps such a message apart from a checkpoint (whose first line is
 `cosignature/v1` may not be one) and from everything signed under a Credence domain.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
-from audit.verifier.note import Note, NoteSignature, unbase64, valid_key_name
-from protocols.errors import Malformed, SignatureInvalid
-from protocols.keys import VerifyKey
+from audit.verifier.note import Note, NoteSignature, VerifierKey
+from protocols.errors import SignatureInvalid
 
 COSIGNATURE = b"\x04"  # signature type byte
 HEADER = "cosignature/v1"
 _LATEST_S = 2**63 - 1
-_VERIFIER_KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class CosignatureKey:
+class CosignatureKey(VerifierKey):
     """A witness's public key under the name it cosigns with."""
 
-    name: str
-    key: VerifyKey
-
-    @property
-    def key_id(self) -> bytes:
-        """SHA-256(name || 0x0A || 0x04 || public key)[:4]."""
-        data = self.name.encode() + b"\n" + COSIGNATURE + self.key.bytes
-        return hashlib.sha256(data).digest()[:4]
-
-    def encode(self) -> str:
-        """The one-line form `<name>+<key id>+<base64>` (signed-note, "Verifier keys")."""
-        body = base64.b64encode(COSIGNATURE + self.key.bytes).decode()
-        return f"{self.name}+{self.key_id.hex()}+{body}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Inverse of `encode`.
-
-        Raises:
-            Malformed: not such a line, another algorithm, or the key id is not this key's.
-        """
-        match = _VERIFIER_KEY.fullmatch(text)
-        if match is None or not valid_key_name(match[1]):
-            raise Malformed("a witness key reads <name>+<8 hex digits>+<base64>")
-        body = unbase64(match[3])
-        if body[:1] != COSIGNATURE:
-            raise Malformed("the key is not an Ed25519 cosignature key")
-        found = cls(match[1], VerifyKey(body[1:]))
-        if found.key_id.hex() != match[2]:
-            raise Malformed("the witness key does not match its own key id")
-        return found
+    kind: ClassVar[bytes] = COSIGNATURE
+    called: ClassVar[str] = "witness key"
+    another: ClassVar[str] = "the key is not an Ed25519 cosignature key"
+    line: ClassVar[re.Pattern[str]] = re.compile(
+        r"([^\s+\x00-\x1f]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)"
+    )
 
 
 @dataclass(frozen=True, slots=True)

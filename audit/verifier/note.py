@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from protocols.errors import Malformed, SignatureInvalid
 from protocols.keys import VerifyKey
@@ -21,24 +21,32 @@ MAX_SIGNATURES = 64
 ED25519 = b"\x01"  # signature type byte
 _DASH = "\N{EM DASH} "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-_VERIFIER_KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class NoteKey:
-    """A public key under the name it signs notes with."""
+class VerifierKey:
+    """A public key of one signature type under the name it signs with.
+
+    Its one-line form is `<name>+<key id>+<base64>` (signed-note, "Verifier keys").
+    """
 
     name: str
     key: VerifyKey
 
+    kind: ClassVar[bytes]  # signature type byte
+    called: ClassVar[str]
+    another: ClassVar[str]  # what is said of a key of another type
+    line: ClassVar[re.Pattern[str]]
+
     @property
     def key_id(self) -> bytes:
-        """SHA-256(name || 0x0A || 0x01 || public key)[:4] (signed-note, "Ed25519 signatures")."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.key.bytes).digest()[:4]
+        """SHA-256(name || 0x0A || signature type || public key)[:4]."""
+        data = self.name.encode() + b"\n" + self.kind + self.key.bytes
+        return hashlib.sha256(data).digest()[:4]
 
     def encode(self) -> str:
-        """The one-line form `<name>+<key id>+<base64>` that Go's `note` package defines."""
-        body = base64.b64encode(ED25519 + self.key.bytes).decode()
+        """The one-line form."""
+        body = base64.b64encode(self.kind + self.key.bytes).decode()
         return f"{self.name}+{self.key_id.hex()}+{body}"
 
     @classmethod
@@ -48,16 +56,26 @@ class NoteKey:
         Raises:
             Malformed: not such a line, another algorithm, or the key id is not this key's.
         """
-        match = _VERIFIER_KEY.fullmatch(text)
+        match = cls.line.fullmatch(text)
         if match is None:
-            raise Malformed("a verifier key reads <name>+<8 hex digits>+<base64>")
+            raise Malformed(f"a {cls.called} reads <name>+<8 hex digits>+<base64>")
         body = unbase64(match[3])
-        if body[:1] != ED25519:
-            raise Malformed("the verifier key is not an Ed25519 key")
+        if body[:1] != cls.kind:
+            raise Malformed(cls.another)
         found = cls(match[1], VerifyKey(body[1:]))
         if found.key_id.hex() != match[2]:
-            raise Malformed("the verifier key does not match its own key id")
+            raise Malformed(f"the {cls.called} does not match its own key id")
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class NoteKey(VerifierKey):
+    """A public key under the name it signs notes with (signed-note, "Ed25519 signatures")."""
+
+    kind: ClassVar[bytes] = ED25519
+    called: ClassVar[str] = "verifier key"
+    another: ClassVar[str] = "the verifier key is not an Ed25519 key"
+    line: ClassVar[re.Pattern[str]] = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 @dataclass(frozen=True, slots=True)
