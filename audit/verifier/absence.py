@@ -34,6 +34,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.verifier.form import read_json, unhex
 from audit.verifier.note import NoteKey
 from audit.verifier.receipt import CheckedEntry, ReceiptInvalid, check_receipt, root_of
 from protocols.errors import Malformed
@@ -122,7 +123,7 @@ def _check_round(entry: CheckedEntry, hashes: Sequence[bytes], absences: Mapping
     if type(size) is not int or not isinstance(shown, list) or len(shown) != len(hashes):
         raise ReceiptInvalid("a round's cohort is not shown to be without the consent")
     for wanted, one in zip(hashes, shown, strict=True):
-        check_absent(wanted, _digest(root), size, one)
+        check_absent(wanted, unhex(root), size, one)
 
 
 def check_absent(wanted: bytes, root: bytes, size: int, shown: Any) -> None:
@@ -164,8 +165,8 @@ def _neighbour(value: Any, root: bytes, size: int) -> tuple[int, bytes] | None:
         or len(value["path"]) > MAX_PATH
     ):
         raise Malformed("a neighbour has an index, a member and a path")
-    member = _digest(value["member"])
-    path = [_digest(one) for one in value["path"]]
+    member = unhex(value["member"])
+    path = [unhex(one) for one in value["path"]]
     if not hmac.compare_digest(root_of(value["index"], size, member, path), root):
         raise ReceiptInvalid("a neighbour is not in the cohort")
     return value["index"], member
@@ -178,10 +179,7 @@ def _entry(value: Any, keys: Sequence[NoteKey]) -> CheckedEntry:
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_TRAINING_PROOF_BYTES:
         raise Malformed(f"a proof has at most {MAX_TRAINING_PROOF_BYTES} bytes")
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Malformed("the proof is not JSON") from None
+    fields = read_json(data, "the proof")
     if (
         not isinstance(fields, dict)
         or set(fields) != _FIELDS
@@ -195,14 +193,5 @@ def _parse(data: bytes) -> dict[str, Any]:
     ):
         raise Malformed(f"this is no {TRAINING_PROOF_FORMAT} file")
     for one in fields["consent_hashes"]:
-        _digest(one)
+        unhex(one)
     return fields
-
-
-def _digest(value: Any) -> bytes:
-    if not isinstance(value, str) or len(value) != 64:
-        raise Malformed("a hash has 64 hex digits")
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        raise Malformed("a hash has 64 hex digits") from None

@@ -21,13 +21,13 @@ Checks, in the order of the code:
 
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.verifier.form import is_text, read_json, unhex
 from audit.verifier.note import NoteKey
-from audit.verifier.receipt import MAX_PATH, unhex
+from audit.verifier.receipt import MAX_PATH
 from audit.verifier.trust import Expected, Trust
 from protocols.errors import CredenceError, Malformed
 
@@ -125,28 +125,15 @@ def _node(left: bytes, right: bytes) -> bytes:
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_CONSISTENCY_BYTES:
         raise Malformed(f"a consistency file has at most {MAX_CONSISTENCY_BYTES} bytes")
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Malformed("the proof is not JSON") from None
+    fields = read_json(data, "the proof")
     if (
         not isinstance(fields, dict)
         or set(fields) != _FIELDS
         or fields["format"] != CONSISTENCY_FORMAT
-        or not all(isinstance(fields[one], str) for one in ("old", "new", "key"))
-        or not all(_plain(fields[one]) for one in ("old", "new", "key"))
+        or not all(is_text(fields[one]) for one in ("old", "new", "key"))
         or not isinstance(fields["path"], list)
         or len(fields["path"]) > 2 * MAX_PATH
         or not all(isinstance(one, str) for one in fields["path"])
     ):
         raise Malformed(f"this is no {CONSISTENCY_FORMAT} file")
     return fields
-
-
-def _plain(text: str) -> bool:
-    """Whether it has a UTF-8 form: JSON may hold half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from audit.verifier.form import is_text, read_json, unhex
 from audit.verifier.note import Checkpoint, Note, NoteKey
 from protocols.errors import CredenceError, Malformed
 
@@ -104,7 +105,7 @@ def check_evidence(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEvidence
     # 3
     if held.size == 0:
         raise EvidenceInvalid("every log continues the empty one")
-    proof = [_digest(text) for text in fields["proof"]]
+    proof = [unhex(text) for text in fields["proof"]]
     outcome, prefix = _contradiction(held, shown, proof)
     return CheckedEvidence(outcome, held, shown, prefix, bool(keys))
 
@@ -164,15 +165,15 @@ def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_EVIDENCE_BYTES:
         raise Malformed(f"evidence has at most {MAX_EVIDENCE_BYTES} bytes")
     try:
-        fields = json.loads(data)
-        data.decode("utf-8").encode("utf-8")
-    except (ValueError, RecursionError):
+        data.decode("utf-8")  # `json` would also read UTF-16, and halves of surrogate pairs
+    except UnicodeDecodeError:
         raise Malformed("the evidence is not JSON") from None
+    fields = read_json(data, "the evidence")
     if (
         not isinstance(fields, dict)
         or set(fields) != _FIELDS
         or fields["format"] != EVIDENCE_FORMAT
-        or not all(_is_text(fields[name]) for name in ("held", "shown"))
+        or not all(_is_said(fields[name]) for name in ("held", "shown"))
         or not _is_list(fields["proof"], MAX_PROOF)
         or not _is_list(fields["keys"], _MAX_KEYS)
     ):
@@ -181,21 +182,8 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 
 def _is_list(value: Any, most: int) -> bool:
-    return isinstance(value, list) and len(value) <= most and all(map(_is_text, value))
+    return isinstance(value, list) and len(value) <= most and all(map(_is_said, value))
 
 
-def _is_text(value: Any) -> bool:
-    """Whether it is a text with a UTF-8 form: JSON may hold half of a surrogate pair."""
-    try:
-        return isinstance(value, str) and bool(value.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _digest(text: str) -> bytes:
-    if len(text) != 64:
-        raise Malformed("a hash has 64 hex digits")
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise Malformed("a hash has 64 hex digits") from None
+def _is_said(value: object) -> bool:
+    return is_text(value) and bool(value)

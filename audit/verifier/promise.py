@@ -15,9 +15,9 @@ the evidence.
 """
 
 import hmac
-import json
 from typing import Any
 
+from audit.verifier.form import read_json
 from audit.verifier.receipt import CheckedEntry, ReceiptInvalid
 from protocols.errors import Malformed
 
@@ -54,10 +54,7 @@ def check_promise(data: bytes, entry: CheckedEntry) -> None:
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_PROMISE_BYTES:
         raise Malformed(f"a promise has at most {MAX_PROMISE_BYTES} bytes")
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Malformed("the promise is not JSON") from None
+    found = read_json(data, "the promise")
     if isinstance(found, dict) and isinstance(found.get("receipt"), dict):
         found = found["receipt"]
     texts = ("log", "leaf_hash", "signature")

@@ -33,6 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.verifier.form import is_text, read_object, unhex
 from audit.verifier.note import Checkpoint, Note, NoteKey
 from protocols.errors import CredenceError, Malformed
 
@@ -89,7 +90,7 @@ def check_receipt(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEntry:
     """
     fields = _parse(data)  # 1
     leaf = fields["leaf"].encode()
-    leaf_fields = _object(leaf)
+    leaf_fields = read_object(leaf, "the receipt")
     payload = None
     if fields["content"] == SHOWN:  # 2
         opened = fields["payload"].encode()
@@ -98,7 +99,7 @@ def check_receipt(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedEntry:
             raise ReceiptInvalid(
                 f"the content shown is not what entry {fields['seq']} of the log commits to"
             )
-        payload = _object(opened)
+        payload = read_object(opened, "the receipt")
     # 3
     note = Note.parse(fields["checkpoint"].encode())
     checkpoint = Checkpoint.parse(note.text)
@@ -155,24 +156,10 @@ def root_of(seq: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     return found
 
 
-def unhex(text: str) -> bytes:
-    """A hash of 64 hex digits.
-
-    Raises:
-        Malformed: another form.
-    """
-    if len(text) != 64:
-        raise Malformed("a hash has 64 hex digits")
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise Malformed("a hash has 64 hex digits") from None
-
-
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_RECEIPT_BYTES:
         raise Malformed(f"a receipt has at most {MAX_RECEIPT_BYTES} bytes")
-    fields = _object(data)
+    fields = read_object(data, "the receipt")
     path, content = fields.get("path"), fields.get("content")
     texts = {"format", "leaf", "checkpoint", "key"}
     if content == SHOWN:
@@ -181,7 +168,7 @@ def _parse(data: bytes) -> dict[str, Any]:
         set(fields) != _FIELDS
         or fields["format"] != RECEIPT_FORMAT
         or content not in {SHOWN, WITHHELD, ERASED}
-        or not all(_is_text(fields[name]) for name in texts)
+        or not all(is_text(fields[name]) for name in texts)
         or (content != SHOWN and (fields["payload"], fields["salt"]) != (None, None))
         or type(fields["seq"]) is not int
         or not isinstance(path, list)
@@ -190,24 +177,3 @@ def _parse(data: bytes) -> dict[str, Any]:
     ):
         raise Malformed(f"this is no {RECEIPT_FORMAT} file")
     return fields
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is a text with a UTF-8 form: JSON may hold half of a surrogate pair."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Malformed("the receipt is not JSON") from None
-    if not isinstance(found, dict):
-        raise Malformed("the receipt is no JSON object")
-    return found

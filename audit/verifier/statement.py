@@ -30,14 +30,14 @@ Checks, in the order of the code:
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from audit.verifier.form import read_object, unhex
 from audit.verifier.note import NoteKey
-from audit.verifier.receipt import MAX_PATH, ReceiptInvalid, root_of, unhex
+from audit.verifier.receipt import MAX_PATH, ReceiptInvalid, root_of
 from audit.verifier.source import LogUnreadable
 from audit.verifier.trust import Expected, Trust
 from protocols.errors import Malformed, SignatureInvalid
@@ -51,6 +51,7 @@ RECEIVED, DECLINED = "exchange.received", "exchange.declined"
 OUT, IN = frozenset({RELEASED, REFUSED}), frozenset({RECEIVED, DECLINED})
 _HEADER = {"format", "member", "peer", "since_ms", "until_ms", "taken_at_ms", "rows",
            "checkpoint", "key"}  # fmt: skip
+_LINE = "a line of the statement"
 _ROW = {"seq", "leaf", "path", "tag", "content"}
 _TAG = b"credence/1|reconciliation-tag|"
 _CONTENT = b"credence/1|reconciliation-content|"
@@ -168,7 +169,7 @@ def check_statement(stream: BinaryIO, trust: Trust) -> Statement:
 
 
 def _check_signature(line: bytes, digest: bytes, trust: Trust, named: NoteKey) -> None:
-    value = _object(line).get("signature")
+    value = read_object(line, _LINE).get("signature")
     if not isinstance(value, str) or len(value) != 128:
         raise Malformed("a statement ends with its signature")
     try:
@@ -182,7 +183,7 @@ def _check_signature(line: bytes, digest: bytes, trust: Trust, named: NoteKey) -
 
 
 def _row(line: bytes, checkpoint: Expected) -> Row:
-    fields = _object(line)
+    fields = read_object(line, _LINE)
     tag, content, path = fields.get("tag"), fields.get("content"), fields.get("path")
     if (
         set(fields) != _ROW
@@ -200,7 +201,7 @@ def _row(line: bytes, checkpoint: Expected) -> Row:
     root = root_of(fields["seq"], checkpoint.checkpoint.size, leaf, [unhex(one) for one in path])
     if not hmac.compare_digest(root, checkpoint.checkpoint.root):  # 3
         raise ReceiptInvalid(f"entry {fields['seq']} does not lead to the root that was signed")
-    said = _object(leaf)
+    said = read_object(leaf, _LINE)
     if said.get("kind") not in OUT | IN or type(said.get("at_ms")) is not int:
         raise ReceiptInvalid(f"entry {fields['seq']} is not of an exchange")
     return Row(
@@ -216,7 +217,7 @@ def _row(line: bytes, checkpoint: Expected) -> Row:
 
 
 def _header(line: bytes) -> dict[str, Any]:
-    fields = _object(line)
+    fields = read_object(line, _LINE)
     numbers = ("since_ms", "until_ms", "taken_at_ms", "rows")
     if (
         set(fields) != _HEADER
@@ -234,13 +235,3 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         if not line.endswith(b"\n"):
             raise Malformed("a line of the statement is cut off or too long")
         yield line
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Malformed("a line of the statement is not JSON") from None
-    if not isinstance(found, dict):
-        raise Malformed("a line of the statement is no JSON object")
-    return found
