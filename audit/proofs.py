@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.checkpoint import NoteKey, sign_checkpoint, signer_of
 from audit.database import Connection, Database
-from audit.receipts import Receipt, prove, prove_blind, prove_for_owner
+from audit.receipts import Receipt, prove, prove_kept
 from audit.store import AuditLog, LeafNotFound
 from audit.tiles import TILE_BITS, TILE_WIDTH, TileCache
 from audit.tree_rows import nodes
@@ -148,9 +148,9 @@ class LogReader:
             LeafNotFound: there is none.
         """
         with self.database.read() as connection:
-            made = prove_for_owner if opened else prove_blind
             note = self.witnessed(connection)
-            return made(self.log, connection, seq, self.signing_key(), note)
+            found = prove_kept(self.log, connection, seq, self.signing_key(), note)
+        return found if opened else found.blind()
 
     def shown(self, seq: int) -> Receipt:
         """The receipt with its content.

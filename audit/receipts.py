@@ -5,7 +5,7 @@ checkpoint that witnesses have cosigned, where there is one that covers the leaf
 against the head of this moment, signed by the log alone: its holder then asks again later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audit.checkpoint import NoteKey, sign_checkpoint, signer_of
@@ -41,6 +41,10 @@ class Receipt:
     path: tuple[bytes, ...]
     checkpoint: bytes
     key: NoteKey
+
+    def blind(self) -> "Receipt":
+        """For anybody: it says whether the content is gone, never what it is."""
+        return replace(self, opening=None)
 
     def to_json(self) -> dict[str, Any]:
         """As the verifier reads it."""
@@ -78,30 +82,10 @@ def prove(
         LeafNotFound: there is no such leaf.
         PayloadErased: the payload's key was destroyed.
     """
-    opening = log.opening(seq, connection)
-    return _made(log, connection, seq, signing_key, witnessed, opening, erased=False)
+    return _made(log, connection, seq, signing_key, witnessed, log.opening(seq, connection))
 
 
-def prove_blind(
-    log: AuditLog,
-    connection: Connection,
-    seq: int,
-    signing_key: SigningKey,
-    witnessed: bytes | None = None,
-) -> Receipt:
-    """The receipt of one leaf for anybody: it says whether the content is gone, never what it is.
-
-    Raises:
-        LeafNotFound: there is no such leaf.
-    """
-    try:
-        log.opening(seq, connection)
-    except PayloadErased:
-        return _made(log, connection, seq, signing_key, witnessed, None, erased=True)
-    return _made(log, connection, seq, signing_key, witnessed, None, erased=False)
-
-
-def prove_for_owner(
+def prove_kept(
     log: AuditLog,
     connection: Connection,
     seq: int,
@@ -114,9 +98,10 @@ def prove_for_owner(
         LeafNotFound: there is no such leaf.
     """
     try:
-        return prove(log, connection, seq, signing_key, witnessed)
+        opening = log.opening(seq, connection)
     except PayloadErased:
-        return _made(log, connection, seq, signing_key, witnessed, None, erased=True)
+        opening = None
+    return _made(log, connection, seq, signing_key, witnessed, opening)
 
 
 def _made(
@@ -126,8 +111,6 @@ def _made(
     signing_key: SigningKey,
     witnessed: bytes | None,
     opening: Opening | None,
-    *,
-    erased: bool,
 ) -> Receipt:
     found = list(log.leaves(connection, seq, seq + 1))
     if not found:
@@ -137,7 +120,7 @@ def _made(
         seq=seq,
         leaf=found[0].leaf,
         opening=opening,
-        erased=erased,
+        erased=opening is None,
         path=tuple(log.inclusion_proof(seq, size, connection)),
         checkpoint=note,
         key=NoteKey(log.origin, signing_key.verify_key),
