@@ -92,10 +92,13 @@ def _registers(router: APIRouter, room: Room, reader_of: InstitutionReader) -> N
             request, "epsilon.html", reader, ledgers=found, **_epsilon(room, request, found)
         )
 
-    header = ("population", "epsilon", "epsilon_alone", "ceiling", "delta", "charges", "at_ms")
+    header = (
+        "population", "epsilon", "ceiling", "epsilon_alone", "ceiling_alone", "delta", "charges",
+        "at_ms",
+    )  # fmt: skip
     room.add_register(router, "epsilon.csv", header, lambda connection: [
-        (one.spent.population, one.spent.epsilon, one.spent.epsilon_alone, one.ceiling,
-         one.spent.delta, one.spent.charges, one.spent.at_ms)
+        (one.spent.population, one.spent.epsilon, one.ceiling, one.spent.epsilon_alone,
+         one.ceiling_alone, one.spent.delta, one.spent.charges, one.spent.at_ms)
         for one in reader_of.epsilon(connection)
     ])  # fmt: skip
 
