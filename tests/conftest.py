@@ -12,6 +12,11 @@ from hypothesis import settings
 from tests.postgresql import database_url as database_url  # noqa: PLC0414 - a fixture
 from tests.postgresql import postgresql as postgresql  # noqa: PLC0414 - a fixture
 
+# Read when numpy and torch are loaded, here and in the processes that tests start: small matrices
+# gain nothing from threads, and on a busy machine these wait for each other, fifty times as long.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("house", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=400)

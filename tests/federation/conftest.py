@@ -1,14 +1,10 @@
 """An authority, a small campaign and a bank that joined: made once, copied for each test."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-# As the worker's process sets it; a step is small, and tests share the machine.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from coordinator.bootstrap import Coordinator, init_coordinator, open_coordinator
 from coordinator.settings import make_settings
