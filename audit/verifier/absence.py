@@ -18,7 +18,7 @@ Checks, in the order of the code:
 1. The file has this form.
 2. Every entry is proven by a checkpoint of one log, signed by the given key (or by one and the same
    key in the file, which then only says that the file agrees with itself).
-3. The withdrawal's entry withdraws this consent: its kind, its id, one of the hashes.
+3. The withdrawal's entry withdraws this consent: its kind, its time, its id, one of the hashes.
 4. Every other entry is a training round, stands after the withdrawal, and after the one before it.
 5. Each hash is absent from the cohort of every round: it lies strictly between two members that
    stand next to one another in the tree, or before the first, or after the last.
@@ -93,7 +93,12 @@ def check_training_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedAb
     # 3
     hashes = fields["consent_hashes"]
     leaf, said = withdrawal.leaf, withdrawal.payload or {}
-    if leaf.get("kind") != WITHDRAWN or said.get("consent_hash") not in hashes:
+    at_ms = leaf.get("at_ms")
+    if (
+        leaf.get("kind") != WITHDRAWN
+        or type(at_ms) is not int
+        or said.get("consent_hash") not in hashes
+    ):
         raise ReceiptInvalid("the entry is not the withdrawal of this consent")
     if leaf.get("correlation") != fields["consent_id"]:
         raise ReceiptInvalid("the withdrawal is that of another consent")
@@ -107,7 +112,7 @@ def check_training_proof(data: bytes, keys: Sequence[NoteKey] = ()) -> CheckedAb
     return CheckedAbsence(
         log=withdrawal.checkpoint.origin,
         consent_id=fields["consent_id"],
-        withdrawn_at_ms=int(leaf.get("at_ms", 0)),
+        withdrawn_at_ms=at_ms,
         withdrawn_seq=withdrawal.seq,
         rounds=len(rounds),
         newest_seq=rounds[-1].seq if rounds else None,

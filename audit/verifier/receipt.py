@@ -167,7 +167,7 @@ def _parse(data: bytes) -> dict[str, Any]:
     if (
         set(fields) != _FIELDS
         or fields["format"] != RECEIPT_FORMAT
-        or content not in {SHOWN, WITHHELD, ERASED}
+        or content not in (SHOWN, WITHHELD, ERASED)
         or not all(is_text(fields[name]) for name in texts)
         or (content != SHOWN and (fields["payload"], fields["salt"]) != (None, None))
         or type(fields["seq"]) is not int

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from audit.verifier.form import read_object, unhex
+from audit.verifier.form import is_text, read_object, unhex
 from audit.verifier.note import NoteKey
 from audit.verifier.receipt import MAX_PATH, ReceiptInvalid, root_of
 from audit.verifier.source import LogUnreadable
@@ -202,11 +202,12 @@ def _row(line: bytes, checkpoint: Expected) -> Row:
     if not hmac.compare_digest(root, checkpoint.checkpoint.root):  # 3
         raise ReceiptInvalid(f"entry {fields['seq']} does not lead to the root that was signed")
     said = read_object(leaf, _LINE)
-    if said.get("kind") not in OUT | IN or type(said.get("at_ms")) is not int:
+    kind = said.get("kind")
+    if not (isinstance(kind, str) and kind in OUT | IN) or type(said.get("at_ms")) is not int:
         raise ReceiptInvalid(f"entry {fields['seq']} is not of an exchange")
     return Row(
         seq=fields["seq"],
-        kind=said["kind"],
+        kind=kind,
         correlation=str(said.get("correlation")),
         purpose=str(said.get("purpose")),
         at_ms=said["at_ms"],
@@ -222,7 +223,7 @@ def _header(line: bytes) -> dict[str, Any]:
     if (
         set(fields) != _HEADER
         or fields["format"] != STATEMENT_FORMAT
-        or not all(isinstance(fields[one], str) for one in ("member", "peer", "checkpoint", "key"))
+        or not all(is_text(fields[one]) for one in ("member", "peer", "checkpoint", "key"))
         or not all(type(fields[one]) is int and fields[one] >= 0 for one in numbers)
         or fields["rows"] > MAX_ROWS
     ):
