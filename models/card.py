@@ -15,8 +15,6 @@ from models.plan import MAX_MEMBERS
 from protocols.errors import InvalidInput
 
 FORMAT = 1
-# Of which share of repetitions an interval holds the figure that more people and no noise give.
-CONFIDENCE = 0.95
 HELD_OUT, TRAINED_ON = "held_out", "trained_on"
 FIGURES = (
     "auc", "ks", "ece", "brier", "psi_previous", "previous_auc", "reason_churn",
@@ -39,7 +37,10 @@ class CardInvalid(InvalidInput):
 
 @dataclass(frozen=True)
 class Figure:
-    """An estimate and its interval (`CONFIDENCE`), for noise and sampling together."""
+    """An estimate and its interval, for noise and sampling together.
+
+    Of 95 in 100 repetitions it holds the figure that more people and no noise give.
+    """
 
     value: float
     low: float

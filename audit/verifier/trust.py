@@ -29,13 +29,6 @@ class Expected:
     witnessed: bool = False
     witnesses: tuple[str, ...] = ()
 
-    def describe(self) -> str:
-        """Size, root and who stands behind them, in a line."""
-        by = "signature verified" if self.signed else "signature not checked, no key given"
-        if self.witnesses:
-            by += f"; witnessed by {', '.join(self.witnesses)}"
-        return f"{self.checkpoint.origin} at {self.checkpoint.size} ({by})"
-
 
 @dataclass(frozen=True, slots=True)
 class Trust:

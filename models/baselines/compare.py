@@ -30,7 +30,6 @@ KINDS = (
     "local_gbdt",
     "fusion",
 )
-PORTABLE = frozenset({"expert_scorecard", "woe_logistic"})
 
 
 @dataclass(frozen=True)
