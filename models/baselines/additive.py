@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines.interface import RAW_LIMIT, Floats, Scorer
-from models.calibration import Calibration
+from models.baselines.interface import RAW_LIMIT, Floats
 from models.catalogue import Catalogue, SignalSpec
 from models.encoder import Encoded, Encoder
 from models.fields import Fields
-from models.scale import Scale
-from protocols.canonical import canonical_json, parse_json
 from protocols.errors import InvalidInput
 
-FORMAT = 1
-MAX_BYTES = 512 * 1024
 _LARGEST = 50.0
 
 
@@ -97,57 +92,6 @@ def bins_of(encoder: Encoder, x: Encoded) -> NDArray[np.int64]:
             missing, place.edges + 2, np.where(none, place.edges + 1, value)
         )
     return found
-
-
-def write(scorer: Scorer) -> bytes:
-    """A scorecard as canonical JSON; it says nothing of how many rows it was fitted on.
-
-    Raises:
-        BaselineNotPortable: it is of another kind.
-    """
-    core = scorer.core
-    if not isinstance(core, Additive):
-        raise BaselineNotPortable(f"a {scorer.kind} has no plain form")
-    return canonical_json(
-        {
-            "format": FORMAT,
-            "kind": scorer.kind,
-            "catalogue_version": scorer.catalogue.version,
-            "catalogue_sha256": scorer.catalogue.sha256,
-            "seed": scorer.seed,
-            "calibration": scorer.calibration.to_json(),
-            "scale": scorer.scale.to_json(),
-            **core.to_json(),
-        }
-    )
-
-
-def read(body: bytes, encoder: Encoder, kinds: frozenset[str]) -> Scorer:
-    """Read what `write` wrote, within limits.
-
-    Args:
-        body: canonical JSON.
-        encoder: of the catalogue in force.
-        kinds: names that are let in.
-
-    Raises:
-        InvalidInput: a field is missing, unknown or out of range, the catalogue is another, or a
-            table goes against a direction of the catalogue.
-    """
-    fields = Fields(parse_json(body, max_bytes=MAX_BYTES), "baseline", BaselineInvalid)
-    fields.integer("format", FORMAT, FORMAT)
-    kind = fields.text("kind", 40)
-    version = fields.integer("catalogue_version", 1, 2**31 - 1)
-    catalogue = encoder.catalogue
-    digest = fields.text("catalogue_sha256", 64)
-    if kind not in kinds or (version, digest) != (catalogue.version, catalogue.sha256):
-        raise BaselineInvalid("the baseline is of another kind or catalogue")
-    seed = fields.integer("seed", 0, 2**32 - 1)
-    calibration = Calibration.from_json(fields.raw("calibration"))
-    scale = Scale.from_json(fields.raw("scale"))
-    core = read_additive({name: fields.raw(name) for name in ("base", "tables")}, encoder)
-    fields.done()
-    return Scorer(kind, core, calibration, scale, catalogue, monotone=True, seed=seed, rows=0)
 
 
 def _tables(items: list[Any], catalogue: Catalogue) -> tuple[Floats, ...]:
