@@ -80,7 +80,16 @@ def test_any_changed_byte_of_a_leaf_is_found_and_named(
         assert json.loads(line.lower()) == json.loads(lines[at].lower())
     else:
         assert report.first_failure is not None
-        assert report.first_failure.seq == at - 1
+        # One that says it is an earlier leaf: the number that is there twice is named.
+        assert report.first_failure.seq == min(at - 1, number(line, at - 1))
+
+
+def number(line: bytes | bytearray, otherwise: int) -> int:
+    """The number that a line of an export gives itself, if it is one still."""
+    try:
+        return max(0, int(json.loads(line)["seq"]))
+    except (ValueError, KeyError, TypeError):
+        return otherwise
 
 
 @pytest.mark.parametrize(
