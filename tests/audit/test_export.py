@@ -87,7 +87,7 @@ def test_any_changed_byte_of_a_leaf_is_found_and_named(
 def number(line: bytes | bytearray, otherwise: int) -> int:
     """The number that a line of an export gives itself, if it is one still."""
     try:
-        return max(0, int(json.loads(line)["seq"]))
+        return max(0, int(json.loads(line.split(b"\n")[0])["seq"]))
     except (ValueError, KeyError, TypeError):
         return otherwise
 
