@@ -95,7 +95,7 @@ class Bank:
     def kept(self, key: str) -> bool:
         """Whether a score under this key is on disk."""
         with self.world.node.database.read() as connection:
-            return scores.under_key(connection, self.who.client_id, key) is not None
+            return bool(scores.under_keys(connection, [(self.who.client_id, key)]))
 
     def given(self) -> Counter[str]:
         """How many scores each person was given, by the log."""

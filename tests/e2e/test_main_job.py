@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SHARE = 0.8
 COMMAND = [sys.executable, "-m", "deploy.command", "demo"]
-PEOPLE, ROUNDS = 900, 12
+# The noise of a cohort's count (20 people) leaves two of three banks far above the 100 that they
+# insist on: with 900 people one training in thirty was called off.
+PEOPLE, ROUNDS = 1300, 12
 SMALL = ["--subjects", str(PEOPLE), "--rounds", str(ROUNDS), "--epsilon", "6"]
 SMALL += ["--consent", str(SHARE)]
 
