@@ -44,7 +44,7 @@ class Verdict:
 
     Attributes:
         outcome: its value is the exit status.
-        lines: for a reader, the verdict first.
+        lines: for a reader, the verdict first; nothing in them speaks to a terminal.
         fields: for a program.
     """
 
@@ -52,10 +52,21 @@ class Verdict:
     lines: tuple[str, ...]
     fields: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """Show what a file says, whoever made it up, as the characters that it holds."""
+        object.__setattr__(self, "lines", tuple(map(_visible, self.lines)))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         head = {"outcome": self.outcome.name.lower(), "exit_code": int(self.outcome)}
         return head | self.fields
+
+
+def _visible(text: str) -> str:
+    """A text without control characters, overrides of direction and halves of surrogate pairs."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def read_trust(

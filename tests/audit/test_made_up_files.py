@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from audit.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from audit.merkle import leaf_hash
 from audit.verifier.absence import TRAINING_PROOF_FORMAT, WITHDRAWN, check_training_proof
+from audit.verifier.commands import verify_receipt
 from audit.verifier.receipt import RECEIPT_FORMAT, WITHHELD, ReceiptInvalid, check_receipt
 from audit.verifier.statement import DOMAIN, RELEASED, STATEMENT_FORMAT, check_statement
 from audit.verifier.trust import NO_TRUST
@@ -87,3 +89,13 @@ def test_a_row_of_a_statement_is_an_exchange_and_has_a_time() -> None:
 def test_the_texts_of_a_statement_are_texts(name: str, value: Any) -> None:
     with pytest.raises(CredenceError):
         check_statement(statement(leaf(RELEASED), **{name: value}), NO_TRUST)
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[2J", "\r", "\n", "\u202e", "\ud800", "\x07"])
+def test_nothing_in_a_file_speaks_to_the_terminal(tmp_path: Path, hidden: str) -> None:
+    """Not a leaf's text either, which its own log has signed."""
+    path = tmp_path / "receipt.json"
+    path.write_text(json.dumps(receipt(leaf(f"any{hidden}.kind", actor=f"someone{hidden}"))))
+    verdict = verify_receipt(path, NO_TRUST)
+    assert not any(hidden in line for line in verdict.lines)
+    assert all(line.isprintable() for line in verdict.lines)
