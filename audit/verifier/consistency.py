@@ -91,14 +91,20 @@ def check_path(old: int, new: int, old_root: bytes, new_root: bytes, path: Seque
         return
     if not 0 < old < new or not path:
         raise ConsistencyInvalid(f"no such proof leads from {old} to {new} leaves")
-    rest = list(path) if old & (old - 1) else [old_root, *path]
-    before, after = _walked(old, new, rest)
+    before, after = roots_of(old, new, old_root, path)
     if not (hmac.compare_digest(before, old_root) and hmac.compare_digest(after, new_root)):
         raise ConsistencyInvalid(f"the log of {new} leaves is not shown to continue that of {old}")
 
 
-def _walked(old: int, new: int, rest: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The two roots that a path leads to."""
+def roots_of(old: int, new: int, old_root: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of `old` and `new` leaves that a path leads to, for 0 < old < new.
+
+    Raises:
+        ConsistencyInvalid: the path has another length than it must have.
+    """
+    rest = list(path) if old & (old - 1) else [old_root, *path]
+    if not rest:
+        raise ConsistencyInvalid("the proof is too short")
     fn, sn = old - 1, new - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1

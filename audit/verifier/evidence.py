@@ -21,7 +21,6 @@ Checks, in the order of the code:
    from a size that is a power of two leaves the old root out, and so can prove nothing against it.)
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from audit.verifier.consistency import ConsistencyInvalid, roots_of
 from audit.verifier.form import is_text, read_json, unhex
 from audit.verifier.note import Checkpoint, Note, NoteKey
 from protocols.errors import CredenceError, Malformed
@@ -117,41 +117,15 @@ def _contradiction(
         if hmac.compare_digest(held.root, shown.root):
             raise EvidenceInvalid("the two heads are the same")
         return EvidenceOutcome.FORKED, shown.root
-    folded = fold(held.size, shown.size, held.root, proof)
-    if folded is None or not hmac.compare_digest(folded[1], shown.root):
+    try:
+        before, after = roots_of(held.size, shown.size, held.root, proof)
+    except ConsistencyInvalid:
         return EvidenceOutcome.UNEXPLAINED, None
-    if hmac.compare_digest(folded[0], held.root):
+    if not hmac.compare_digest(after, shown.root):
+        return EvidenceOutcome.UNEXPLAINED, None
+    if hmac.compare_digest(before, held.root):
         raise EvidenceInvalid("the proof joins the two heads: the log was only continued")
-    return EvidenceOutcome.FORKED, folded[0]
-
-
-def fold(old: int, new: int, old_root: bytes, proof: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """The roots of `old` and `new` leaves that a consistency proof leads to.
-
-    RFC 9162 section 2.1.4.2, for 0 < old < new.
-
-    Returns:
-        Both roots; None: the proof has another length than it must have.
-    """
-    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    if not path:
-        return None
-    fn, sn = old - 1, new - 1
-    while fn & 1:
-        fn, sn = fn >> 1, sn >> 1
-    first = second = path[0]
-    for sibling in path[1:]:
-        if sn == 0:
-            return None
-        if fn & 1 or fn == sn:
-            first = hashlib.sha256(b"\x01" + sibling + first).digest()
-            second = hashlib.sha256(b"\x01" + sibling + second).digest()
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            second = hashlib.sha256(b"\x01" + second + sibling).digest()
-        fn, sn = fn >> 1, sn >> 1
-    return (first, second) if sn == 0 else None
+    return EvidenceOutcome.FORKED, before
 
 
 def _signed(text: str, keys: Sequence[NoteKey]) -> Checkpoint:
